@@ -1,0 +1,416 @@
+//! JSON that stays text.
+//!
+//! A channel's value travels from the database to a guest and back without being parsed: only what must look
+//! inside it (a reducer, a filter) does. [`Json`] is that text, shared by reference count, with promises that hold
+//! for every value in the program because there is no other way to make one: it is valid JSON, it has no
+//! insignificant white space (so it fits one `data:` line of an event stream), it is at most [`MAX_DEPTH`] deep,
+//! and its strings hold neither U+0000 nor half a surrogate pair.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// How deeply arrays and objects may nest, the whole value counted as level 1.
+///
+/// serde_json stops at 128 as well; the bound keeps every recursive reader behind it safe from a stack overflow.
+pub const MAX_DEPTH: usize = 128;
+
+/// One JSON value as text; cloning it costs a reference count.
+#[derive(Clone)]
+pub struct Json(Arc<RawValue>);
+
+/// Why a text is not a [`Json`].
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON.
+    #[error("not valid JSON: {0}")]
+    Syntax(#[from] serde_json::Error),
+    /// Nested more than [`MAX_DEPTH`] levels.
+    #[error("JSON nested more than {MAX_DEPTH} levels deep")]
+    TooDeep,
+    /// A property name with U+0000 in it: it would not survive storage and is refused rather than renamed.
+    #[error("a property name contains the character U+0000")]
+    NulInName,
+}
+
+impl Json {
+    /// Checks a text and keeps it, compacted.
+    pub fn parse(text: impl Into<String>) -> Result<Self, JsonError> {
+        let raw = RawValue::from_string(text.into())?;
+        Self::from_raw(raw)
+    }
+
+    /// The same for bytes, such as a request body.
+    pub fn parse_bytes(bytes: &[u8]) -> Result<Self, JsonError> {
+        let raw: &RawValue = serde_json::from_slice(bytes)?;
+        Self::from_raw(raw.to_owned())
+    }
+
+    /// Writes a Rust value down.
+    ///
+    /// # Errors
+    /// When the value has no JSON form (a map with keys that are not strings) or is too deep.
+    pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
+        Self::from_raw(serde_json::value::to_raw_value(value)?)
+    }
+
+    /// A text that was a [`Json`] when storage wrote it down. Only its syntax is checked: values that were joined
+    /// may be a little deeper than [`MAX_DEPTH`], and must be readable again.
+    pub fn stored(text: String) -> Result<Self, JsonError> {
+        Ok(Self(Arc::from(RawValue::from_string(text)?)))
+    }
+
+    /// The items of an array text that storage wrote down, split in one pass.
+    pub fn stored_items(text: &str) -> Result<Vec<Self>, JsonError> {
+        let items: Vec<Trusted> = serde_json::from_str(text)?;
+        Ok(items.into_iter().map(|item| item.0).collect())
+    }
+
+    fn from_raw(raw: Box<RawValue>) -> Result<Self, JsonError> {
+        let clean = match clean(raw.get())? {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => Some(text),
+        };
+        Ok(Self(match clean {
+            None => Arc::from(raw),
+            Some(text) => Arc::from(RawValue::from_string(text)?),
+        }))
+    }
+
+    /// `null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self(Arc::from(RawValue::NULL.to_owned()))
+    }
+
+    /// A string.
+    #[must_use]
+    pub fn string(text: &str) -> Self {
+        Self::from(serde_json::Value::from(text))
+    }
+
+    /// `{}` when there are no members, else the members in their order. The parts are trusted to be what they are,
+    /// so joining costs a copy and no parsing.
+    #[must_use]
+    pub fn object<'a, K: AsRef<str>>(members: impl IntoIterator<Item = (K, &'a Json)>) -> Self {
+        let mut text = String::from("{");
+        for (name, value) in members {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            push_string(&mut text, name.as_ref());
+            text.push(':');
+            text.push_str(value.as_str());
+        }
+        text.push('}');
+        Self::trusted(text)
+    }
+
+    /// An array of the items.
+    #[must_use]
+    pub fn array<'a>(items: impl IntoIterator<Item = &'a Json>) -> Self {
+        let mut text = String::from("[");
+        for item in items {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(item.as_str());
+        }
+        text.push(']');
+        Self::trusted(text)
+    }
+
+    fn trusted(text: String) -> Self {
+        // Joined from values that are valid by construction.
+        Self(Arc::from(
+            RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+        ))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Length of the text in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.as_str().len()
+    }
+
+    /// Never: the shortest JSON text has one character. Here because clippy wants it beside `len`.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Whether this is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.as_str() == "null"
+    }
+
+    /// Whether this is an object.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.as_str().starts_with('{')
+    }
+
+    /// Whether this is an array.
+    #[must_use]
+    pub fn is_array(&self) -> bool {
+        self.as_str().starts_with('[')
+    }
+
+    /// Splits an object at its top level; `None` for anything else. Of members with one name the last counts.
+    #[must_use]
+    pub fn members(&self) -> Option<IndexMap<String, Json>> {
+        if !self.is_object() {
+            return None;
+        }
+        serde_json::from_str::<IndexMap<String, Trusted>>(self.as_str())
+            .ok()
+            .map(|members| members.into_iter().map(|(k, v)| (k, v.0)).collect())
+    }
+
+    /// Splits an array at its top level; `None` for anything else.
+    #[must_use]
+    pub fn items(&self) -> Option<Vec<Json>> {
+        if !self.is_array() {
+            return None;
+        }
+        serde_json::from_str::<Vec<Trusted>>(self.as_str())
+            .ok()
+            .map(|items| items.into_iter().map(|v| v.0).collect())
+    }
+
+    /// The whole value as a tree.
+    #[must_use]
+    pub fn to_value(&self) -> serde_json::Value {
+        self.decode().unwrap_or(serde_json::Value::Null)
+    }
+
+    /// Reads the value into a Rust type.
+    pub fn decode<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        let mut reader = serde_json::Deserializer::from_str(self.as_str());
+        // The depth is bounded already, at a little more than serde_json's own bound once values are joined.
+        reader.disable_recursion_limit();
+        T::deserialize(&mut reader)
+    }
+}
+
+impl From<serde_json::Value> for Json {
+    fn from(value: serde_json::Value) -> Self {
+        Self::encode(&value).unwrap_or_else(|_| Self::null())
+    }
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Self::null()
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.as_str() == other.as_str()
+            || self.to_value() == other.to_value()
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Self::from_raw(raw).map_err(D::Error::custom)
+    }
+}
+
+/// A part of a text that is a [`Json`] already and need not be checked again.
+struct Trusted(Json);
+
+impl<'de> Deserialize<'de> for Trusted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(|raw| Self(Json(Arc::from(raw))))
+    }
+}
+
+fn push_string(text: &mut String, value: &str) {
+    match serde_json::to_string(value) {
+        Ok(quoted) => text.push_str(&quoted),
+        Err(_) => text.push_str("\"\""),
+    }
+}
+
+/// Removes white space between tokens, replaces `\u0000` and lone surrogates, and bounds the depth, in one pass
+/// over a text that is known to be valid JSON. Borrowed when nothing had to change, which is the usual case.
+fn clean(text: &str) -> Result<Cow<'_, str>, JsonError> {
+    let bytes = text.as_bytes();
+    let mut out: Option<String> = None;
+    // `copied` is how far `text` is in `out` already.
+    let mut copied = 0;
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => at = clean_string(text, at, &mut out, &mut copied)?,
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(JsonError::TooDeep);
+                }
+                at += 1;
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                at += 1;
+            }
+            b' ' | b'\n' | b'\r' | b'\t' => {
+                out.get_or_insert_default().push_str(&text[copied..at]);
+                at += 1;
+                copied = at;
+            }
+            _ => at += 1,
+        }
+    }
+    Ok(match out {
+        None => Cow::Borrowed(text),
+        Some(mut out) => {
+            out.push_str(&text[copied..]);
+            Cow::Owned(out)
+        }
+    })
+}
+
+/// Goes over the string that opens at `start` and returns the position after its closing quote.
+fn clean_string(
+    text: &str,
+    start: usize,
+    out: &mut Option<String>,
+    copied: &mut usize,
+) -> Result<usize, JsonError> {
+    let bytes = text.as_bytes();
+    let mut at = start + 1;
+    let mut held_nul = false;
+    while at < bytes.len() && bytes[at] != b'"' {
+        if bytes[at] != b'\\' {
+            at += 1;
+            continue;
+        }
+        let Some(unit) = escaped_unit(bytes, at) else {
+            at += 2;
+            continue;
+        };
+        let (replacement, length) = match unit {
+            0 => (Some("\u{fffd}"), 6),
+            0xd800..=0xdbff => match escaped_unit(bytes, at + 6) {
+                Some(0xdc00..=0xdfff) => (None, 12),
+                _ => (Some("?"), 6),
+            },
+            0xdc00..=0xdfff => (Some("?"), 6),
+            _ => (None, 6),
+        };
+        if let Some(replacement) = replacement {
+            held_nul |= unit == 0;
+            let out = out.get_or_insert_default();
+            out.push_str(&text[*copied..at]);
+            out.push_str(replacement);
+            *copied = at + length;
+        }
+        at += length;
+    }
+    let end = (at + 1).min(bytes.len());
+    let is_name = bytes[end..].iter().find(|b| !b.is_ascii_whitespace()) == Some(&b':');
+    if held_nul && is_name {
+        return Err(JsonError::NulInName);
+    }
+    Ok(end)
+}
+
+/// The UTF-16 unit of a `\uXXXX` at this position.
+fn escaped_unit(bytes: &[u8], at: usize) -> Option<u16> {
+    let escape = bytes.get(at..at + 6)?;
+    if !escape.starts_with(b"\\u") {
+        return None;
+    }
+    let digits = std::str::from_utf8(&escape[2..]).ok()?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_between_tokens_goes_and_inside_strings_stays() {
+        let json = Json::parse("{ \"a b\" : [ 1 ,\n\t\"x \\\" y\" ] }\r\n").unwrap();
+        assert_eq!(json.as_str(), r#"{"a b":[1,"x \" y"]}"#);
+    }
+
+    #[test]
+    fn nul_and_lone_surrogates_are_replaced_and_pairs_are_kept() {
+        let json =
+            Json::parse(r#"["a\u0000b","\ud800","\udc00x","\ud83d\ude00","\\u0000"]"#).unwrap();
+        assert_eq!(
+            json.as_str(),
+            "[\"a\u{fffd}b\",\"?\",\"?x\",\"\\ud83d\\ude00\",\"\\\\u0000\"]"
+        );
+        assert_eq!(json.to_value()[3], "😀");
+    }
+
+    #[test]
+    fn a_property_name_with_nul_is_refused() {
+        assert!(matches!(
+            Json::parse(r#"{"a\u0000":1}"#),
+            Err(JsonError::NulInName)
+        ));
+    }
+
+    #[test]
+    fn depth_is_bounded_and_the_deepest_allowed_value_can_be_read() {
+        let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        let json = Json::parse(deep(MAX_DEPTH)).unwrap();
+        assert!(json.to_value().is_array());
+        assert!(matches!(
+            Json::parse(deep(MAX_DEPTH + 1)),
+            Err(JsonError::TooDeep)
+        ));
+    }
+
+    #[test]
+    fn splitting_and_joining_are_inverse() {
+        let json = Json::parse(r#"{"a":[1,{"b":null}],"c":"d\n"}"#).unwrap();
+        let members = json.members().unwrap();
+        assert_eq!(
+            Json::object(members.iter().map(|(k, v)| (k, v))).as_str(),
+            json.as_str()
+        );
+        let items = members["a"].items().unwrap();
+        assert_eq!(Json::array(&items).as_str(), members["a"].as_str());
+        assert!(json.items().is_none());
+    }
+}
