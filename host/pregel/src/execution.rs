@@ -1,0 +1,611 @@
+//! One run's execution: the super-step loop as a state machine.
+//!
+//! The runtime asks [`step`](Execution::step) what to do, answers each piece of work by
+//! [`complete`](Execution::complete), and stores and shows what [`take_output`](Execution::take_output) gives, in its
+//! order. How the loop is entered is in `begin`, how a step ends in `settle`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use selvedge_model::checkpoint::{CheckpointWrite, PendingWrite, SavedCheckpoint, Source};
+use selvedge_model::event::StreamEvent;
+use selvedge_model::run::{Breakpoints, Command, RunError, StreamMode};
+use selvedge_model::thread::Interrupt;
+use selvedge_model::{CheckpointId, Json, TaskId, Timestamp};
+use uuid::Uuid;
+
+use crate::begin::Beginning;
+use crate::board::{Board, Channels, TaskWrites};
+use crate::channel::value_of;
+use crate::errors;
+use crate::graph::{Graph, START_NODE};
+use crate::interrupt;
+use crate::program::{Failure, Opening, Plan, Program};
+use crate::task::{self, Path, Place, Progress, Task, TaskInfo};
+use crate::writes::Writes;
+
+/// Where ids and time come from, so that the algorithm is deterministic.
+pub trait Mint {
+    /// The time now.
+    fn now(&mut self) -> Timestamp;
+    /// An id for the checkpoint of this step (−2: a stand-in that is never stored). Later ones must sort after
+    /// earlier ones.
+    fn checkpoint_id(&mut self, step: i64) -> CheckpointId;
+}
+
+/// What a run asks for beside its input.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `""` for the root graph, else the path of the subgraph.
+    pub namespace: String,
+    /// How many super-steps it may take.
+    pub recursion_limit: u32,
+    /// Stop before these nodes; `None`: where the graph says.
+    pub interrupt_before: Option<Breakpoints>,
+    /// Stop after these nodes; `None`: where the graph says.
+    pub interrupt_after: Option<Breakpoints>,
+    /// An object that goes into every checkpoint's metadata.
+    pub metadata: Json,
+    /// An object whose members every guest call is told.
+    pub facts: Json,
+    /// Which events to make.
+    pub modes: Vec<StreamMode>,
+}
+
+/// What a run begins with.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// An input; `null` means [`Continue`](Entry::Continue).
+    Input(Json),
+    /// Go on with what the checkpoint has to run next.
+    Continue,
+    /// Instructions in place of an input.
+    Command(Command),
+}
+
+/// Whether the caller named the checkpoint to go on from. `false` converts to `No`, `true` to `Earlier`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressed {
+    /// It is the newest, and was not named.
+    No,
+    /// It was named, and is the newest.
+    Newest,
+    /// It was named, and the thread has moved past it.
+    Earlier,
+}
+
+impl From<bool> for Addressed {
+    fn from(fork: bool) -> Self {
+        if fork { Self::Earlier } else { Self::No }
+    }
+}
+
+/// One run's execution.
+#[derive(Debug)]
+pub struct Execution {
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) options: Options,
+    facts: Arc<IndexMap<String, Json>>,
+    pub(crate) board: Board,
+    pub(crate) at: At,
+    /// The writes of the open step, as LangGraph keeps them.
+    pub(crate) pending: Vec<PendingWrite>,
+    /// The step that comes next.
+    pub(crate) step: i64,
+    /// The last step that may run.
+    pub(crate) stop: i64,
+    /// What the last step changed; `None`: unknown, look at every node.
+    pub(crate) updated: Option<Channels>,
+    /// Finished tasks of the first step run again.
+    pub(crate) replaying: bool,
+    pub(crate) answers_by_id: Option<IndexMap<String, Json>>,
+    /// The task that was given the answer that was meant for none in particular.
+    pub(crate) loose_task: Option<usize>,
+    /// Whether what tasks wrote is kept with the checkpoint that they started from.
+    pub(crate) keeps_writes: bool,
+    pub(crate) tasks: Vec<Task>,
+    issued: HashMap<WorkId, Issued>,
+    next_work: u64,
+    pub(crate) phase: Phase,
+    pub(crate) output: Vec<Output>,
+}
+
+/// The checkpoint that the execution stands on.
+#[derive(Clone, Debug)]
+pub(crate) struct At {
+    pub(crate) id: CheckpointId,
+    pub(crate) parent: Option<CheckpointId>,
+    pub(crate) step: i64,
+    pub(crate) source: Source,
+    pub(crate) metadata: Json,
+    /// False for a thread without a checkpoint: then `id` is only an ingredient of task ids.
+    pub(crate) is_stored: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Look for what runs next.
+    Tick,
+    /// Tasks are handed out.
+    Running,
+    /// The graph's own reducers are asked before writes can be applied.
+    Folding(Fold),
+    Ended(End),
+}
+
+/// Writes that wait for the graph's own reducers.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(crate) tasks: Vec<TaskWrites>,
+    pub(crate) then: Then,
+    plan: Option<Arc<Plan>>,
+}
+
+/// What follows once the writes are applied.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// The command's writes: the run begins.
+    Begin(Beginning),
+    /// The input: its checkpoint.
+    Input,
+    /// A step's writes: its checkpoint.
+    Step,
+    /// What commands had left before a state update that clears the tasks: the tasks' writes follow.
+    Cleared,
+    /// A state update: its checkpoint, and the end.
+    Updated(Source),
+    /// Finished siblings of an interrupted task: shown, not stored.
+    Interrupted {
+        /// At a breakpoint, so that nothing is asked.
+        at_breakpoint: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Issued {
+    Task(usize),
+    Fold,
+}
+
+/// Names a piece of work within its execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkId(pub u64);
+
+/// A piece of work for a guest instance.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// To answer it by.
+    pub id: WorkId,
+    /// `None` for work that is no task of the graph: routing START, reducing channels.
+    pub task: Option<TaskInfo>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) answers: Vec<Json>,
+}
+
+impl Work {
+    /// The calls to make, fresh for each attempt (1 for the first).
+    #[must_use]
+    pub fn program(&self, attempt: u32) -> Program {
+        Program::new(&self.plan, attempt)
+    }
+
+    /// What the task's interrupts are answered by: the n-th call gets the n-th, a call beyond them asks.
+    #[must_use]
+    pub fn answers(&self) -> &[Json] {
+        &self.answers
+    }
+}
+
+/// What came of a piece of work.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The program finished.
+    Done(Writes),
+    /// The task asked this and has no answer.
+    Interrupted(Json),
+    /// It failed, retries included.
+    Failed(Failure),
+}
+
+/// What to do now.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Run these at once, answer each by [`Execution::complete`].
+    Work(Vec<Work>),
+    /// Answers are outstanding.
+    Waiting,
+    /// Nothing more will happen.
+    Ended(End),
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// In which way.
+    pub kind: EndKind,
+    /// The output channels.
+    pub values: Json,
+    /// The nodes that would run next.
+    pub next: Vec<String>,
+    /// The questions that wait for an answer, by task.
+    pub interrupts: IndexMap<TaskId, Vec<Interrupt>>,
+}
+
+/// In which way an execution ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndKind {
+    /// Nothing is left to run.
+    Success,
+    /// It stopped at a question, or at a breakpoint (then nothing is asked).
+    Interrupted,
+    /// It failed.
+    Failed(RunError),
+}
+
+/// What to store or show, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// A new checkpoint.
+    Checkpoint(CheckpointWrite),
+    /// Writes of the open step. A write takes the place of one of the same task and index.
+    Pending {
+        /// The checkpoint that the step started from.
+        checkpoint: CheckpointId,
+        /// Of the checkpoint.
+        namespace: String,
+        /// The writes.
+        writes: Vec<PendingWrite>,
+    },
+    /// An event of the run's stream.
+    Event(StreamEvent),
+}
+
+impl Execution {
+    /// Begins. `base` is the checkpoint to go on from with its pending writes, `None` for a thread without one.
+    /// Errors (no input, an ambiguous answer, …) are the first step's [`EndKind::Failed`].
+    pub fn start(
+        graph: Arc<Graph>,
+        base: Option<SavedCheckpoint>,
+        fork: impl Into<Addressed>,
+        entry: Entry,
+        options: Options,
+        mint: &mut dyn Mint,
+    ) -> Execution {
+        let mut execution = Self::at_rest(graph, base, options, mint);
+        execution.begin(fork.into(), entry, mint);
+        execution
+    }
+
+    /// On a checkpoint, with nothing begun.
+    pub(crate) fn at_rest(
+        graph: Arc<Graph>,
+        base: Option<SavedCheckpoint>,
+        options: Options,
+        mint: &mut dyn Mint,
+    ) -> Execution {
+        let (checkpoint, pending) = base.map_or((None, Vec::new()), |b| (Some(b.checkpoint), b.pending));
+        let board = Board::load(&graph, checkpoint.as_ref());
+        let updated = checkpoint.as_ref().and_then(|c| known_channels(&graph, &c.updated_channels));
+        let at = At::of(checkpoint, mint);
+        let step = at.step + 1;
+        let facts = options.facts.members().unwrap_or_default();
+        Execution {
+            graph,
+            facts: Arc::new(facts),
+            board,
+            at,
+            pending,
+            step,
+            stop: step.saturating_add(i64::from(options.recursion_limit)).saturating_add(1),
+            options,
+            updated,
+            replaying: false,
+            answers_by_id: None,
+            loose_task: None,
+            keeps_writes: true,
+            tasks: Vec::new(),
+            issued: HashMap::new(),
+            next_work: 0,
+            phase: Phase::Tick,
+            output: Vec::new(),
+        }
+    }
+
+    /// What to do now.
+    pub fn step(&mut self, mint: &mut dyn Mint) -> Step {
+        loop {
+            match &mut self.phase {
+                Phase::Ended(end) => return Step::Ended(end.clone()),
+                Phase::Tick => self.tick(mint),
+                Phase::Folding(fold) => {
+                    let Some(plan) = fold.plan.take() else {
+                        return Step::Waiting;
+                    };
+                    let work = self.issue(Issued::Fold, None, plan, Vec::new());
+                    return Step::Work(vec![work]);
+                }
+                Phase::Running => {
+                    let work = self.hand_out(mint);
+                    if !work.is_empty() {
+                        return Step::Work(work);
+                    }
+                    if !self.issued.is_empty() {
+                        return Step::Waiting;
+                    }
+                    self.settle(mint);
+                }
+            }
+        }
+    }
+
+    /// The answer to one piece of work. The order of answers does not influence what the run comes to. An answer to
+    /// work that is not outstanding is ignored.
+    pub fn complete(&mut self, work: WorkId, outcome: Outcome, mint: &mut dyn Mint) {
+        match self.issued.remove(&work) {
+            None => {}
+            Some(Issued::Task(index)) => self.task_ended(index, outcome, mint),
+            Some(Issued::Fold) => self.fold_answered(outcome, mint),
+        }
+    }
+
+    /// Takes back a piece of work that was stopped and will have no answer. That is only right once the execution
+    /// [is failing](Execution::is_failing): the task runs again when the run is tried again.
+    pub fn abandon(&mut self, work: WorkId) {
+        if let Some(Issued::Task(index)) = self.issued.remove(&work) {
+            self.tasks[index].progress = Progress::Stopped;
+        }
+    }
+
+    /// What to store and to show, in order, since the last call.
+    pub fn take_output(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// The output channels now.
+    #[must_use]
+    pub fn values(&self) -> Json {
+        self.board.read(&self.graph.outputs)
+    }
+
+    /// Whether a task of this step has failed: the run will fail whatever the others do. The runtime may stop them
+    /// and [`abandon`](Execution::abandon) their work, or let them finish, so that they need not run again.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.tasks.iter().any(|t| matches!(t.progress, Progress::Failed(_)))
+    }
+
+    /// The checkpoint that the execution stands on; `None` before the first of a thread.
+    #[must_use]
+    pub fn checkpoint_id(&self) -> Option<CheckpointId> {
+        self.at.is_stored.then_some(self.at.id)
+    }
+
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place {
+            checkpoint: self.at.id,
+            namespace: &self.options.namespace,
+            step: self.step,
+        }
+    }
+
+    /// Applies writes, after asking the graph's own reducers if they are concerned.
+    pub(crate) fn fold(&mut self, tasks: Vec<TaskWrites>, then: Then, mint: &mut dyn Mint) {
+        let calls = match self.board.to_reduce(&tasks) {
+            Ok(calls) => calls,
+            Err(error) => return self.fail(error),
+        };
+        if calls.is_empty() {
+            return self.folded(&tasks, then, &HashMap::new(), mint);
+        }
+        let plan = Some(Arc::new(self.plan(START_NODE, None, Opening::Reduce(calls))));
+        self.phase = Phase::Folding(Fold { tasks, then, plan });
+    }
+
+    fn fold_answered(&mut self, outcome: Outcome, mint: &mut dyn Mint) {
+        let Phase::Folding(fold) = std::mem::replace(&mut self.phase, Phase::Tick) else {
+            return;
+        };
+        match outcome {
+            Outcome::Done(writes) => {
+                let by_channel = writes.entries.into_iter();
+                let reduced = by_channel
+                    .filter_map(|(name, value)| Some((self.graph.channel(&name)?, value)))
+                    .collect();
+                self.folded(&fold.tasks, fold.then, &reduced, mint);
+            }
+            Outcome::Failed(failure) => self.fail(RunError::new(failure.kind, failure.message)),
+            Outcome::Interrupted(_) => {
+                self.fail(RunError::new("RuntimeError", "a reducer cannot be interrupted"));
+            }
+        }
+    }
+
+    fn tick(&mut self, mint: &mut dyn Mint) {
+        self.prepare();
+        self.show_checkpoint(mint);
+        if self.step > self.stop {
+            return self.fail(errors::recursion(self.options.recursion_limit));
+        }
+        if self.tasks.is_empty() {
+            return self.end(EndKind::Success);
+        }
+        if !self.replaying {
+            let statuses = interrupt::statuses(&self.pending);
+            for task in &mut self.tasks {
+                if let Some(status) = statuses.get(&task.id).filter(|s| s.is_finished()) {
+                    task.writes.clone_from(&status.output);
+                    task.progress = Progress::Done;
+                }
+            }
+        }
+        if self.stops_at(self.before()) {
+            return self.interrupted(true, mint);
+        }
+        let by_id = self.answers_by_id.as_ref();
+        self.loose_task = interrupt::hand_out_answers(&mut self.tasks, &self.pending, by_id);
+        self.show_tasks(mint);
+        self.show_reused_updates();
+        self.phase = Phase::Running;
+    }
+
+    /// The tasks of the next step.
+    pub(crate) fn prepare(&mut self) {
+        self.tasks = task::prepare(&self.board, self.place(), self.updated.as_ref());
+    }
+
+    /// Whether one of the tasks is a breakpoint that the run has not passed yet.
+    pub(crate) fn stops_at(&self, breakpoints: Option<Breakpoints>) -> bool {
+        let Some(breakpoints) = breakpoints else {
+            return false;
+        };
+        let mut stops = self.tasks.iter().filter(|t| !t.is_internal());
+        stops.any(|t| breakpoints.contains(&t.name)) && self.board.changed_since_breakpoint()
+    }
+
+    fn before(&self) -> Option<Breakpoints> {
+        or_graphs(&self.options.interrupt_before, &self.graph.description().interrupt_before)
+    }
+
+    pub(crate) fn after(&self) -> Option<Breakpoints> {
+        or_graphs(&self.options.interrupt_after, &self.graph.description().interrupt_after)
+    }
+
+    /// Work for every task that is ready. What needs no guest (START without branches) is done at once.
+    fn hand_out(&mut self, mint: &mut dyn Mint) -> Vec<Work> {
+        let mut work = Vec::new();
+        for index in 0..self.tasks.len() {
+            if !matches!(self.tasks[index].progress, Progress::Ready) {
+                continue;
+            }
+            let plan = Arc::new(self.plan_of(index));
+            let mut program = Program::new(&plan, 1);
+            if self.tasks[index].is_internal() && program.next().is_none() {
+                let outcome = program.finish().map_or_else(Outcome::Failed, Outcome::Done);
+                self.task_ended(index, outcome, mint);
+                continue;
+            }
+            self.tasks[index].progress = Progress::Running;
+            let info = (!self.tasks[index].is_internal()).then(|| plan.info.clone());
+            let answers = self.tasks[index].answers.clone();
+            work.push(self.issue(Issued::Task(index), info, plan, answers));
+        }
+        work
+    }
+
+    fn issue(&mut self, what: Issued, task: Option<TaskInfo>, plan: Arc<Plan>, answers: Vec<Json>) -> Work {
+        let id = WorkId(self.next_work);
+        self.next_work += 1;
+        self.issued.insert(id, what);
+        Work {
+            id,
+            task,
+            plan,
+            answers,
+        }
+    }
+
+    fn plan_of(&self, index: usize) -> Plan {
+        let task = &self.tasks[index];
+        let opening = if let Path::Update(_) = task.path {
+            Opening::Given(Json::object([("update", &task.packet.clone().unwrap_or_default())]))
+        } else if task.is_internal() {
+            let channel = self.graph.nodes[START_NODE].triggers.first();
+            let input = channel.and_then(|&c| value_of(&self.board.held[c]));
+            Opening::Given(crate::begin::start_output(&input.unwrap_or_default()))
+        } else {
+            Opening::Run(task.packet.clone())
+        };
+        self.plan(task.node, Some(task), opening)
+    }
+
+    fn plan(&self, node: usize, task: Option<&Task>, opening: Opening) -> Plan {
+        let spec = &self.graph.nodes[node];
+        let reads: &[usize] = if matches!(opening, Opening::Reduce(_)) {
+            &[]
+        } else {
+            &spec.reads
+        };
+        let info = match task {
+            Some(task) => task.info(self.step, &spec.retry),
+            None => TaskInfo::internal(self.step),
+        };
+        Plan {
+            graph: Arc::clone(&self.graph),
+            node,
+            opening,
+            state: reads.iter().map(|&c| (c, self.board.held[c].clone())).collect(),
+            seed: info.id.0,
+            info,
+            facts: Arc::clone(&self.facts),
+        }
+    }
+
+    /// The answer meant for no task in particular, if none has it yet.
+    pub(crate) fn loose_answer(&self) -> Option<Json> {
+        if self.loose_task.is_some() {
+            return None;
+        }
+        interrupt::loose_answer(&self.pending).cloned()
+    }
+
+    pub(crate) fn give_loose_answer(&mut self, index: usize, answer: Json) {
+        self.loose_task = Some(index);
+        self.tasks[index].answers.push(answer);
+        self.tasks[index].progress = Progress::Ready;
+    }
+}
+
+impl At {
+    fn of(checkpoint: Option<selvedge_model::checkpoint::Checkpoint>, mint: &mut dyn Mint) -> Self {
+        match checkpoint {
+            Some(checkpoint) => Self {
+                id: checkpoint.id,
+                parent: checkpoint.parent,
+                step: checkpoint.step,
+                source: checkpoint.source,
+                metadata: checkpoint.metadata,
+                is_stored: true,
+            },
+            None => Self {
+                id: mint.checkpoint_id(-2),
+                parent: None,
+                step: -2,
+                source: Source::Input,
+                metadata: Json::object::<&str>([]),
+                is_stored: false,
+            },
+        }
+    }
+}
+
+impl TaskInfo {
+    /// For work that belongs to no task.
+    pub(crate) fn internal(step: i64) -> Self {
+        Self {
+            id: TaskId(Uuid::nil()),
+            name: String::new(),
+            path: Vec::new(),
+            triggers: Vec::new(),
+            step,
+            retry: Vec::new(),
+            namespace: String::new(),
+        }
+    }
+}
+
+fn known_channels(graph: &Graph, names: &[String]) -> Option<Channels> {
+    let channels: Channels = names.iter().filter_map(|n| graph.channel(n)).collect();
+    (!channels.is_empty()).then_some(channels)
+}
+
+/// The run's own breakpoints, else the graph's; an empty list means none of its own, as in LangGraph.
+fn or_graphs(own: &Option<Breakpoints>, graphs: &[String]) -> Option<Breakpoints> {
+    match own {
+        Some(Breakpoints::Nodes(nodes)) if nodes.is_empty() => None,
+        Some(own) => Some(own.clone()),
+        None if graphs.is_empty() => None,
+        None if graphs == ["*"] => Some(Breakpoints::All),
+        None => Some(Breakpoints::Nodes(graphs.to_vec())),
+    }
+}

@@ -1,0 +1,52 @@
+//! The super-step algorithm of LangGraph (Pregel), pure: no async, no clock, no I/O, no wasm, no SQL.
+//!
+//! It hands out what it needs ([`Work`]: run this node, route this branch, reduce this channel) and takes the
+//! answers; what it wants stored or shown it leaves in a list ([`Output`]). The runtime does both, so that guest
+//! reducers and branches never make this room async, and the same answers always give the same checkpoints.
+//!
+//! | module | its one job |
+//! |---|---|
+//! | [`graph`], [`problems`], [`drawing`] | a description, validated and indexed; what is wrong with one; its picture |
+//! | `channel`, `board` | one channel's rules; all channels with their versions, and applying a step's writes |
+//! | [`messages`] | LangChain's messages: coercion and `add_messages` |
+//! | `task`, `interrupt` | what runs next, and the answers that it gets |
+//! | [`program`], [`writes`] | the calls that one task makes on its guest instance, and what came of them |
+//! | [`execution`], `begin`, `settle` | one run: the loop, how it starts, how a step ends |
+//! | [`update`] | a state update from outside |
+//! | [`view`] | reading a saved checkpoint |
+//! | [`retry`] | which failures are tried again, and when |
+//! | `events`, `ids`, `errors`, `python` | stream events, derived ids, LangGraph's error texts, Python's way to print |
+#![forbid(unsafe_code)]
+
+mod begin;
+mod board;
+mod channel;
+pub mod drawing;
+mod errors;
+mod events;
+pub mod execution;
+pub mod graph;
+mod ids;
+mod interrupt;
+pub mod messages;
+pub mod problems;
+pub mod program;
+mod python;
+pub mod retry;
+mod settle;
+mod task;
+pub mod update;
+pub mod view;
+pub mod writes;
+
+pub use drawing::Drawing;
+pub use execution::{
+    Addressed, End, EndKind, Entry, Execution, Mint, Options, Outcome, Output, Step, Work, WorkId,
+};
+pub use graph::Graph;
+pub use problems::GraphProblem;
+pub use program::{Failure, GuestCall, Program};
+pub use task::{PathPart, TaskInfo};
+pub use update::StateUpdate;
+pub use view::{StateView, TaskView, record, view};
+pub use writes::Writes;

@@ -1,0 +1,283 @@
+//! How tasks and steps end: saving a task's writes, applying a step's, the checkpoint, the end of the run.
+
+use selvedge_model::Json;
+use selvedge_model::checkpoint::{CheckpointWrite, PendingWrite, Source};
+use selvedge_model::run::RunError;
+use selvedge_model::thread::Interrupt;
+use indexmap::IndexMap;
+
+use crate::begin;
+use crate::board::{Channels, INTERRUPT, Reduced, TaskWrites, sanitized_packet};
+use crate::channel::Kind;
+use crate::errors::PARENT_COMMAND;
+use crate::execution::{At, End, EndKind, Execution, Mint, Outcome, Output, Phase, Then};
+use crate::graph::TASKS;
+use crate::ids;
+use crate::interrupt::{self, ERROR, NO_WRITES, RESUME};
+use crate::program::Failure;
+use crate::task::{Path, Progress, Task};
+use crate::writes::Writes;
+
+impl Execution {
+    pub(crate) fn task_ended(&mut self, index: usize, outcome: Outcome, mint: &mut dyn Mint) {
+        match outcome {
+            Outcome::Done(writes) => self.finished(index, writes, mint),
+            // Whether an answer is left for it shows when all tasks have ended: not who asks first decides.
+            Outcome::Interrupted(value) if self.loose_answer().is_some() => {
+                self.tasks[index].progress = Progress::Asking(value);
+            }
+            Outcome::Interrupted(value) => self.asked(index, &value, mint),
+            Outcome::Failed(failure) => self.failed(index, failure, mint),
+        }
+    }
+
+    /// All tasks of the step have ended.
+    pub(crate) fn settle(&mut self, mint: &mut dyn Mint) {
+        let asking = |t: &Task| matches!(t.progress, Progress::Asking(_));
+        if let (Some(first), Some(answer)) = (self.tasks.iter().position(asking), self.loose_answer()) {
+            return self.give_loose_answer(first, answer);
+        }
+        for index in 0..self.tasks.len() {
+            if let Progress::Asking(value) = self.tasks[index].progress.clone() {
+                self.asked(index, &value, mint);
+            }
+        }
+        let failure = self.tasks.iter().find_map(|t| match &t.progress {
+            Progress::Failed(failure) => Some(failure.clone()),
+            _ => None,
+        });
+        if let Some(failure) = failure {
+            return self.fail(RunError::new(failure.kind, failure.message));
+        }
+        if self.tasks.iter().any(|t| matches!(t.progress, Progress::Stopped)) {
+            return self.fail(RunError::new("CancelledError", "a task was stopped"));
+        }
+        if self.tasks.iter().any(|t| matches!(t.progress, Progress::Asked)) {
+            return self.interrupted(false, mint);
+        }
+        let writes = self.tasks.iter().map(Task::to_apply).collect();
+        let is_update = self.tasks.iter().any(|t| matches!(t.path, Path::Update(_)));
+        let then = if is_update { Then::Updated(Source::Update) } else { Then::Step };
+        self.fold(writes, then, mint);
+    }
+
+    /// Writes can be applied: the graph's own reducers have answered.
+    pub(crate) fn folded(&mut self, tasks: &[TaskWrites], then: Then, reduced: &Reduced, mint: &mut dyn Mint) {
+        let updated = match self.board.apply(tasks, reduced) {
+            Ok(updated) => updated,
+            Err(error) => return self.fail(error),
+        };
+        match then {
+            Then::Begin(beginning) => {
+                if let Some(known) = &mut self.updated {
+                    known.extend(updated);
+                }
+                self.begun(beginning, mint);
+            }
+            Then::Input => {
+                self.updated = Some(updated.clone());
+                self.save(Source::Input, Some(&updated), mint);
+                self.phase = Phase::Tick;
+            }
+            Then::Step => self.step_ended(tasks, updated, mint),
+            Then::Cleared => {
+                let writes = self.tasks.iter().map(Task::to_apply).collect();
+                self.fold(writes, Then::Updated(Source::Update), mint);
+            }
+            Then::Updated(source) => self.updated_from_outside(source, mint),
+            Then::Interrupted { at_breakpoint } => {
+                self.show_changed_values(tasks, &updated);
+                self.end_interrupted(at_breakpoint);
+            }
+        }
+    }
+
+    /// The run stops at a question or a breakpoint. What finished siblings wrote is shown, but stays pending.
+    pub(crate) fn interrupted(&mut self, at_breakpoint: bool, mint: &mut dyn Mint) {
+        let has_writes = self.tasks.iter().any(|t| !t.writes.is_empty());
+        if !has_writes || self.pending.is_empty() {
+            return self.end_interrupted(at_breakpoint);
+        }
+        let writes = self.tasks.iter().map(Task::to_apply).collect();
+        self.fold(writes, Then::Interrupted { at_breakpoint }, mint);
+    }
+
+    pub(crate) fn fail(&mut self, error: RunError) {
+        self.end(EndKind::Failed(error));
+    }
+
+    pub(crate) fn end(&mut self, kind: EndKind) {
+        let mut interrupts: IndexMap<_, Vec<Interrupt>> = IndexMap::new();
+        let statuses = interrupt::statuses(&self.pending);
+        for task in &self.tasks {
+            let open = statuses.get(&task.id).map(interrupt::Status::open).unwrap_or_default();
+            if !open.is_empty() {
+                interrupts.insert(task.id, open.to_vec());
+            }
+        }
+        self.phase = Phase::Ended(End {
+            kind,
+            values: self.values(),
+            next: self.next(),
+            interrupts,
+        });
+    }
+
+    /// Makes a checkpoint of the board as it is.
+    pub(crate) fn save(&mut self, source: Source, updated: Option<&Channels>, mint: &mut dyn Mint) {
+        let id = mint.checkpoint_id(self.step);
+        let parent = self.at.is_stored.then_some(self.at.id);
+        let names = updated.into_iter().flatten();
+        let mut updated_channels: Vec<String> = names.map(|&c| self.graph.channel_name(c).to_owned()).collect();
+        updated_channels.sort();
+        self.output.push(Output::Checkpoint(CheckpointWrite {
+            id,
+            parent,
+            namespace: self.options.namespace.clone(),
+            created_at: mint.now(),
+            step: self.step,
+            source,
+            metadata: self.options.metadata.clone(),
+            versions: self.board.versions.clone(),
+            versions_seen: self.board.seen.clone(),
+            updated_channels,
+            changes: self.board.take_changes(),
+        }));
+        self.at = At {
+            id,
+            parent,
+            step: self.step,
+            source,
+            metadata: self.options.metadata.clone(),
+            is_stored: true,
+        };
+        self.step += 1;
+    }
+
+    /// Leaves writes to be stored with the checkpoint. A thread without one has nothing to store them with.
+    pub(crate) fn store(&mut self, writes: Vec<PendingWrite>) {
+        let tracked = |w: &PendingWrite| {
+            let index = self.graph.channel(&w.channel);
+            index.is_none_or(|c| self.graph.channels[c].kind != Kind::Untracked)
+        };
+        let mut writes = writes;
+        if self.graph.has_untracked {
+            writes.retain(tracked);
+            for write in writes.iter_mut().filter(|w| w.channel == TASKS) {
+                write.value = sanitized_packet(&self.graph, &write.value);
+            }
+        }
+        if writes.is_empty() || !self.at.is_stored || !self.keeps_writes {
+            return;
+        }
+        self.output.push(Output::Pending {
+            checkpoint: self.at.id,
+            namespace: self.options.namespace.clone(),
+            writes,
+        });
+    }
+
+    fn step_ended(&mut self, tasks: &[TaskWrites], updated: Channels, mint: &mut dyn Mint) {
+        self.show_changed_values(tasks, &updated);
+        self.pending.clear();
+        self.replaying = false;
+        self.save(Source::Loop, Some(&updated), mint);
+        self.updated = Some(updated);
+        if self.stops_at(self.after()) {
+            self.prepare();
+            self.show_checkpoint(mint);
+            return self.end_interrupted(true);
+        }
+        self.phase = Phase::Tick;
+    }
+
+    /// A state update has its checkpoint, and what would run next is known.
+    pub(crate) fn updated_from_outside(&mut self, source: Source, mint: &mut dyn Mint) {
+        self.save(source, None, mint);
+        self.pending.clear();
+        self.updated = None;
+        self.prepare();
+        self.end(EndKind::Success);
+    }
+
+    fn end_interrupted(&mut self, at_breakpoint: bool) {
+        if at_breakpoint {
+            self.show_breakpoint();
+        }
+        self.end(EndKind::Interrupted);
+    }
+
+    fn finished(&mut self, index: usize, writes: Writes, mint: &mut dyn Mint) {
+        let mut entries = writes.entries;
+        if entries.is_empty() {
+            // What marks a task as finished is that it wrote something.
+            entries.push((NO_WRITES.to_owned(), Json::null()));
+        }
+        self.tasks[index].writes.clone_from(&entries);
+        self.tasks[index].progress = Progress::Done;
+        entries.splice(0..0, self.used_answers(index));
+        self.put(index, &entries);
+        self.show_finished(index, &entries, mint);
+    }
+
+    fn asked(&mut self, index: usize, value: &Json, mint: &mut dyn Mint) {
+        let task = &mut self.tasks[index];
+        task.progress = Progress::Asked;
+        let id = ids::interrupt_id(&task.namespace, task.answers.len());
+        let question = Json::object([("value", value), ("id", &Json::string(&id))]);
+        let mut entries = vec![(INTERRUPT.to_owned(), Json::array([&question]))];
+        entries.extend(self.used_answers(index));
+        self.put(index, &entries);
+        self.show_asked(index, &Json::array([&question]), mint);
+    }
+
+    fn failed(&mut self, index: usize, failure: Failure, mint: &mut dyn Mint) {
+        self.tasks[index].progress = Progress::Failed(failure.clone());
+        if failure.kind == PARENT_COMMAND {
+            return;
+        }
+        let error = RunError::new(failure.kind, failure.message);
+        let error = Json::encode(&error).unwrap_or_default();
+        let mut entries: Vec<(String, Json)> = self.used_answers(index).into_iter().collect();
+        entries.push((ERROR.to_owned(), error.clone()));
+        self.put(index, &entries);
+        self.show_failed(index, &error, mint);
+    }
+
+    /// The answers that the task had, to be kept: it gets them again when it runs again.
+    fn used_answers(&self, index: usize) -> Option<(String, Json)> {
+        let answers = &self.tasks[index].answers;
+        (!answers.is_empty()).then(|| (RESUME.to_owned(), Json::array(answers)))
+    }
+
+    /// Keeps a task's writes with the checkpoint, in place of those it had.
+    fn put(&mut self, index: usize, entries: &[(String, Json)]) {
+        let task = self.tasks[index].id;
+        self.pending.retain(|w| w.task != task);
+        let mut writes: Vec<PendingWrite> = Vec::with_capacity(entries.len());
+        for (position, (channel, value)) in (0..).zip(entries) {
+            writes.push(PendingWrite {
+                task,
+                index: interrupt::fixed_index(channel).unwrap_or(position),
+                channel: channel.clone(),
+                value: value.clone(),
+            });
+        }
+        self.pending.extend(writes.iter().cloned());
+        if self.loose_task == Some(index) && interrupt::loose_answer(&self.pending).is_some() {
+            self.pending.retain(|w| !(w.task == ids::NULL_TASK && w.channel == RESUME));
+            writes.push(begin::used_answer());
+        }
+        self.store(writes);
+    }
+
+    /// The nodes of the tasks that are not finished, `Send`s first, in the graph's order.
+    fn next(&self) -> Vec<String> {
+        let mut open: Vec<&Task> = self.tasks.iter().filter(|t| t.writes.is_empty()).collect();
+        open.sort_by_key(|t| match t.path {
+            Path::Push(index) => (0, index),
+            Path::Pull(_) | Path::Update(_) => (1, t.node),
+        });
+        open.into_iter().map(|t| t.name.clone()).collect()
+    }
+}
