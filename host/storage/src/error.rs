@@ -1,0 +1,27 @@
+//! [`StorageError`]: why storage could not do what was asked.
+
+/// Why storage could not do what was asked: the caller's choices.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The lease is not the run's newest: another worker has it, or it is gone. Stop writing.
+    #[error("the run was claimed by another worker or deleted")]
+    Fenced,
+    /// No room on the disk. Refuse new work (507); what is stored is intact and it works again once there is room.
+    #[error("the disk that holds the data directory is full")]
+    Full,
+    /// The data directory cannot be written to.
+    #[error("the data directory is read-only")]
+    ReadOnly,
+    /// The data directory is in use, closed, or away for a while: answer 503.
+    #[error("storage is unavailable: {0}")]
+    Unavailable(String),
+    /// Too much is queued before the writer: answer 503 with `Retry-After`.
+    #[error("storage is overloaded")]
+    Overloaded,
+    /// What is stored cannot be read: a newer version's, or damage.
+    #[error("{0}")]
+    Incompatible(String),
+    /// Anything else that the database said.
+    #[error("storage failed: {0}")]
+    Failed(String),
+}

@@ -1,0 +1,26 @@
+//! The storage trait, named after promises, and its SQLite implementation.
+//!
+//! What must be atomic is one method of [`Storage`]; nothing outside this room knows about SQL. `runtime` and
+//! `webhook` write through it, `api` reads through it, and `tests/` holds every implementation to the same
+//! conformance suite.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`contract`] | the trait |
+//! | [`types`] | what goes in and out of it |
+//! | [`error`] | why it could not |
+//! | [`sqlite`] | the embedded default: one writer thread with group commit, read-only readers beside it |
+#![forbid(unsafe_code)]
+
+pub mod contract;
+pub mod error;
+pub mod sqlite;
+pub mod types;
+
+pub use contract::Storage;
+pub use error::StorageError;
+pub use types::{
+    Admission, AssistantQuery, AssistantSort, Claims, DeliveryRecord, DueDeliveries, Insert,
+    NewRun, NewThread, Page, PendingCommit, Recovery, RunEnd, RunQuery, StepCommit, ThreadNeed,
+    Values,
+};

@@ -1,0 +1,145 @@
+//! Assistants.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use selvedge_model::AssistantId;
+use selvedge_model::assistant::Assistant;
+
+use super::codec::{id, json, time};
+use super::contains::contains;
+use super::writer::Desk;
+use crate::StorageError;
+use crate::types::{AssistantQuery, AssistantSort, Page};
+
+const COLUMNS: &str =
+    "uuid, graph_id, config, context, metadata, name, created_at, updated_at, version, description";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Assistant> {
+    Ok(Assistant {
+        assistant_id: id(row, 0)?,
+        graph_id: row.get(1)?,
+        config: json(row, 2)?,
+        context: json(row, 3)?,
+        metadata: json(row, 4)?,
+        name: row.get(5)?,
+        created_at: time(row, 6)?,
+        updated_at: time(row, 7)?,
+        version: row.get(8)?,
+        description: row.get(9)?,
+    })
+}
+
+/// One assistant.
+pub(super) fn read(
+    conn: &Connection,
+    assistant: AssistantId,
+) -> Result<Option<Assistant>, StorageError> {
+    let found = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM assistant WHERE uuid = ?1"))?
+        .query_row([assistant.0.as_bytes()], from_row)
+        .optional()?;
+    Ok(found)
+}
+
+/// See [`Storage::ensure_assistants`](crate::Storage::ensure_assistants).
+pub(super) fn ensure(desk: &Desk<'_>, defaults: Vec<Assistant>) -> Result<(), StorageError> {
+    for mut wanted in defaults {
+        if let Some(stored) = read(desk.conn, wanted.assistant_id)? {
+            if same_but_for_history(&stored, &wanted) {
+                continue;
+            }
+            wanted.created_at = stored.created_at;
+            wanted.version = stored.version + 1;
+        }
+        put(desk.conn, &wanted)?;
+    }
+    Ok(())
+}
+
+fn same_but_for_history(stored: &Assistant, wanted: &Assistant) -> bool {
+    let wanted = Assistant {
+        created_at: stored.created_at,
+        updated_at: stored.updated_at,
+        version: stored.version,
+        ..wanted.clone()
+    };
+    *stored == wanted
+}
+
+fn put(conn: &Connection, assistant: &Assistant) -> Result<(), StorageError> {
+    conn.prepare_cached(&format!(
+        "INSERT INTO assistant ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+         ON CONFLICT (uuid) DO UPDATE SET graph_id = ?2, config = ?3, context = ?4, metadata = ?5, name = ?6, \
+         created_at = ?7, updated_at = ?8, version = ?9, description = ?10"
+    ))?
+    .execute(params![
+        assistant.assistant_id.0.as_bytes(),
+        assistant.graph_id,
+        assistant.config.as_str(),
+        assistant.context.as_str(),
+        assistant.metadata.as_str(),
+        assistant.name,
+        assistant.created_at.as_micros(),
+        assistant.updated_at.as_micros(),
+        assistant.version,
+        assistant.description,
+    ])?;
+    Ok(())
+}
+
+/// Assistants that match. Names in any case and containment are beyond SQLite's own functions for text that is not
+/// ASCII, so rows are matched here, in order, until the page is full.
+pub(super) fn search(
+    conn: &Connection,
+    query: &AssistantQuery,
+) -> Result<Page<Assistant>, StorageError> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM assistant WHERE ?1 IS NULL OR graph_id = ?1 ORDER BY {}",
+        order(query)
+    ))?;
+    let name = query.name.as_ref().map(|name| name.to_lowercase());
+    let metadata = query.metadata.as_ref().map(|metadata| metadata.to_value());
+    let matches = |assistant: &Assistant| {
+        name.as_ref()
+            .is_none_or(|name| assistant.name.to_lowercase().contains(name))
+            && metadata
+                .as_ref()
+                .is_none_or(|wanted| contains(&assistant.metadata.to_value(), wanted))
+    };
+    let mut rows = statement.query([&query.graph_id])?;
+    let mut skip = query.offset;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let assistant = from_row(row)?;
+        if !matches(&assistant) {
+            continue;
+        }
+        if skip > 0 {
+            skip -= 1;
+            continue;
+        }
+        if found.len() >= query.limit as usize {
+            return Ok(Page {
+                rows: found,
+                more: true,
+            });
+        }
+        found.push(assistant);
+    }
+    Ok(Page {
+        rows: found,
+        more: false,
+    })
+}
+
+/// Ties are broken by age, so that pages do not overlap.
+fn order(query: &AssistantQuery) -> String {
+    let column = match query.sort_by {
+        AssistantSort::AssistantId => "uuid",
+        AssistantSort::CreatedAt => "created_at",
+        AssistantSort::UpdatedAt => "updated_at",
+        AssistantSort::Name => "name",
+        AssistantSort::GraphId => "graph_id",
+    };
+    let direction = if query.descending { "DESC" } else { "ASC" };
+    format!("{column} {direction}, id {direction}")
+}

@@ -1,0 +1,143 @@
+//! How the words of the model stand in columns.
+
+use rusqlite::Row;
+use rusqlite::types::Type;
+use selvedge_model::checkpoint::Source;
+use selvedge_model::delivery::DeliveryStatus;
+use selvedge_model::run::{MultitaskStrategy, RunStatus};
+use selvedge_model::thread::ThreadStatus;
+use selvedge_model::{Json, Timestamp};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+/// Codes of an enum, by position.
+const RUN_STATUS: [RunStatus; 6] = [
+    RunStatus::Pending,
+    RunStatus::Running,
+    RunStatus::Error,
+    RunStatus::Success,
+    RunStatus::Timeout,
+    RunStatus::Interrupted,
+];
+const THREAD_STATUS: [ThreadStatus; 4] = [
+    ThreadStatus::Idle,
+    ThreadStatus::Busy,
+    ThreadStatus::Interrupted,
+    ThreadStatus::Error,
+];
+const DELIVERY_STATUS: [DeliveryStatus; 6] = [
+    DeliveryStatus::Pending,
+    DeliveryStatus::Delivered,
+    DeliveryStatus::Exhausted,
+    DeliveryStatus::Blocked,
+    DeliveryStatus::Gone,
+    DeliveryStatus::Disabled,
+];
+const SOURCE: [Source; 4] = [Source::Input, Source::Loop, Source::Update, Source::Fork];
+const MULTITASK: [MultitaskStrategy; 4] = [
+    MultitaskStrategy::Reject,
+    MultitaskStrategy::Rollback,
+    MultitaskStrategy::Interrupt,
+    MultitaskStrategy::Enqueue,
+];
+
+/// An enum that is stored as a number.
+pub(super) trait Coded: Copy + PartialEq + 'static {
+    const CODES: &'static [Self];
+
+    fn code(self) -> i64 {
+        let position = Self::CODES.iter().position(|value| *value == self);
+        position.map_or(-1, |position| position as i64)
+    }
+}
+
+impl Coded for RunStatus {
+    const CODES: &'static [Self] = &RUN_STATUS;
+}
+impl Coded for ThreadStatus {
+    const CODES: &'static [Self] = &THREAD_STATUS;
+}
+impl Coded for DeliveryStatus {
+    const CODES: &'static [Self] = &DELIVERY_STATUS;
+}
+impl Coded for Source {
+    const CODES: &'static [Self] = &SOURCE;
+}
+impl Coded for MultitaskStrategy {
+    const CODES: &'static [Self] = &MULTITASK;
+}
+
+pub(super) fn coded<T: Coded>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let code: i64 = row.get(column)?;
+    usize::try_from(code)
+        .ok()
+        .and_then(|code| T::CODES.get(code).copied())
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, code))
+}
+
+pub(super) fn id<T: From<Uuid>>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    Ok(Uuid::from_bytes(row.get(column)?).into())
+}
+
+pub(super) fn optional_id<T: From<Uuid>>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
+    let bytes: Option<[u8; 16]> = row.get(column)?;
+    Ok(bytes.map(|bytes| Uuid::from_bytes(bytes).into()))
+}
+
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_micros)
+}
+
+pub(super) fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Json> {
+    let text: String = row.get(column)?;
+    Json::stored(text).map_err(|e| unreadable(column, e))
+}
+
+/// A Rust value that is stored as JSON.
+pub(super) fn document<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|e| unreadable(column, e))
+}
+
+pub(super) fn optional_document<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(column)?.as_str_or_null()? {
+        Some(text) => serde_json::from_str(text)
+            .map(Some)
+            .map_err(|e| unreadable(column, e)),
+        None => Ok(None),
+    }
+}
+
+fn unreadable(
+    column: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}
+
+/// Writes a value as JSON.
+pub(super) fn to_document<T: serde::Serialize>(value: &T) -> Result<String, crate::StorageError> {
+    serde_json::to_string(value)
+        .map_err(|e| crate::StorageError::Failed(format!("writing a value as JSON: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The schema's indices and queries spell these numbers out.
+    #[test]
+    fn codes_are_what_the_schema_says() {
+        assert_eq!(
+            (RunStatus::Pending.code(), RunStatus::Running.code()),
+            (0, 1)
+        );
+        assert_eq!(DeliveryStatus::Pending.code(), 0);
+        assert_eq!(ThreadStatus::Busy.code(), 1);
+    }
+}

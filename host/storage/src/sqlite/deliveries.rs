@@ -1,0 +1,232 @@
+//! Webhook deliveries: stored with the end of their run, claimed, tried, recorded.
+//!
+//! Claims are kept in the writer's memory only. Only one process opens a directory, so a claim needs no row, and a
+//! process that dies takes its claims with it.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery, Verdict};
+use selvedge_model::{DeliveryId, RunId, Timestamp};
+
+use super::codec::{Coded, coded, id, time};
+use super::error::unreadable;
+use super::writer::Desk;
+use crate::StorageError;
+use crate::types::{DeliveryRecord, DueDeliveries};
+
+/// Stores a delivery that is due at once.
+pub(super) fn insert(conn: &Connection, delivery: &NewDelivery) -> Result<(), StorageError> {
+    conn.prepare_cached(
+        "INSERT INTO delivery (uuid, run, thread, url, sent_at_offset, status, created_at, due_at, attempts, retry) \
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6, 0, 0)",
+    )?
+    .execute(params![
+        delivery.id.0.as_bytes(),
+        delivery.run_id.0.as_bytes(),
+        delivery.thread_id.0.as_bytes(),
+        delivery.url,
+        delivery.sent_at_offset,
+        delivery.created_at.as_micros(),
+    ])?;
+    conn.prepare_cached("INSERT INTO delivery_body (delivery, body) VALUES (?1, ?2)")?
+        .execute(params![conn.last_insert_rowid(), delivery.body])?;
+    Ok(())
+}
+
+/// See [`Storage::claim_deliveries`](crate::Storage::claim_deliveries).
+pub(super) fn claim(
+    desk: &mut Desk<'_>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<DueDeliveries, StorageError> {
+    let mut deliveries = Vec::new();
+    for retry in [0, 1] {
+        claim_some(desk, now, retry, limit, &mut deliveries)?;
+    }
+    Ok(DueDeliveries {
+        deliveries,
+        next_due: next_due(desk.conn, now)?,
+    })
+}
+
+/// Walks over those that are claimed already: no more than the worker has in flight.
+fn claim_some(
+    desk: &mut Desk<'_>,
+    now: Timestamp,
+    retry: i64,
+    limit: usize,
+    claimed: &mut Vec<DueDelivery>,
+) -> Result<(), StorageError> {
+    let mut statement = desk.conn.prepare_cached(
+        "SELECT d.id FROM delivery d WHERE d.status = 0 AND d.retry = ?1 AND d.due_at <= ?2 \
+         ORDER BY d.due_at, d.id",
+    )?;
+    let mut rows = statement.query(params![retry, now.as_micros()])?;
+    while claimed.len() < limit {
+        let Some(row) = rows.next()? else {
+            break;
+        };
+        let key: i64 = row.get(0)?;
+        if !desk.memory.is_claimed(key) {
+            claimed.push(read_due(desk.conn, key)?);
+            desk.memory.claim(key);
+        }
+    }
+    Ok(())
+}
+
+fn read_due(conn: &Connection, key: i64) -> Result<DueDelivery, StorageError> {
+    let due = conn
+        .prepare_cached(
+            "SELECT d.uuid, d.run, d.thread, d.url, d.sent_at_offset, d.created_at, d.attempts, b.body \
+             FROM delivery d JOIN delivery_body b ON b.delivery = d.id WHERE d.id = ?1",
+        )?
+        .query_row([key], |row| {
+            Ok(DueDelivery {
+                delivery: NewDelivery {
+                    id: id(row, 0)?,
+                    run_id: id(row, 1)?,
+                    thread_id: id(row, 2)?,
+                    url: row.get(3)?,
+                    sent_at_offset: row.get(4)?,
+                    created_at: time(row, 5)?,
+                    body: row.get(7)?,
+                },
+                attempts: row.get(6)?,
+            })
+        })?;
+    Ok(due)
+}
+
+fn next_due(conn: &Connection, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+    let due: Option<i64> = conn
+        .prepare_cached(
+            "SELECT min(due) FROM (\
+             SELECT min(due_at) AS due FROM delivery WHERE status = 0 AND retry = 0 AND due_at > ?1 UNION ALL \
+             SELECT min(due_at) FROM delivery WHERE status = 0 AND retry = 1 AND due_at > ?1)",
+        )?
+        .query_row([now.as_micros()], |row| row.get(0))?;
+    Ok(due.map(Timestamp::from_micros))
+}
+
+/// How many are due.
+pub(super) fn count_due(conn: &Connection, now: Timestamp) -> Result<u64, StorageError> {
+    let count: i64 = conn
+        .prepare_cached(
+            "SELECT count(*) FROM delivery WHERE status = 0 AND retry IN (0, 1) AND due_at <= ?1",
+        )?
+        .query_row([now.as_micros()], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// See [`Storage::record_attempt`](crate::Storage::record_attempt).
+pub(super) fn record(
+    desk: &mut Desk<'_>,
+    delivery: DeliveryId,
+    attempt: Option<&Attempt>,
+    verdict: Verdict,
+) -> Result<(), StorageError> {
+    let key: i64 = desk
+        .conn
+        .prepare_cached("SELECT id FROM delivery WHERE uuid = ?1")?
+        .query_row([delivery.0.as_bytes()], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| StorageError::Failed(format!("there is no delivery {delivery}")))?;
+    if let Some(attempt) = attempt {
+        insert_attempt(desk.conn, key, attempt)?;
+    }
+    let (status, due_at) = match verdict {
+        Verdict::End(status) => (status, None),
+        Verdict::RetryAt(at) => (DeliveryStatus::Pending, Some(at.as_micros())),
+    };
+    desk.conn
+        .prepare_cached(
+            "UPDATE delivery SET status = ?2, due_at = ?3, attempts = max(attempts, ?4), \
+             retry = max(retry, ?4 > 0) WHERE id = ?1",
+        )?
+        .execute(params![
+            key,
+            status.code(),
+            due_at,
+            attempt.map_or(0, |attempt| attempt.number),
+        ])?;
+    desk.memory.unclaim(key);
+    Ok(())
+}
+
+fn insert_attempt(conn: &Connection, key: i64, attempt: &Attempt) -> Result<(), StorageError> {
+    let micros = i64::try_from(attempt.duration.as_micros()).unwrap_or(i64::MAX);
+    conn.prepare_cached(
+        "INSERT INTO attempt (delivery, number, at, url, address, status, duration, response, error) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute(params![
+        key,
+        attempt.number,
+        attempt.at.as_micros(),
+        attempt.url,
+        attempt.address.map(|address| address.to_string()),
+        attempt.status,
+        micros,
+        attempt.response,
+        attempt.error,
+    ])?;
+    Ok(())
+}
+
+/// The deliveries of a run, oldest first.
+pub(super) fn of_run(conn: &Connection, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, uuid, run, url, status, created_at, due_at FROM delivery WHERE run = ?1 ORDER BY id",
+    )?;
+    let mut rows = statement.query([run.0.as_bytes()])?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(DeliveryRecord {
+            attempts: attempts(conn, row.get(0)?)?,
+            ..record_from_row(row)?
+        });
+    }
+    Ok(records)
+}
+
+fn record_from_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
+    let due_at: Option<i64> = row.get(6)?;
+    Ok(DeliveryRecord {
+        id: id(row, 1)?,
+        run_id: id(row, 2)?,
+        url: row.get(3)?,
+        status: coded(row, 4)?,
+        created_at: time(row, 5)?,
+        next_attempt_at: due_at.map(Timestamp::from_micros),
+        attempts: Vec::new(),
+    })
+}
+
+fn attempts(conn: &Connection, key: i64) -> Result<Vec<Attempt>, StorageError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT number, at, url, address, status, duration, response, error FROM attempt \
+         WHERE delivery = ?1 ORDER BY number",
+    )?;
+    let mut rows = statement.query([key])?;
+    let mut attempts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let address: Option<String> = row.get(3)?;
+        let micros: i64 = row.get(5)?;
+        attempts.push(Attempt {
+            number: row.get(0)?,
+            at: time(row, 1)?,
+            url: row.get(2)?,
+            address: address
+                .map(|address| address.parse())
+                .transpose()
+                .map_err(|e| unreadable("address", e))?,
+            status: row.get(4)?,
+            duration: Duration::from_micros(micros.unsigned_abs()),
+            response: row.get(6)?,
+            error: row.get(7)?,
+        });
+    }
+    Ok(attempts)
+}

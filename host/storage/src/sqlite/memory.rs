@@ -1,0 +1,151 @@
+//! What the writer keeps in memory beside the database, and how it is taken back when a write is.
+//!
+//! Only the writer thread touches it, and only this process writes to the directory, so it agrees with the
+//! database at every commit: a unit that changes something here notes how to undo it, and the writer undoes what
+//! belongs to a unit or a transaction that was rolled back.
+
+use std::collections::{HashMap, HashSet};
+
+use selvedge_model::CheckpointId;
+
+use super::places::Places;
+
+/// Threads whose newest checkpoints are remembered. At about a kilobyte each this is the size of a few runs; when
+/// it is exceeded everything is forgotten and read again, which costs two look-ups a thread.
+const MAX_THREADS: usize = 4_096;
+/// Namespaces remembered for one thread.
+const MAX_NAMESPACES: usize = 64;
+
+#[derive(Default)]
+pub(super) struct Memory {
+    pending_runs: u64,
+    claimed_deliveries: HashSet<i64>,
+    threads: HashMap<i64, ThreadMemory>,
+    undo: Vec<Undo>,
+}
+
+#[derive(Default)]
+struct ThreadMemory {
+    /// The number of the next segment; numbers rise for the life of the thread.
+    next_segment: Option<i64>,
+    heads: HashMap<String, Head>,
+}
+
+/// A checkpoint that was written last in its namespace, the likely parent of the next.
+pub(super) struct Head {
+    pub(super) id: CheckpointId,
+    pub(super) key: i64,
+    pub(super) places: Places,
+}
+
+enum Undo {
+    PendingRuns(u64),
+    Claimed(i64),
+    Unclaimed(i64),
+    Thread(i64),
+}
+
+impl Memory {
+    pub(super) fn new(pending_runs: u64) -> Self {
+        Self {
+            pending_runs,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn pending_runs(&self) -> u64 {
+        self.pending_runs
+    }
+
+    pub(super) fn add_pending_runs(&mut self, count: i64) {
+        self.undo.push(Undo::PendingRuns(self.pending_runs));
+        self.pending_runs = self.pending_runs.saturating_add_signed(count);
+    }
+
+    pub(super) fn is_claimed(&self, delivery: i64) -> bool {
+        self.claimed_deliveries.contains(&delivery)
+    }
+
+    pub(super) fn claim(&mut self, delivery: i64) {
+        if self.claimed_deliveries.insert(delivery) {
+            self.undo.push(Undo::Claimed(delivery));
+        }
+    }
+
+    pub(super) fn unclaim(&mut self, delivery: i64) {
+        if self.claimed_deliveries.remove(&delivery) {
+            self.undo.push(Undo::Unclaimed(delivery));
+        }
+    }
+
+    pub(super) fn unclaim_all(&mut self) {
+        for delivery in std::mem::take(&mut self.claimed_deliveries) {
+            self.undo.push(Undo::Unclaimed(delivery));
+        }
+    }
+
+    /// Takes the checkpoint that was written last in a namespace, to become the next one.
+    pub(super) fn take_head(&mut self, thread: i64, namespace: &str) -> Option<Head> {
+        self.threads.get_mut(&thread)?.heads.remove(namespace)
+    }
+
+    /// The same to look at.
+    pub(super) fn head(&self, thread: i64, namespace: &str) -> Option<&Head> {
+        self.threads.get(&thread)?.heads.get(namespace)
+    }
+
+    pub(super) fn set_head(&mut self, thread: i64, namespace: String, head: Head) {
+        let memory = self.touch(thread);
+        if memory.heads.len() >= MAX_NAMESPACES {
+            memory.heads.clear();
+        }
+        memory.heads.insert(namespace, head);
+    }
+
+    pub(super) fn next_segment(&self, thread: i64) -> Option<i64> {
+        self.threads.get(&thread)?.next_segment
+    }
+
+    pub(super) fn set_next_segment(&mut self, thread: i64, segment: i64) {
+        self.touch(thread).next_segment = Some(segment);
+    }
+
+    pub(super) fn forget_thread(&mut self, thread: i64) {
+        self.threads.remove(&thread);
+    }
+
+    fn touch(&mut self, thread: i64) -> &mut ThreadMemory {
+        if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&thread) {
+            self.threads.clear();
+        }
+        self.undo.push(Undo::Thread(thread));
+        self.threads.entry(thread).or_default()
+    }
+
+    /// Where a unit begins.
+    pub(super) fn mark(&self) -> usize {
+        self.undo.len()
+    }
+
+    /// Takes back what was done since a mark. What is known of a thread is merely forgotten.
+    pub(super) fn undo_to(&mut self, mark: usize) {
+        while self.undo.len() > mark {
+            match self.undo.pop() {
+                Some(Undo::PendingRuns(before)) => self.pending_runs = before,
+                Some(Undo::Claimed(delivery)) => {
+                    self.claimed_deliveries.remove(&delivery);
+                }
+                Some(Undo::Unclaimed(delivery)) => {
+                    self.claimed_deliveries.insert(delivery);
+                }
+                Some(Undo::Thread(thread)) => self.forget_thread(thread),
+                None => {}
+            }
+        }
+    }
+
+    /// After a commit: nothing is undone any more.
+    pub(super) fn keep(&mut self) {
+        self.undo.clear();
+    }
+}

@@ -1,0 +1,98 @@
+//! The readers: a few threads, each with a read-only connection of its own, on one bounded queue.
+//!
+//! A read sees what was committed when it began and waits for no writer. Threads of our own and not
+//! `spawn_blocking`: a connection with its prepared statements stays on its thread, no pool needs a lock, and the
+//! number of reads at once is bounded whatever else blocks in the process.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, Transaction};
+use tokio::sync::oneshot;
+
+use super::open::{Options, open_reader};
+use super::queue::{Queue, closed};
+use crate::StorageError;
+
+/// Reads at once. More than the two or three cores of a small machine would only compete with the runs.
+const READERS: usize = 3;
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// The pool.
+pub(super) struct Readers {
+    queue: Arc<Queue<Job>>,
+}
+
+impl Readers {
+    /// Opens the connections and starts the threads; each drops its `hold` after it has closed its connection.
+    pub(super) fn start(
+        options: &Options,
+        hold: &Arc<impl Send + Sync + 'static>,
+    ) -> Result<(Self, Vec<JoinHandle<()>>), StorageError> {
+        let queue = Arc::new(Queue::new(options.max_queued_reads, usize::MAX));
+        let readers = Self {
+            queue: Arc::clone(&queue),
+        };
+        let mut threads = Vec::new();
+        for number in 0..READERS {
+            let conn = open_reader(options)?;
+            let queue = Arc::clone(&queue);
+            let hold = Arc::clone(hold);
+            let thread = std::thread::Builder::new()
+                .name(format!("sqlite-read-{number}"))
+                .spawn(move || {
+                    serve(&queue, conn);
+                    drop(hold);
+                })
+                .map_err(|e| StorageError::Failed(format!("starting a reader: {e}")))?;
+            threads.push(thread);
+        }
+        Ok((readers, threads))
+    }
+
+    /// Runs a read on one of the threads, inside one read transaction.
+    pub(super) async fn read<T, F>(&self, work: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StorageError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |conn| {
+            // A caller that went away needs no answer.
+            if !reply.is_closed() {
+                let _ = reply.send(in_transaction(conn, work));
+            }
+        });
+        self.queue.push(0, job)?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Refuses new reads; the threads end when the queue is empty.
+    pub(super) fn close(&self) {
+        self.queue.close();
+    }
+}
+
+impl Drop for Readers {
+    /// Also when opening fails half-way: a thread that nobody closes would keep the lock.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn in_transaction<T>(
+    conn: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, StorageError>,
+) -> Result<T, StorageError> {
+    let transaction = conn.transaction()?;
+    work(&transaction)
+}
+
+fn serve(queue: &Queue<Job>, mut conn: Connection) {
+    while let Some(jobs) = queue.take(1, usize::MAX) {
+        for job in jobs {
+            job(&mut conn);
+        }
+    }
+}

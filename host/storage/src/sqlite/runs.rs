@@ -1,0 +1,217 @@
+//! Admitting runs, and reading them.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use selvedge_model::run::{ClaimedRun, Lease, Run, RunStatus};
+use selvedge_model::{Json, RunId, ThreadId};
+
+use super::codec::{Coded, coded, document, id, json, time, to_document};
+use super::threads::{self, KnownThread};
+use super::writer::Desk;
+use crate::StorageError;
+use crate::types::{Admission, NewRun, RunQuery, ThreadNeed};
+
+/// The columns that [`run`] reads, of `run r` joined with `run_request q`.
+pub(super) const RUN_COLUMNS: &str = "r.uuid, r.thread_uuid, r.assistant, q.metadata, r.status, q.kwargs, \
+     r.multitask, r.created_at, r.updated_at";
+
+/// Reads a run from a row that begins with [`RUN_COLUMNS`].
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    Ok(Run {
+        run_id: id(row, 0)?,
+        thread_id: id(row, 1)?,
+        assistant_id: id(row, 2)?,
+        metadata: json(row, 3)?,
+        status: coded(row, 4)?,
+        kwargs: document(row, 5)?,
+        multitask_strategy: coded(row, 6)?,
+        created_at: time(row, 7)?,
+        updated_at: time(row, 8)?,
+    })
+}
+
+/// How many runs are pending, counted. The writer knows without counting once it runs.
+pub(super) fn count_pending(conn: &Connection) -> Result<u64, StorageError> {
+    let count: i64 = conn.query_row("SELECT count(*) FROM run WHERE status = 0", [], |row| {
+        row.get(0)
+    })?;
+    Ok(count.unsigned_abs())
+}
+
+/// What a new run weighs in the writer's queue.
+pub(super) fn weight(new: &NewRun) -> usize {
+    let kwargs = &new.run.kwargs;
+    let command = kwargs.command.as_ref();
+    let parts = command.map(|command| [&command.update, &command.resume, &command.goto]);
+    let command = parts.into_iter().flatten().flatten().map(Json::len);
+    new.run.metadata.len()
+        + kwargs.input.len()
+        + kwargs.config.len()
+        + kwargs.context.len()
+        + command.sum::<usize>()
+}
+
+/// See [`Storage::admit_run`](crate::Storage::admit_run). Nothing is written before the run is sure to be accepted.
+pub(super) fn admit(desk: &mut Desk<'_>, new: NewRun) -> Result<Admission, StorageError> {
+    let known = match new.thread {
+        ThreadNeed::None => None,
+        _ => threads::find(desk.conn, new.run.thread_id)?,
+    };
+    if known.is_none() && matches!(new.thread, ThreadNeed::Existing { .. }) {
+        return Ok(Admission::NoThread);
+    }
+    let others = match &known {
+        Some(thread) => others_on(desk.conn, thread.key)?,
+        None => Others::default(),
+    };
+    if new.reject_if_busy && (others.running || others.first_waiting.is_some()) {
+        return Ok(Admission::Busy);
+    }
+    if desk.memory.pending_runs() >= new.max_pending_runs {
+        return Ok(Admission::TooManyPending);
+    }
+    let thread = occupy_thread(desk, known.as_ref(), &new)?;
+    insert(desk, new, thread, &others)
+}
+
+/// The runs of a thread that have not ended.
+#[derive(Default)]
+struct Others {
+    running: bool,
+    /// Key and earliest beginning of the one that is next.
+    first_waiting: Option<(i64, i64)>,
+}
+
+fn others_on(conn: &Connection, thread: i64) -> Result<Others, StorageError> {
+    let running = conn
+        .prepare_cached("SELECT 1 FROM run WHERE thread = ?1 AND status = 1")?
+        .exists([thread])?;
+    let first_waiting = conn
+        .prepare_cached(
+            "SELECT id, created_at FROM run WHERE thread = ?1 AND status = 0 ORDER BY created_at, id LIMIT 1",
+        )?
+        .query_row([thread], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(Others {
+        running,
+        first_waiting,
+    })
+}
+
+fn occupy_thread(
+    desk: &Desk<'_>,
+    known: Option<&KnownThread>,
+    new: &NewRun,
+) -> Result<Option<i64>, StorageError> {
+    let (metadata, config) = match &new.thread {
+        ThreadNeed::None => return Ok(None),
+        ThreadNeed::Existing { metadata, config } | ThreadNeed::Create { metadata, config } => {
+            (metadata, config)
+        }
+    };
+    let now = new.run.updated_at;
+    match known {
+        Some(thread) => threads::occupy(desk.conn, thread, metadata, config, now)?,
+        None => {
+            return threads::insert_busy(desk.conn, new.run.thread_id, metadata, config, now)
+                .map(Some);
+        }
+    }
+    Ok(known.map(|thread| thread.key))
+}
+
+fn insert(
+    desk: &mut Desk<'_>,
+    new: NewRun,
+    thread: Option<i64>,
+    others: &Others,
+) -> Result<Admission, StorageError> {
+    let mut run = new.run;
+    let begins = run.created_at.as_micros();
+    let is_next = !others.running && others.first_waiting.is_none_or(|(_, first)| first > begins);
+    if let (true, Some((other, _))) = (is_next, others.first_waiting) {
+        desk.conn
+            .prepare_cached("UPDATE run SET ready = 0 WHERE id = ?1")?
+            .execute([other])?;
+    }
+    let claimed_at = new.claim_by.filter(|now| is_next && run.created_at <= *now);
+    run.status = RunStatus::Pending;
+    if let Some(now) = claimed_at {
+        run.status = RunStatus::Running;
+        run.updated_at = now;
+    }
+    let claims = i64::from(claimed_at.is_some());
+    desk.conn
+        .prepare_cached(
+            "INSERT INTO run (uuid, thread, thread_uuid, assistant, status, ready, multitask, created_at, \
+             updated_at, started_at, fence, attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
+        )?
+        .execute(params![
+            run.run_id.0.as_bytes(),
+            thread,
+            run.thread_id.0.as_bytes(),
+            run.assistant_id.0.as_bytes(),
+            run.status.code(),
+            is_next && claimed_at.is_none(),
+            run.multitask_strategy.code(),
+            begins,
+            run.updated_at.as_micros(),
+            claimed_at.map(|now| now.as_micros()),
+            claims,
+        ])?;
+    desk.conn
+        .prepare_cached("INSERT INTO run_request (run, metadata, kwargs) VALUES (?1, ?2, ?3)")?
+        .execute(params![
+            desk.conn.last_insert_rowid(),
+            run.metadata.as_str(),
+            to_document(&run.kwargs)?,
+        ])?;
+    let Some(started_at) = claimed_at else {
+        desk.memory.add_pending_runs(1);
+        return Ok(Admission::Queued(Box::new(run)));
+    };
+    let lease = Lease {
+        run_id: run.run_id,
+        thread_id: run.thread_id,
+        fence: claims,
+    };
+    Ok(Admission::Claimed(Box::new(ClaimedRun {
+        run,
+        lease,
+        attempt: 1,
+        started_at,
+    })))
+}
+
+/// One run, on its thread or on any.
+pub(super) fn find(
+    conn: &Connection,
+    thread: Option<ThreadId>,
+    run_id: RunId,
+) -> Result<Option<Run>, StorageError> {
+    let found = conn
+        .prepare_cached(&format!(
+            "SELECT {RUN_COLUMNS} FROM run r JOIN run_request q ON q.run = r.id WHERE r.uuid = ?1"
+        ))?
+        .query_row([run_id.0.as_bytes()], run)
+        .optional()?;
+    Ok(found.filter(|run| thread.is_none_or(|thread| thread == run.thread_id)))
+}
+
+/// The runs of a thread, newest first.
+pub(super) fn list(conn: &Connection, query: &RunQuery) -> Result<Vec<Run>, StorageError> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {RUN_COLUMNS} FROM run r JOIN run_request q ON q.run = r.id \
+         WHERE r.thread = (SELECT id FROM thread WHERE uuid = ?1) AND (?2 IS NULL OR r.status = ?2) \
+         ORDER BY r.created_at DESC, r.id DESC LIMIT ?3 OFFSET ?4"
+    ))?;
+    let rows = statement.query_map(
+        params![
+            query.thread_id.0.as_bytes(),
+            query.status.map(Coded::code),
+            query.limit,
+            query.offset,
+        ],
+        run,
+    )?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

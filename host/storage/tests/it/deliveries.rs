@@ -1,0 +1,142 @@
+//! Promises about deliveries.
+
+use std::time::Duration;
+
+use selvedge_model::DeliveryId;
+use selvedge_model::delivery::{Attempt, DeliveryStatus, Verdict};
+use selvedge_storage::StorageError;
+
+use crate::given::{at, delivered};
+use crate::home::Home;
+
+fn attempt(number: u32, seconds: i64) -> Attempt {
+    Attempt {
+        number,
+        at: at(seconds),
+        url: "https://hooks.example.com/in".to_owned(),
+        address: Some("[2001:db8::1]:443".parse().unwrap()),
+        status: Some(503),
+        duration: Duration::from_micros(12_345),
+        response: Some("busy".to_owned()),
+        error: None,
+    }
+}
+
+pub async fn a_delivery_is_claimed_once(home: &dyn Home) {
+    let storage = home.open();
+    let delivery = delivered(&storage, 10).await;
+    let early = storage.claim_deliveries(at(9), 10).await.unwrap();
+    assert_eq!((early.deliveries.len(), early.next_due), (0, Some(at(10))));
+    let due = storage.claim_deliveries(at(10), 10).await.unwrap();
+    assert_eq!(
+        (&due.deliveries[0].delivery, due.deliveries[0].attempts),
+        (&delivery, 0)
+    );
+    let again = storage.claim_deliveries(at(99), 10).await.unwrap();
+    assert_eq!((again.deliveries.len(), again.next_due), (0, None));
+}
+
+pub async fn first_attempts_come_before_retries(home: &dyn Home) {
+    let storage = home.open();
+    let retried = delivered(&storage, 1).await;
+    storage.claim_deliveries(at(1), 1).await.unwrap();
+    storage
+        .record_attempt(retried.id, Some(attempt(1, 1)), Verdict::RetryAt(at(2)))
+        .await
+        .unwrap();
+    let later = delivered(&storage, 6).await;
+    let earlier = delivered(&storage, 5).await;
+    let first = storage.claim_deliveries(at(9), 2).await.unwrap().deliveries;
+    let ids: Vec<DeliveryId> = first.iter().map(|due| due.delivery.id).collect();
+    assert_eq!(ids, [earlier.id, later.id]);
+    let then = storage.claim_deliveries(at(9), 2).await.unwrap().deliveries;
+    assert_eq!((then[0].delivery.id, then[0].attempts), (retried.id, 1));
+}
+
+pub async fn a_retry_waits_for_its_time(home: &dyn Home) {
+    let storage = home.open();
+    let delivery = delivered(&storage, 1).await;
+    storage.claim_deliveries(at(1), 1).await.unwrap();
+    storage
+        .record_attempt(delivery.id, Some(attempt(1, 1)), Verdict::RetryAt(at(30)))
+        .await
+        .unwrap();
+    let early = storage.claim_deliveries(at(29), 1).await.unwrap();
+    assert_eq!((early.deliveries.len(), early.next_due), (0, Some(at(30))));
+    assert_eq!(
+        storage
+            .claim_deliveries(at(30), 1)
+            .await
+            .unwrap()
+            .deliveries
+            .len(),
+        1
+    );
+}
+
+pub async fn every_attempt_is_recorded(home: &dyn Home) {
+    let storage = home.open();
+    let delivery = delivered(&storage, 1).await;
+    let refused = Attempt {
+        address: None,
+        status: None,
+        response: None,
+        error: Some("timeout: 15 s".to_owned()),
+        ..attempt(1, 1)
+    };
+    let answered = attempt(2, 5);
+    storage
+        .record_attempt(delivery.id, Some(refused.clone()), Verdict::RetryAt(at(5)))
+        .await
+        .unwrap();
+    let end = Verdict::End(DeliveryStatus::Gone);
+    storage
+        .record_attempt(delivery.id, Some(answered.clone()), end)
+        .await
+        .unwrap();
+    let record = storage
+        .deliveries_of_run(delivery.run_id)
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        (record.id, record.run_id, record.url),
+        (delivery.id, delivery.run_id, delivery.url)
+    );
+    assert_eq!(
+        (record.status, record.next_attempt_at),
+        (DeliveryStatus::Gone, None)
+    );
+    assert_eq!(record.attempts, [refused, answered]);
+    assert!(
+        storage
+            .claim_deliveries(at(99), 10)
+            .await
+            .unwrap()
+            .deliveries
+            .is_empty()
+    );
+}
+
+pub async fn a_delivery_can_end_without_an_attempt(home: &dyn Home) {
+    let storage = home.open();
+    let delivery = delivered(&storage, 1).await;
+    let disabled = Verdict::End(DeliveryStatus::Disabled);
+    storage
+        .record_attempt(delivery.id, None, disabled)
+        .await
+        .unwrap();
+    let record = storage
+        .deliveries_of_run(delivery.run_id)
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        (record.status, record.attempts.len()),
+        (DeliveryStatus::Disabled, 0)
+    );
+    let unknown = storage
+        .record_attempt(DeliveryId::new(), None, disabled)
+        .await;
+    assert!(matches!(unknown, Err(StorageError::Failed(_))));
+}

@@ -1,0 +1,100 @@
+//! The promises of storage, one test each, held against every implementation; then what only SQLite's has to show.
+//!
+//! A promise is a function over a [`Home`](home::Home), which opens an implementation as often as a test restarts
+//! it. An implementation joins by a line in `promises!`.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod assistants;
+mod checkpoints;
+mod crash;
+mod deliveries;
+mod failures;
+mod fences;
+mod given;
+mod growth;
+mod histories;
+mod home;
+mod life;
+mod runs;
+mod sqlite_directory;
+mod sqlite_groups;
+mod threads;
+
+/// Makes a test of each promise for each implementation.
+macro_rules! promises {
+    ($($module:ident { $($promise:ident),+ $(,)? })+) => {
+        promises!(@ sqlite, crate::home::SqliteHome, $($module { $($promise),+ })+);
+    };
+    (@ $name:ident, $home:ty, $($module:ident { $($promise:ident),+ })+) => {
+        mod $name {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    crate::$module::$promise(&<$home>::new()).await;
+                })+
+            })+
+        }
+    };
+}
+
+promises! {
+    assistants {
+        default_assistants_exist_as_given_and_count_their_changes,
+        assistants_are_found_by_name_graph_and_metadata_in_pages,
+    }
+    threads {
+        a_thread_is_created_once,
+        a_run_brings_metadata_and_config_to_its_thread,
+        deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_deliveries,
+        a_threads_values_are_the_authors_channels_of_its_newest_checkpoint,
+    }
+    runs {
+        a_run_is_claimed_at_once_when_nothing_stands_before_it,
+        runs_of_one_thread_begin_in_order_and_one_at_a_time,
+        a_run_that_may_not_begin_yet_waits_and_lets_others_pass,
+        claims_are_oldest_first_and_at_most_as_many_as_asked_for,
+        a_busy_thread_refuses_a_run_that_will_not_wait,
+        a_run_needs_its_thread_unless_it_may_create_it,
+        too_many_pending_runs_are_refused_and_leave_nothing,
+        what_a_run_was_asked_for_is_read_back_as_it_was,
+        runs_are_listed_newest_first,
+        a_released_run_is_claimed_again_and_its_attempt_counts,
+        a_temporary_run_has_no_thread_and_leaves_only_its_delivery,
+    }
+    fences {
+        a_worker_that_lost_its_lease_cannot_write,
+        a_lease_ends_with_its_run,
+        a_lease_ends_when_its_thread_is_deleted,
+    }
+    checkpoints {
+        a_checkpoint_is_read_back_as_it_was_written,
+        the_newest_checkpoint_of_a_namespace_is_the_one_without_a_name,
+        pending_writes_come_ordered_and_the_same_index_replaces,
+        a_fork_grows_its_own_list,
+        values_joined_beyond_the_depth_of_requests_are_read_back,
+        a_step_on_an_unknown_parent_is_refused,
+    }
+    histories { any_history_is_read_back_from_any_of_its_checkpoints }
+    deliveries {
+        a_delivery_is_claimed_once,
+        first_attempts_come_before_retries,
+        a_retry_waits_for_its_time,
+        every_attempt_is_recorded,
+        a_delivery_can_end_without_an_attempt,
+    }
+    failures {
+        a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_become_true_in_one_transaction,
+        an_admission_that_fails_leaves_nothing,
+        a_step_that_fails_leaves_nothing_and_can_be_tried_again,
+        a_delivery_whose_claim_failed_is_claimed_again,
+    }
+    life {
+        the_runs_of_a_dead_process_are_pending_again,
+        a_run_that_has_had_all_its_attempts_is_handed_over_to_be_ended,
+        a_temporary_run_starts_again_from_its_input,
+        the_deliveries_of_a_dead_process_are_due_at_once,
+        closing_finishes_what_is_queued_and_refuses_the_rest,
+        what_was_answered_is_there_after_dropping_without_closing,
+        pending_runs_are_counted_over_a_restart,
+    }
+}

@@ -1,0 +1,291 @@
+//! Promises about admitting, claiming and reading runs.
+
+use selvedge_model::ThreadId;
+use selvedge_model::run::{Breakpoints, Command, RunStatus};
+use selvedge_model::thread::ThreadStatus;
+use selvedge_storage::{Admission, NewRun, RunEnd, RunQuery, ThreadNeed, Values};
+
+use crate::given::{
+    at, claimed, delivery, end, json, new_run, queued, running, status, temporary, thread,
+    unclaimed,
+};
+use crate::home::Home;
+
+pub async fn a_run_is_claimed_at_once_when_nothing_stands_before_it(home: &dyn Home) {
+    let storage = home.open();
+    let admitted = claimed(&storage, new_run(ThreadId::new(), at(5))).await;
+    assert_eq!((admitted.attempt, admitted.started_at), (1, at(5)));
+    let stored = storage
+        .run(Some(admitted.run.thread_id), admitted.run.run_id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (stored.status, admitted.run.status),
+        (RunStatus::Running, RunStatus::Running)
+    );
+    assert!(storage.claim_runs(at(9), 10).await.unwrap().runs.is_empty());
+    assert_eq!(storage.count_pending_runs().await.unwrap(), 0);
+    assert!(
+        storage
+            .run(Some(ThreadId::new()), admitted.run.run_id)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+pub async fn runs_of_one_thread_begin_in_order_and_one_at_a_time(home: &dyn Home) {
+    let storage = home.open();
+    let thread = ThreadId::new();
+    let mut lease = claimed(&storage, new_run(thread, at(0))).await.lease;
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(queued(&storage, new_run(thread, at(1))).await.run_id);
+    }
+    for next in waiting {
+        assert!(storage.claim_runs(at(2), 10).await.unwrap().runs.is_empty());
+        storage.finish_run(lease, end(2)).await.unwrap();
+        assert_eq!(status(&storage, thread).await, ThreadStatus::Busy);
+        let claims = storage.claim_runs(at(2), 10).await.unwrap();
+        assert_eq!(claims.runs.len(), 1);
+        lease = claims.runs[0].lease;
+        assert_eq!(lease.run_id, next);
+    }
+    storage.finish_run(lease, end(3)).await.unwrap();
+    assert_eq!(status(&storage, thread).await, ThreadStatus::Idle);
+}
+
+pub async fn a_run_that_may_not_begin_yet_waits_and_lets_others_pass(home: &dyn Home) {
+    let storage = home.open();
+    let thread = ThreadId::new();
+    let delayed = NewRun {
+        claim_by: Some(at(0)),
+        ..new_run(thread, at(60))
+    };
+    let delayed = queued(&storage, delayed).await;
+    let claims = storage.claim_runs(at(0), 10).await.unwrap();
+    assert_eq!((claims.runs.len(), claims.next_due), (0, Some(at(60))));
+
+    let passing = claimed(&storage, new_run(thread, at(1))).await;
+    // Its time has come and its turn has not.
+    assert!(
+        storage
+            .claim_runs(at(61), 10)
+            .await
+            .unwrap()
+            .runs
+            .is_empty()
+    );
+    assert_eq!(
+        storage.claim_runs(at(1), 10).await.unwrap().next_due,
+        Some(at(60))
+    );
+    storage.finish_run(passing.lease, end(2)).await.unwrap();
+    let queued_before = queued(&storage, unclaimed(new_run(thread, at(3)))).await;
+    let claims = storage.claim_runs(at(61), 10).await.unwrap();
+    assert_eq!(
+        claims.runs.iter().map(|c| c.run.run_id).collect::<Vec<_>>(),
+        [queued_before.run_id]
+    );
+    storage
+        .finish_run(claims.runs[0].lease, end(61))
+        .await
+        .unwrap();
+    let claims = storage.claim_runs(at(61), 10).await.unwrap();
+    assert_eq!(
+        (claims.runs[0].run.run_id, claims.next_due),
+        (delayed.run_id, None)
+    );
+}
+
+pub async fn claims_are_oldest_first_and_at_most_as_many_as_asked_for(home: &dyn Home) {
+    let storage = home.open();
+    let mut ids = Vec::new();
+    for seconds in [3, 1, 2] {
+        let run = queued(&storage, unclaimed(new_run(ThreadId::new(), at(seconds)))).await;
+        ids.push(run.run_id);
+    }
+    let first = storage.claim_runs(at(5), 2).await.unwrap().runs;
+    let then = storage.claim_runs(at(5), 2).await.unwrap().runs;
+    let claimed: Vec<_> = first
+        .iter()
+        .chain(&then)
+        .map(|claimed| claimed.run.run_id)
+        .collect();
+    assert_eq!(claimed, [ids[1], ids[2], ids[0]]);
+    assert_eq!(first.len(), 2);
+    assert_eq!(
+        (first[0].run.status, first[0].started_at, first[0].attempt),
+        (RunStatus::Running, at(5), 1)
+    );
+}
+
+pub async fn a_busy_thread_refuses_a_run_that_will_not_wait(home: &dyn Home) {
+    let storage = home.open();
+    let thread = ThreadId::new();
+    let first = claimed(&storage, new_run(thread, at(0))).await;
+    let impatient = || NewRun {
+        reject_if_busy: true,
+        ..new_run(thread, at(1))
+    };
+    assert!(matches!(
+        storage.admit_run(impatient()).await.unwrap(),
+        Admission::Busy
+    ));
+    storage.finish_run(first.lease, end(2)).await.unwrap();
+    queued(&storage, unclaimed(new_run(thread, at(90)))).await;
+    assert!(matches!(
+        storage.admit_run(impatient()).await.unwrap(),
+        Admission::Busy
+    ));
+    let query = RunQuery {
+        thread_id: thread,
+        status: None,
+        limit: 10,
+        offset: 0,
+    };
+    assert_eq!(storage.list_runs(query).await.unwrap().len(), 2);
+}
+
+pub async fn a_run_needs_its_thread_unless_it_may_create_it(home: &dyn Home) {
+    let storage = home.open();
+    let existing = |thread_id| NewRun {
+        thread: ThreadNeed::Existing {
+            metadata: json("{}"),
+            config: json("{}"),
+        },
+        ..new_run(thread_id, at(0))
+    };
+    let missing = ThreadId::new();
+    assert!(matches!(
+        storage.admit_run(existing(missing)).await.unwrap(),
+        Admission::NoThread
+    ));
+    assert!(
+        storage
+            .thread(missing, Values::Skip)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    claimed(&storage, existing(thread(&storage).await)).await;
+    claimed(&storage, new_run(missing, at(0))).await;
+    assert!(
+        storage
+            .thread(missing, Values::Skip)
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+pub async fn too_many_pending_runs_are_refused_and_leave_nothing(home: &dyn Home) {
+    let storage = home.open();
+    let limited = |thread| NewRun {
+        max_pending_runs: 2,
+        ..unclaimed(new_run(thread, at(0)))
+    };
+    queued(&storage, limited(ThreadId::new())).await;
+    queued(&storage, limited(ThreadId::new())).await;
+    let refused = ThreadId::new();
+    assert!(matches!(
+        storage.admit_run(limited(refused)).await.unwrap(),
+        Admission::TooManyPending
+    ));
+    assert!(
+        storage
+            .thread(refused, Values::Skip)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(storage.count_pending_runs().await.unwrap(), 2);
+    storage.claim_runs(at(0), 1).await.unwrap();
+    queued(&storage, limited(refused)).await;
+}
+
+pub async fn what_a_run_was_asked_for_is_read_back_as_it_was(home: &dyn Home) {
+    let storage = home.open();
+    let mut new = unclaimed(new_run(ThreadId::new(), at(0)));
+    let kwargs = &mut new.run.kwargs;
+    kwargs.command = Some(Command {
+        resume: Some(json("null")),
+        ..Command::default()
+    });
+    kwargs.interrupt_before = Some(Breakpoints::All);
+    kwargs.webhook = Some("https://hooks.example.com/in".to_owned());
+    kwargs.input = json(r#"{"text":"ü \"quoted\" \n","n":1e400}"#);
+    let asked = queued(&storage, new).await;
+    let stored = storage.run(None, asked.run_id).await.unwrap().unwrap();
+    assert_eq!(
+        serde_json::to_string(&stored).unwrap(),
+        serde_json::to_string(&asked).unwrap()
+    );
+    let claimed = storage.claim_runs(at(0), 1).await.unwrap().runs.remove(0);
+    let of = |run: &selvedge_model::run::Run| serde_json::to_string(&run.kwargs).unwrap();
+    assert_eq!(of(&claimed.run), of(&asked));
+}
+
+pub async fn runs_are_listed_newest_first(home: &dyn Home) {
+    let storage = home.open();
+    let thread = ThreadId::new();
+    let mut ids = vec![claimed(&storage, new_run(thread, at(0))).await.run.run_id];
+    for seconds in 1..4 {
+        ids.push(queued(&storage, new_run(thread, at(seconds))).await.run_id);
+    }
+    running(&storage).await;
+    ids.reverse();
+    let list = async |status, limit, offset| {
+        let query = RunQuery {
+            thread_id: thread,
+            status,
+            limit,
+            offset,
+        };
+        let runs = storage.list_runs(query).await.unwrap();
+        runs.iter().map(|run| run.run_id).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None, 10, 0).await, ids);
+    assert_eq!(list(None, 2, 1).await, ids[1..3]);
+    assert_eq!(list(Some(RunStatus::Running), 10, 0).await, ids[3..]);
+    assert_eq!(list(Some(RunStatus::Pending), 10, 0).await, ids[..3]);
+}
+
+pub async fn a_released_run_is_claimed_again_and_its_attempt_counts(home: &dyn Home) {
+    let storage = home.open();
+    let thread = ThreadId::new();
+    let first = claimed(&storage, new_run(thread, at(0))).await;
+    queued(&storage, new_run(thread, at(1))).await;
+    storage.release_run(first.lease, at(5)).await.unwrap();
+    assert_eq!(storage.count_pending_runs().await.unwrap(), 2);
+    let again = storage.claim_runs(at(6), 10).await.unwrap().runs;
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].run.run_id, first.run.run_id);
+    assert_eq!((again[0].attempt, again[0].started_at), (2, at(0)));
+    assert!(again[0].lease.fence > first.lease.fence);
+}
+
+pub async fn a_temporary_run_has_no_thread_and_leaves_only_its_delivery(home: &dyn Home) {
+    let storage = home.open();
+    let run = claimed(&storage, temporary(new_run(ThreadId::new(), at(0)))).await;
+    assert!(
+        storage
+            .thread(run.run.thread_id, Values::Include)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(storage.run(None, run.run.run_id).await.unwrap().is_some());
+    let delivery = delivery(&run.lease, 1);
+    let last = RunEnd {
+        delivery: Some(delivery.clone()),
+        ..end(1)
+    };
+    storage.finish_run(run.lease, last).await.unwrap();
+    assert!(storage.run(None, run.run.run_id).await.unwrap().is_none());
+    assert_eq!(
+        storage.deliveries_of_run(run.run.run_id).await.unwrap()[0].id,
+        delivery.id
+    );
+}

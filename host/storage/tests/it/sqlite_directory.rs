@@ -1,0 +1,241 @@
+//! A data directory that cannot be used: in use, newer, full, read-only, damaged. Each has its own error, nothing
+//! is damaged, and it works again once the cause is gone.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use selvedge_model::Json;
+use selvedge_model::ThreadId;
+use selvedge_model::checkpoint::{Change, ChannelValue};
+use selvedge_storage::sqlite::{Options, Sqlite};
+use selvedge_storage::{Storage, StorageError};
+
+use crate::given::{append, at, claimed, end, list, new_run, step, whole, write};
+use crate::home::SqliteHome;
+
+const HOLD: &str = "SELVEDGE_TEST_HOLD";
+
+/// Runs as a process of its own: holds a data directory until its input ends.
+#[test]
+#[ignore = "a part of other tests, which start it"]
+fn holder() {
+    let Ok(path) = std::env::var(HOLD) else {
+        return;
+    };
+    let _held = Sqlite::open(Options::new(&path)).unwrap();
+    std::fs::write(Path::new(&path).join("held"), "").unwrap();
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+#[test]
+fn a_second_process_is_told_who_has_the_directory_and_kill_frees_it() {
+    let home = SqliteHome::new();
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sqlite_directory::holder", "--ignored"])
+        .env(HOLD, home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !home.path().join("held").exists() {
+        assert!(Instant::now() < deadline, "the holder did not start");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let Err(StorageError::Unavailable(message)) = Sqlite::open(home.options()) else {
+        panic!("it is in use");
+    };
+    assert!(
+        message.contains(&format!("process {}", holder.id())),
+        "{message}"
+    );
+    assert!(message.contains("--data-dir"), "{message}");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    Sqlite::open(home.options()).unwrap();
+}
+
+#[test]
+fn the_directory_is_created_for_its_owner_only() {
+    let home = SqliteHome::new();
+    let _storage = Sqlite::open(home.options()).unwrap();
+    let mode = std::fs::metadata(home.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_newer_directory_is_refused_and_not_touched() {
+    let home = SqliteHome::new();
+    drop(Sqlite::open(home.options()).unwrap());
+    home.database()
+        .execute_batch("PRAGMA user_version = 999")
+        .unwrap();
+    let before = std::fs::read(home.path().join("selvedge.db")).unwrap();
+    let Err(StorageError::Incompatible(message)) = Sqlite::open(home.options()) else {
+        panic!("it is newer");
+    };
+    assert!(
+        message.contains("newer") && message.contains("999"),
+        "{message}"
+    );
+    assert_eq!(
+        std::fs::read(home.path().join("selvedge.db")).unwrap(),
+        before
+    );
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let home = SqliteHome::new();
+    std::fs::create_dir(home.path()).unwrap();
+    std::fs::write(home.path().join("selvedge.db"), "x".repeat(8192)).unwrap();
+    assert!(matches!(
+        Sqlite::open(home.options()),
+        Err(StorageError::Incompatible(_))
+    ));
+}
+
+/// Fills the storage with runs of 20 kB until it is full; the ids of the threads that fitted.
+async fn fill(storage: &std::sync::Arc<dyn Storage>) -> Vec<ThreadId> {
+    let mut fitted = Vec::new();
+    for _ in 0..10_000 {
+        let mut new = new_run(ThreadId::new(), at(0));
+        new.run.kwargs.input = Json::string(&"x".repeat(20_000));
+        let thread = new.run.thread_id;
+        match storage.admit_run(new).await {
+            Ok(_) => fitted.push(thread),
+            Err(StorageError::Full) => return fitted,
+            Err(other) => panic!("expected Full, got {other:?}"),
+        }
+    }
+    panic!("it never became full");
+}
+
+async fn assert_intact(home: &SqliteHome) {
+    let verdict: String = home
+        .database()
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(verdict, "ok");
+}
+
+#[tokio::test]
+async fn at_the_configured_size_writes_fail_as_full_until_something_is_deleted() {
+    let home = SqliteHome::new();
+    let options = Options {
+        max_database_bytes: Some(1 << 20),
+        ..home.options()
+    };
+    let storage: std::sync::Arc<dyn Storage> = Sqlite::open(options).unwrap();
+    let fitted = fill(&storage).await;
+    assert!(fitted.len() > 10);
+    storage.check().await.unwrap();
+    assert_intact(&home).await;
+    for thread in &fitted[..5] {
+        assert!(storage.delete_thread(*thread).await.unwrap());
+    }
+    let run = claimed(&storage, new_run(ThreadId::new(), at(1))).await;
+    storage.finish_run(run.lease, end(2)).await.unwrap();
+}
+
+/// A small file system of the test's own, taken away at its end.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// `None` where the kernel does not allow it: not root, or a container without the right to mount.
+    fn tmpfs(at: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir(at).unwrap();
+        let options = format!("size={size}");
+        mount(&["-t", "tmpfs", "-o", &options, "tmpfs", at.to_str().unwrap()])
+            .then(|| Self(at.to_owned()))
+    }
+
+    fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        assert!(mount(&["-o", &options, self.0.to_str().unwrap()]));
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount")
+            .args(["-l", self.0.to_str().unwrap()])
+            .status();
+    }
+}
+
+fn mount(arguments: &[&str]) -> bool {
+    let output = Command::new("mount").args(arguments).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+#[tokio::test]
+async fn on_a_full_disk_nothing_is_damaged_and_room_makes_it_work_again() {
+    let home = SqliteHome::new();
+    let Some(disk) = Mount::tmpfs(&home.path(), "2m") else {
+        println!("SKIPPED: a disk of two megabytes needs the right to mount one");
+        return;
+    };
+    let storage: std::sync::Arc<dyn Storage> = Sqlite::open(home.options()).unwrap();
+    let run = claimed(&storage, new_run(ThreadId::new(), at(0))).await;
+    storage
+        .commit_step(run.lease, step([write(1, None, [("log", append(&["1"]))])]))
+        .await
+        .unwrap();
+    let fitted = fill(&storage).await;
+    assert!(fitted.len() > 10);
+
+    let large = Json::string(&"x".repeat(100_000));
+    let too_much = write(
+        2,
+        Some(1),
+        [("big", Change::Set(ChannelValue::Whole(large)))],
+    );
+    let refused = storage
+        .commit_step(run.lease, step([too_much.clone()]))
+        .await;
+    assert!(matches!(refused, Err(StorageError::Full)), "{refused:?}");
+    let saved = storage
+        .checkpoint(run.run.thread_id, "", None)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(saved.checkpoint.values["log"], list(&["1"]));
+    assert_intact(&home).await;
+
+    disk.remount("size=16m");
+    storage
+        .commit_step(run.lease, step([too_much]))
+        .await
+        .unwrap();
+    storage.finish_run(run.lease, end(3)).await.unwrap();
+    storage.close().await;
+    assert_intact(&home).await;
+}
+
+/// Permissions do not stop root, who may run the tests, so the file system itself is made read-only.
+#[tokio::test]
+async fn a_read_only_disk_is_said_to_be_one() {
+    let home = SqliteHome::new();
+    let Some(disk) = Mount::tmpfs(&home.path(), "8m") else {
+        println!("SKIPPED: a read-only disk needs the right to mount one");
+        return;
+    };
+    let storage: std::sync::Arc<dyn Storage> = Sqlite::open(home.options()).unwrap();
+    let run = claimed(&storage, new_run(ThreadId::new(), at(0))).await;
+    storage.close().await;
+    drop(storage);
+
+    disk.remount("ro");
+    assert!(matches!(
+        Sqlite::open(home.options()),
+        Err(StorageError::ReadOnly)
+    ));
+
+    disk.remount("rw");
+    let storage: std::sync::Arc<dyn Storage> = Sqlite::open(home.options()).unwrap();
+    let steps = step([write(1, None, [("a", whole("1"))])]);
+    storage.commit_step(run.lease, steps).await.unwrap();
+}
