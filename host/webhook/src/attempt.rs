@@ -1,0 +1,256 @@
+//! One attempt: judge the URL again, post the body, read a little of the answer, record what came of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use selvedge_egress::target::without_query;
+use selvedge_egress::{Body, Client, EgressError, Request, Response};
+use selvedge_model::Timestamp;
+use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery, Verdict, stamp};
+use selvedge_model::time::Clock;
+use selvedge_storage::{Storage, StorageError};
+use tokio::time::{Instant, sleep};
+
+use crate::options::Schedule;
+use crate::verdict::{Outcome, retry_after, verdict};
+
+/// How much of an answer is read, so that its connection can be used again.
+const MAX_READ_BYTES: usize = 65_536;
+/// How much of it is kept.
+const MAX_KEPT_BYTES: usize = 4096;
+/// The pauses before a failed write to storage is tried again double from here to there.
+pub(crate) const MIN_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// An attempt that storage refuses to record for a reason that does not pass is given up after so many tries.
+const MAX_RECORD_TRIES: u32 = 5;
+
+const USER_AGENT: &str = concat!("selvedge/", env!("CARGO_PKG_VERSION"));
+
+/// Makes attempts.
+pub(crate) struct Sender {
+    pub client: Client,
+    pub storage: Arc<dyn Storage>,
+    pub clock: Arc<dyn Clock>,
+    pub headers: HeaderMap,
+    pub schedule: Schedule,
+    pub timeout: Duration,
+}
+
+/// What the worker needs to know of an attempt.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub url: String,
+    pub address: Option<SocketAddr>,
+    pub took: Duration,
+    pub retry_at: Option<Timestamp>,
+}
+
+/// What came back, before it is judged.
+struct Exchange {
+    outcome: Outcome,
+    status: Option<u16>,
+    address: Option<SocketAddr>,
+    response: Option<String>,
+    error: Option<String>,
+}
+
+impl Sender {
+    pub async fn deliver(self: Arc<Self>, due: DueDelivery) -> Done {
+        let DueDelivery { delivery, attempts } = due;
+        let (id, url) = (delivery.id, delivery.url.clone());
+        let number = attempts.saturating_add(1);
+        let (at, began) = (self.clock.now(), Instant::now());
+        let exchange = self.post(delivery, at).await;
+        let took = began.elapsed();
+        let verdict = verdict(
+            exchange.outcome,
+            number,
+            &self.schedule,
+            self.clock.now(),
+            rand::random(),
+        );
+        let attempt = Attempt {
+            number,
+            at,
+            url: without_query(&url),
+            address: exchange.address,
+            status: exchange.status,
+            duration: took,
+            response: exchange.response,
+            error: exchange.error,
+        };
+        log(&id.to_string(), &attempt, verdict);
+        let done = Done {
+            url,
+            address: exchange.address,
+            took,
+            retry_at: match verdict {
+                Verdict::RetryAt(at) => Some(at),
+                Verdict::End(_) => None,
+            },
+        };
+        self.record(id, attempt, verdict).await;
+        done
+    }
+
+    async fn post(&self, mut delivery: NewDelivery, now: Timestamp) -> Exchange {
+        let url = match self.client.policy().check_url(&delivery.url) {
+            Ok(url) => url,
+            Err(refusal) => return Exchange::failed(&refusal.into()),
+        };
+        stamp(&mut delivery.body, delivery.sent_at_offset, now);
+        let request = Request {
+            method: Method::POST,
+            url,
+            headers: self.headers(&delivery, now),
+            body: Body::from(delivery.body),
+            deadline: Instant::now() + self.timeout,
+        };
+        match self.client.send(request).await {
+            Ok(response) => Exchange::answered(response, self.clock.now()).await,
+            Err(error) => Exchange::failed(&error),
+        }
+    }
+
+    fn headers(&self, delivery: &NewDelivery, now: Timestamp) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        // `extend` replaces: what the operator configures wins over the two above.
+        headers.extend(self.headers.clone());
+        if let Ok(id) = HeaderValue::from_str(&delivery.id.to_string()) {
+            headers.insert("webhook-id", id);
+        }
+        // Whole seconds since 1970, as Standard Webhooks has it.
+        headers.insert(
+            "webhook-timestamp",
+            HeaderValue::from(now.as_millis().div_euclid(1000)),
+        );
+        headers
+    }
+
+    /// Writes the attempt down. While storage cannot, the attempt keeps its slot: sending more that could not be
+    /// recorded either would only make duplicates.
+    async fn record(&self, id: selvedge_model::DeliveryId, attempt: Attempt, verdict: Verdict) {
+        let mut pause = MIN_PAUSE;
+        let mut tries = 0;
+        while let Err(error) = self
+            .storage
+            .record_attempt(id, Some(attempt.clone()), verdict)
+            .await
+        {
+            tries += 1;
+            let may_pass = matches!(
+                error,
+                StorageError::Full
+                    | StorageError::ReadOnly
+                    | StorageError::Unavailable(_)
+                    | StorageError::Overloaded
+            );
+            if !may_pass && tries >= MAX_RECORD_TRIES {
+                tracing::error!(delivery = %id, %error, "a webhook attempt cannot be recorded; it is repeated after a restart");
+                return;
+            }
+            tracing::warn!(delivery = %id, %error, "a webhook attempt cannot be recorded yet");
+            sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+}
+
+impl Exchange {
+    fn failed(error: &EgressError) -> Self {
+        Self {
+            outcome: match error {
+                EgressError::Refused(_) => Outcome::Refused,
+                _ => Outcome::Failed,
+            },
+            status: None,
+            address: error.address(),
+            response: None,
+            error: Some(format!("{}: {error}", error.kind())),
+        }
+    }
+
+    /// The status decides; what is wrong with the rest of the answer is only noted.
+    async fn answered(mut response: Response, now: Timestamp) -> Self {
+        let mut body = Vec::new();
+        let read = response.body.read_at_most(MAX_READ_BYTES, &mut body).await;
+        body.truncate(MAX_KEPT_BYTES);
+        Self {
+            outcome: Outcome::Answered {
+                status: response.status,
+                retry_after: retry_after(&response.headers, now),
+            },
+            status: Some(response.status.as_u16()),
+            address: Some(response.address),
+            response: (!body.is_empty()).then(|| readable(&body)),
+            error: read.err().map(|error| format!("{}: {error}", error.kind())),
+        }
+    }
+}
+
+/// Text of at most [`MAX_KEPT_BYTES`], although each byte that is no UTF-8 becomes three.
+fn readable(body: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(body).into_owned();
+    text.truncate(text.floor_char_boundary(MAX_KEPT_BYTES));
+    text
+}
+
+fn log(id: &str, attempt: &Attempt, verdict: Verdict) {
+    let Attempt {
+        number,
+        url,
+        status,
+        error,
+        ..
+    } = attempt;
+    let error = error.as_deref();
+    let took = attempt.duration;
+    match verdict {
+        Verdict::End(DeliveryStatus::Delivered) => {
+            tracing::debug!(
+                delivery = id,
+                url,
+                attempt = number,
+                status,
+                ?took,
+                "webhook delivered"
+            );
+        }
+        Verdict::End(end) => {
+            let end = end.as_str();
+            tracing::warn!(
+                delivery = id,
+                url,
+                attempt = number,
+                status,
+                error,
+                ?took,
+                "webhook {end}"
+            );
+        }
+        Verdict::RetryAt(at) => {
+            tracing::info!(delivery = id, url, attempt = number, status, error, ?took, next = %at, "webhook failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_an_answer_is_readable_and_bounded() {
+        assert_eq!(readable(b"no\xff"), "no\u{fffd}");
+        assert_eq!(
+            readable(&[0xff; MAX_KEPT_BYTES]).len(),
+            MAX_KEPT_BYTES / 3 * 3
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! The part that `runtime` holds: judge a URL, make a delivery, wake the worker, end it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use selvedge_egress::{Client, ClientOptions, Policy, Refusal};
+use selvedge_model::delivery::NewDelivery;
+use selvedge_model::time::Clock;
+use selvedge_storage::Storage;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::attempt::Sender;
+use crate::options::{Field, Options, StartError};
+use crate::payload::{self, Ended};
+use crate::queue::{Limits, Queue};
+use crate::worker::{self, Worker};
+
+/// Webhooks of one process. When it is dropped without [`shutdown`](Self::shutdown) the worker claims nothing more.
+pub struct Webhooks {
+    policy: Arc<Policy>,
+    enabled: bool,
+    allowed_fields: Option<Vec<Field>>,
+    max_body_bytes: usize,
+    wake: Arc<Notify>,
+    stop: watch::Sender<bool>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Webhooks {
+    /// Checks the options and starts the worker, which looks for what is due at once. Storage must have recovered
+    /// from a process that died before. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// An option that cannot be taken, by its key.
+    pub fn start(
+        options: Options,
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        options.validate()?;
+        let policy = Arc::new(Policy::new(&options.policy)?);
+        let client = ClientOptions {
+            max_concurrent: options.max_concurrent,
+            ..options.client
+        };
+        let client = Client::new(Arc::clone(&policy), &client)?;
+        let wake = Arc::new(Notify::new());
+        let (stop, stopped) = watch::channel(false);
+        let limits = Limits {
+            per_host: options.max_concurrent_per_host,
+            first_delay: Duration::from_secs(
+                options.retry.secs.first().copied().unwrap_or_default(),
+            ),
+        };
+        let sender = Sender {
+            client,
+            storage: Arc::clone(&storage),
+            clock: Arc::clone(&clock),
+            headers: options.headers,
+            schedule: options.retry,
+            timeout: options.timeout,
+        };
+        let task = if options.enabled {
+            let worker = Worker::new(
+                sender,
+                Queue::new(limits),
+                options.max_concurrent,
+                Arc::clone(&wake),
+                stopped,
+            );
+            tokio::spawn(worker.run())
+        } else {
+            tracing::info!("webhooks are disabled: URLs are checked, nothing is sent");
+            tokio::spawn(worker::disable_pending(storage, stopped))
+        };
+        Ok(Self {
+            policy,
+            enabled: options.enabled,
+            allowed_fields: options.allowed_fields,
+            max_body_bytes: options.max_body_bytes,
+            wake,
+            stop,
+            worker: Mutex::new(Some(task)),
+        })
+    }
+
+    /// Judges the URL of a webhook when a run is admitted, without network I/O; also while webhooks are disabled.
+    pub fn check(&self, url: &str) -> Result<(), Refusal> {
+        self.policy.check_url(url).map(|_| ())
+    }
+
+    /// What to store with the end of a run; `None` when it has no webhook or webhooks are disabled.
+    #[must_use]
+    pub fn delivery(&self, ended: &Ended<'_>) -> Option<NewDelivery> {
+        if !self.enabled {
+            return None;
+        }
+        payload::delivery(ended, self.allowed_fields.as_deref(), self.max_body_bytes)
+    }
+
+    /// Tells the worker that a delivery was committed. Cheap, and never waits.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Claims nothing more, waits for attempts in flight, and ends. What has not ended within `grace` is cut off and
+    /// is tried again by the next process, as is what was claimed and not begun.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.stop.send_replace(true);
+        let task = self
+            .worker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut task) = task else {
+            return;
+        };
+        if tokio::time::timeout(grace, &mut task).await.is_err() {
+            tracing::warn!("webhook attempts in flight were cut off; they will be tried again");
+            task.abort();
+            // Until it is gone, so that nothing writes to a storage that is being closed.
+            let _ = task.await;
+        }
+    }
+}
+
+impl fmt::Debug for Webhooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhooks")
+            .field("enabled", &self.enabled)
+            .finish_non_exhaustive()
+    }
+}
