@@ -1,0 +1,282 @@
+//! Bytes → a component that is ready to run, and the `.cwasm` cache.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use selvedge_egress as egress;
+use selvedge_model::graph::ComponentDescription;
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+
+use crate::guest::GuestPre;
+use crate::guest::TaskState;
+use crate::options::Limits;
+use crate::{Shared, task};
+
+/// What to load, and what its graphs may use.
+#[derive(Clone)]
+pub struct ComponentSource {
+    /// The `.wasm` file.
+    pub path: PathBuf,
+    /// What its tasks read as their environment.
+    pub environment: Vec<(String, String)>,
+    /// What each of its tasks may use.
+    pub limits: Limits,
+    /// How its tasks reach the network.
+    pub outbound: Arc<egress::Client>,
+    /// How long one HTTP exchange of a task may take (`egress.timeout_secs`).
+    pub exchange_timeout: Duration,
+}
+
+/// A component that is compiled, linked and described. Cheap to clone.
+#[derive(Clone)]
+pub struct Component(Arc<Loaded>);
+
+pub(crate) struct Loaded {
+    pub(crate) pre: GuestPre<TaskState>,
+    pub(crate) environment: Arc<[(String, String)]>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) outbound: Arc<egress::Client>,
+    pub(crate) exchange_timeout: Duration,
+    digest: String,
+    description: ComponentDescription,
+}
+
+/// Why a component is not loaded: what the operator has to change.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is larger than `sandbox.max_component_bytes`.
+    #[error("{path} has {bytes} bytes, more than sandbox.max_component_bytes ({limit})")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// The file is something else.
+    #[error("{path} is not a WebAssembly component: {found}. Build one with `selvedge build`")]
+    NotAComponent {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// It says that it is a component and does not compile.
+    #[error("{path} does not compile: {reason}")]
+    Compile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It imports what the host does not offer, or lacks an export of the contract.
+    #[error("{path} does not fit the contract selvedge:graph (wit/graph.wit): {reason}")]
+    Contract {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// `describe` failed, or its answer does not fit `wit/describe.schema.json`.
+    #[error("{path}: describe failed: {reason}")]
+    Describe {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Component {
+    /// What its graphs are made of.
+    #[must_use]
+    pub fn description(&self) -> &ComponentDescription {
+        &self.0.description
+    }
+
+    /// SHA-256 of the file, in hex.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.0.digest
+    }
+
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.0
+    }
+}
+
+pub(crate) async fn load(
+    shared: &Arc<Shared>,
+    source: ComponentSource,
+) -> Result<Component, LoadError> {
+    let path = source.path.clone();
+    let compiling = shared.clone();
+    let (component, digest) = tokio::task::spawn_blocking(move || {
+        let bytes = read(&source.path, compiling.options.max_component_bytes)?;
+        let digest = hex(&Sha256::digest(&bytes));
+        let cache_dir = compiling.options.cache_dir.as_deref();
+        let component =
+            compile_or_reuse(&compiling.engine, cache_dir, &source.path, &digest, &bytes)?;
+        Ok::<_, LoadError>(((component, source), digest))
+    })
+    .await
+    .unwrap_or_else(|panic| {
+        Err(LoadError::Compile {
+            path: path.clone(),
+            reason: panic.to_string(),
+        })
+    })?;
+    let (component, source) = component;
+
+    let contract = |error: wasmtime::Error| LoadError::Contract {
+        path: path.clone(),
+        reason: format!("{error:#}"),
+    };
+    let pre = shared
+        .linker
+        .instantiate_pre(&component)
+        .map_err(contract)?;
+    let mut loaded = Loaded {
+        pre: GuestPre::new(pre).map_err(contract)?,
+        environment: source.environment.into(),
+        limits: Arc::new(source.limits),
+        outbound: source.outbound,
+        exchange_timeout: source.exchange_timeout,
+        digest,
+        description: ComponentDescription {
+            sdk: None,
+            graphs: Vec::new(),
+        },
+    };
+    loaded.description = describe(shared, &loaded, &path).await?;
+    Ok(Component(Arc::new(loaded)))
+}
+
+async fn describe(
+    shared: &Arc<Shared>,
+    loaded: &Loaded,
+    path: &Path,
+) -> Result<ComponentDescription, LoadError> {
+    let failed = |reason: String| LoadError::Describe {
+        path: path.to_owned(),
+        reason,
+    };
+    let json = task::describe(shared, loaded)
+        .await
+        .map_err(|failure| failed(format!("{}: {}", failure.kind, failure.message)))?;
+    let description: ComponentDescription = json.decode().map_err(|error| {
+        failed(format!(
+            "its answer does not fit wit/describe.schema.json: {error}"
+        ))
+    })?;
+    if description.graphs.is_empty() {
+        return Err(failed("it names no graph".into()));
+    }
+    Ok(description)
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
+    let unreadable = |source| LoadError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+    if bytes > limit {
+        return Err(LoadError::TooLarge {
+            path: path.to_owned(),
+            bytes,
+            limit,
+        });
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let found = match bytes.get(..8) {
+        Some(b"\0asm\x0d\0\x01\0") => return Ok(bytes),
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => "it is a core module",
+        Some([0x7f, b'E', b'L', b'F', ..]) => {
+            "it is a native program, or a component that was compiled before"
+        }
+        _ if bytes.is_empty() => "it is empty",
+        _ => "it does not begin like one",
+    };
+    Err(LoadError::NotAComponent {
+        path: path.to_owned(),
+        found,
+    })
+}
+
+/// Compiling costs 50 ms for a Rust guest and seconds for an interpreter; loading what was compiled, microseconds.
+fn compile_or_reuse(
+    engine: &Engine,
+    cache_dir: Option<&Path>,
+    path: &Path,
+    digest: &str,
+    bytes: &[u8],
+) -> Result<wasmtime::component::Component, LoadError> {
+    let cached = cache_dir.map(|dir| dir.join(cache_name(engine, digest)));
+    if let Some(component) = cached.as_deref().and_then(|file| reuse(engine, file)) {
+        return Ok(component);
+    }
+    let component =
+        wasmtime::component::Component::new(engine, bytes).map_err(|error| LoadError::Compile {
+            path: path.to_owned(),
+            reason: format!("{error:#}"),
+        })?;
+    if let Some(file) = cached
+        && let Err(error) = keep(&component, &file)
+    {
+        tracing::warn!(file = %file.display(), %error, "the compiled component is not kept: the next start compiles it again");
+    }
+    Ok(component)
+}
+
+/// The component's digest and everything about engine and machine that its code depends on.
+fn cache_name(engine: &Engine, digest: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{digest}-{:016x}.cwasm", hasher.finish())
+}
+
+#[allow(unsafe_code)]
+fn reuse(engine: &Engine, file: &Path) -> Option<wasmtime::component::Component> {
+    if !file.exists() {
+        return None;
+    }
+    // SAFETY: `deserialize_file` runs whatever the file says, so the file must be one that wasmtime wrote. It lies in
+    // the data directory, which is the operator's own (mode 0700), is written by `keep` alone, as a whole (rename),
+    // and never comes from a caller or a graph. wasmtime itself refuses files of another version or configuration.
+    match unsafe { wasmtime::component::Component::deserialize_file(engine, file) } {
+        Ok(component) => Some(component),
+        Err(error) => {
+            tracing::warn!(file = %file.display(), %error, "a compiled component is not usable and is made anew");
+            None
+        }
+    }
+}
+
+fn keep(component: &wasmtime::component::Component, file: &Path) -> io::Result<()> {
+    let code = component.serialize().map_err(io::Error::other)?;
+    if let Some(dir) = file.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    // Two processes may do this at once: each writes a file of its own, and either may win.
+    let begun = file.with_extension(format!("{}.tmp", std::process::id()));
+    std::fs::write(&begun, code)?;
+    std::fs::rename(&begun, file)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

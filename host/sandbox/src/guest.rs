@@ -1,0 +1,254 @@
+//! What a task's guest may call: the imports of `wit/graph.wit`, each under its bound.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use selvedge_model::{Json, RunId};
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::{Engine, Result};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::Limits;
+use crate::meter::{CpuMeter, Exceeded, MemoryMeter};
+use crate::outbound::Outbound;
+use crate::stdio::Lines;
+use crate::task::TaskEvents;
+
+#[allow(missing_docs)]
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "graph",
+        imports: { default: trappable },
+        exports: { default: async },
+    });
+}
+
+pub(crate) use generated::exports::selvedge::graph::guest::Failure as GuestFailure;
+use generated::selvedge::graph::context::{self, Interruption};
+use generated::selvedge::graph::log;
+pub(crate) use generated::{Graph as GuestInstance, GraphPre as GuestPre};
+pub(crate) use log::Level;
+
+/// The prefix by which an SDK's panic hook marks the line that says why the trap after it happened.
+const PANIC_PREFIX: &str = "panicked at";
+
+/// Everything that a component may import: the contract, WASI without files and sockets to speak of, and HTTP.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<TaskState>> {
+    let mut linker = Linker::new(engine);
+    context::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut TaskState| state)?;
+    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut TaskState| state)?;
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    Ok(linker)
+}
+
+/// The data of one task's store.
+pub(crate) struct TaskState {
+    pub(crate) memory: MemoryMeter,
+    pub(crate) cpu: Arc<CpuMeter>,
+    pub(crate) limits: Arc<Limits>,
+    /// The question that the guest asked and nobody has answered.
+    pub(crate) asked: Option<Json>,
+    pub(crate) book: Arc<LogBook>,
+    answers: std::vec::IntoIter<Json>,
+    events: Arc<dyn TaskEvents>,
+    event_count: u32,
+    ends_at: Instant,
+    environment: Arc<[(String, String)]>,
+    outbound: Outbound,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    /// Made when the guest first asks for it: pure guests never do, and it costs as much as their whole call.
+    wasi: Option<WasiCtx>,
+}
+
+/// What a task's state is made from.
+pub(crate) struct TaskSetup {
+    pub(crate) memory: MemoryMeter,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) answers: Vec<Json>,
+    pub(crate) events: Arc<dyn TaskEvents>,
+    pub(crate) environment: Arc<[(String, String)]>,
+    pub(crate) outbound: Outbound,
+    pub(crate) book: LogBook,
+}
+
+impl TaskState {
+    pub(crate) fn new(setup: TaskSetup) -> Self {
+        Self {
+            memory: setup.memory,
+            cpu: Arc::default(),
+            asked: None,
+            book: Arc::new(setup.book),
+            answers: setup.answers.into_iter(),
+            events: setup.events,
+            event_count: 0,
+            ends_at: Instant::now() + setup.limits.wall,
+            limits: setup.limits,
+            environment: setup.environment,
+            outbound: setup.outbound,
+            table: ResourceTable::new(),
+            http: WasiHttpCtx::new(),
+            wasi: None,
+        }
+    }
+
+    /// Checks a text that the guest gives out.
+    pub(crate) fn take_json(&self, what: &str, text: String) -> Result<Json> {
+        let limit = self.limits.output_bytes;
+        if text.len() > limit {
+            return Err(Exceeded::new(
+                "OutputLimitExceeded",
+                format!(
+                    "{what} has {} bytes, more than {limit} (sandbox.output_bytes)",
+                    text.len()
+                ),
+            )
+            .into());
+        }
+        Json::parse(text).map_err(|error| {
+            Exceeded::new("InvalidGuestOutput", format!("{what} is refused: {error}")).into()
+        })
+    }
+
+    fn count_event(&mut self) -> Result<()> {
+        self.event_count += 1;
+        if self.event_count > self.limits.events {
+            return Err(Exceeded::new(
+                "EventLimitExceeded",
+                format!(
+                    "the task emitted more than {} events (sandbox.events)",
+                    self.limits.events
+                ),
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+impl context::Host for TaskState {
+    fn emit_custom(&mut self, value: String) -> Result<()> {
+        self.count_event()?;
+        let value = self.take_json("a custom event", value)?;
+        self.events.custom(value);
+        Ok(())
+    }
+
+    fn emit_message(&mut self, chunk: String, metadata: String) -> Result<()> {
+        self.count_event()?;
+        let chunk = self.take_json("a message chunk", chunk)?;
+        let metadata = self.take_json("the metadata of a message chunk", metadata)?;
+        self.events.message(chunk, metadata);
+        Ok(())
+    }
+
+    fn interrupt(&mut self, value: String) -> Result<Result<String, Interruption>> {
+        let value = self.take_json("the value of an interrupt", value)?;
+        if self.asked.is_none()
+            && let Some(answer) = self.answers.next()
+        {
+            return Ok(Ok(answer.as_str().to_owned()));
+        }
+        self.asked.get_or_insert(value);
+        Ok(Err(Interruption::Interrupted))
+    }
+
+    fn remaining_ms(&mut self) -> Result<u64> {
+        let left = self.ends_at.saturating_duration_since(Instant::now());
+        Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl log::Host for TaskState {
+    fn write(&mut self, level: Level, message: String) -> Result<()> {
+        self.book.write(level, &message)?;
+        Ok(())
+    }
+}
+
+impl generated::selvedge::graph::types::Host for TaskState {}
+
+impl WasiView for TaskState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let ctx = self.wasi.get_or_insert_with(|| {
+            // No preopened directory and no address that may be connected to: both are wasmtime-wasi's defaults.
+            WasiCtx::builder()
+                .envs(&self.environment)
+                .stdout(Lines::new(self.book.clone(), Level::Info))
+                .stderr(Lines::new(self.book.clone(), Level::Warn))
+                .build()
+        });
+        WasiCtxView {
+            ctx,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for TaskState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.outbound,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+/// Where a task's log lines go: into the host's log, tied to run and node, and counted.
+pub(crate) struct LogBook {
+    pub(crate) run: RunId,
+    pub(crate) graph: Arc<str>,
+    pub(crate) node: String,
+    pub(crate) limit: u32,
+    pub(crate) count: AtomicU32,
+    panic: Mutex<Option<String>>,
+}
+
+impl LogBook {
+    pub(crate) fn new(run: RunId, graph: Arc<str>, node: String, limit: u32) -> Self {
+        Self {
+            run,
+            graph,
+            node,
+            limit,
+            count: AtomicU32::new(0),
+            panic: Mutex::new(None),
+        }
+    }
+
+    /// Writes one line, or refuses it when the task has written its share.
+    pub(crate) fn write(&self, level: Level, line: &str) -> Result<(), Exceeded> {
+        if self.count.fetch_add(1, Ordering::Relaxed) >= self.limit {
+            return Err(Exceeded::new(
+                "LogLimitExceeded",
+                format!(
+                    "the task logged more than {} lines (sandbox.log_lines)",
+                    self.limit
+                ),
+            ));
+        }
+        if level == Level::Error && line.starts_with(PANIC_PREFIX) {
+            *self.panic.lock() = Some(line.to_owned());
+        }
+        let (run, graph, node) = (self.run, &*self.graph, self.node.as_str());
+        match level {
+            Level::Trace => tracing::trace!(target: "guest", %run, graph, node, "{line}"),
+            Level::Debug => tracing::debug!(target: "guest", %run, graph, node, "{line}"),
+            Level::Info => tracing::info!(target: "guest", %run, graph, node, "{line}"),
+            Level::Warn => tracing::warn!(target: "guest", %run, graph, node, "{line}"),
+            Level::Error => tracing::error!(target: "guest", %run, graph, node, "{line}"),
+        }
+        Ok(())
+    }
+
+    /// What the guest said when it panicked.
+    pub(crate) fn panic(&self) -> Option<String> {
+        self.panic.lock().take()
+    }
+}

@@ -1,0 +1,114 @@
+//! wasmtime: load a component, run one task under limits.
+//!
+//! `runtime` hands in a [`Job`] (a program of guest calls that `pregel` made) and gets an [`Outcome`] back; `cli`
+//! loads [`Component`]s. Each job has a fresh store and instance, so no state leaks between tasks, runs, threads
+//! or tenants, and whatever a guest does ends its own task and nothing else.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`options`] | the bounds, with their defaults |
+//! | `engine` | the one wasmtime configuration, and the one ticker thread |
+//! | `component` | bytes → a component that is ready to run; the `.cwasm` cache |
+//! | `task` | one job: slot, store, instance, calls, outcome |
+//! | `guest` | what a task's guest may call: `context` and `log` |
+//! | `stdio` | a guest's stdout and stderr as log lines |
+//! | `outbound` | `wasi:http` through `egress` |
+//! | `meter` | CPU time and memory of a task |
+//! | `slots` | who may have an instance, fairly |
+//! | `spawned` | a future on the guests' threads that ends with its owner |
+//!
+//! Guest code runs on a tokio runtime of its own, with threads of lower priority than those that serve HTTP and
+//! storage. Nothing here knows what a run, a checkpoint or a thread is beyond their ids in log lines.
+
+mod component;
+mod engine;
+mod guest;
+mod meter;
+pub mod options;
+mod outbound;
+mod slots;
+mod spawned;
+mod stdio;
+mod task;
+
+use std::sync::Arc;
+
+pub use component::{Component, ComponentSource, LoadError};
+pub use options::{Limits, Options};
+pub use selvedge_pregel::{Failure, Outcome};
+pub use task::{Job, TaskEvents};
+
+/// The handle of the room: loads components and runs jobs. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Shared>);
+
+pub(crate) struct Shared {
+    options: Options,
+    engine: wasmtime::Engine,
+    linker: wasmtime::component::Linker<guest::TaskState>,
+    slots: slots::Slots,
+    memory: Arc<meter::TotalMemory>,
+    /// `None` only while it is shut down: a runtime must not be dropped inside another.
+    threads: Option<tokio::runtime::Runtime>,
+    /// Where the host's own I/O runs, so that a spinning guest does not starve the connections of its neighbours.
+    host: tokio::runtime::Handle,
+    _ticker: engine::Ticker,
+}
+
+/// The sandbox could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// wasmtime refused the configuration, for instance because address space is limited (`ulimit -v`).
+    #[error("the WebAssembly engine could not be set up: {0:#}")]
+    Engine(wasmtime::Error),
+    /// No threads for guests.
+    #[error("no threads for guest code: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+impl Sandbox {
+    /// Sets up the engine, the guests' threads and the ticker. Call it inside the host's tokio runtime.
+    pub fn start(options: Options) -> Result<Self, SandboxError> {
+        let engine = engine::engine(&options).map_err(SandboxError::Engine)?;
+        let linker = guest::linker(&engine).map_err(SandboxError::Engine)?;
+        let ticker = engine::Ticker::start(&engine)?;
+        let threads = engine::guest_threads(options.threads)?;
+        Ok(Self(Arc::new(Shared {
+            slots: slots::Slots::new(options.max_instances),
+            memory: Arc::new(meter::TotalMemory::new(options.total_memory_bytes)),
+            engine,
+            linker,
+            threads: Some(threads),
+            host: tokio::runtime::Handle::current(),
+            _ticker: ticker,
+            options,
+        })))
+    }
+
+    /// Reads, compiles (or takes from the cache) and describes a component.
+    pub async fn load(&self, source: ComponentSource) -> Result<Component, LoadError> {
+        component::load(&self.0, source).await
+    }
+
+    /// Runs one job to its outcome. Dropping the future ends the job at its next yield.
+    pub async fn run(&self, job: Job) -> Outcome {
+        task::run(&self.0, job).await
+    }
+}
+
+impl Shared {
+    fn guest_handle(&self) -> tokio::runtime::Handle {
+        match &self.threads {
+            Some(threads) => threads.handle().clone(),
+            None => self.host.clone(),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The bounds of the sandbox, each with its default; keys under `sandbox` in `langgraph.json`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What holds for the whole process.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where compiled components are kept. `None`: compile at each start.
+    pub cache_dir: Option<PathBuf>,
+    /// Instances that may be alive at once (`max_instances`). Beyond it, jobs wait.
+    pub max_instances: usize,
+    /// Memory of all live instances together (`total_memory_bytes`). A task that asks for more fails.
+    pub total_memory_bytes: usize,
+    /// The largest `memory_bytes` of any graph: the pool's slots must be as large.
+    pub largest_memory_bytes: usize,
+    /// The largest component that is loaded (`max_component_bytes`).
+    pub max_component_bytes: u64,
+    /// Threads that run guest code; by default one per core.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_dir: None,
+            max_instances: 2_048,
+            total_memory_bytes: 4 << 30,
+            largest_memory_bytes: Limits::default().memory_bytes,
+            max_component_bytes: 64 << 20,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// What one task may use. Reaching a bound ends the task with an error kind of its own.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// CPU time in wasm and in host calls on its behalf (`cpu_ms`): `CpuLimitExceeded`.
+    pub cpu: Duration,
+    /// Time in all, host calls and sleeping included (`wall_secs`): `WallClockExceeded`.
+    pub wall: Duration,
+    /// Total over all memories and tables of the instance (`memory_bytes`): `MemoryLimitExceeded`.
+    pub memory_bytes: usize,
+    /// Length of one answer or one event (`output_bytes`): `OutputLimitExceeded`.
+    pub output_bytes: usize,
+    /// Custom events and message chunks (`events`): `EventLimitExceeded`.
+    pub events: u32,
+    /// Lines to the log, stdout and stderr included (`log_lines`): `LogLimitExceeded`.
+    pub log_lines: u32,
+    /// HTTP requests (`http_calls`): the request fails with `connection-limit-reached`.
+    pub http_calls: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cpu: Duration::from_millis(10_000),
+            wall: Duration::from_secs(600),
+            memory_bytes: 256 << 20,
+            output_bytes: 16 << 20,
+            events: 100_000,
+            log_lines: 10_000,
+            http_calls: 1_000,
+        }
+    }
+}

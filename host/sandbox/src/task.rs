@@ -1,0 +1,300 @@
+//! One job: a slot, a store, an instance, its calls, its outcome.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use selvedge_model::{Json, RunId};
+use selvedge_pregel::{Failure, GuestCall, Outcome, Program};
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+use crate::Shared;
+use crate::component::{Component, Loaded};
+use crate::guest::{GuestFailure, GuestInstance, LogBook, TaskSetup, TaskState};
+use crate::meter::{CpuMeter, Exceeded, MemoryMeter};
+use crate::outbound::Outbound;
+use crate::spawned::Spawned;
+
+/// What to run, for whom.
+pub struct Job {
+    /// The component.
+    pub component: Component,
+    /// The graph of the component.
+    pub graph: Arc<str>,
+    /// The calls.
+    pub program: Program,
+    /// What the task's interrupts are answered with, in order.
+    pub answers: Vec<Json>,
+    /// The run, for fairness and for log lines.
+    pub run: RunId,
+    /// The node, for log lines.
+    pub node: String,
+    /// Where events go.
+    pub events: Arc<dyn TaskEvents>,
+}
+
+/// Takes what a task shows while it runs. Called on a guest thread: never block in it.
+pub trait TaskEvents: Send + Sync {
+    /// `emit-custom`.
+    fn custom(&self, value: Json);
+    /// `emit-message`.
+    fn message(&self, chunk: Json, metadata: Json);
+}
+
+pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Outcome {
+    let slot = shared.slots.take(job.run).await;
+    let owned = shared.clone();
+    on_guest_thread(shared, async move {
+        let _slot = slot;
+        execute(&owned, job).await
+    })
+    .await
+    .unwrap_or_else(Outcome::Failed)
+}
+
+/// Runs a future among the guests. Dropping this one ends that one.
+async fn on_guest_thread<T: Send + 'static>(
+    shared: &Shared,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Failure> {
+    let task = Spawned(shared.guest_handle().spawn(work));
+    task.await.map_err(|error| Failure {
+        kind: "SandboxFailed".into(),
+        message: format!("the task's own thread failed: {error}"),
+        retryable: true,
+    })
+}
+
+async fn execute(shared: &Arc<Shared>, job: Job) -> Outcome {
+    let loaded = job.component.loaded();
+    let book = LogBook::new(
+        job.run,
+        job.graph.clone(),
+        job.node,
+        loaded.limits.log_lines,
+    );
+    let mut store = store(shared, loaded, book, job.answers, job.events);
+    let mut program = job.program;
+    let result = within_limits(&mut store, async |store| {
+        let instance = loaded.pre.instantiate_async(&mut *store).await?;
+        drive(store, &instance, &job.graph, &mut program).await
+    })
+    .await;
+    if let Some(question) = store.data_mut().asked.take() {
+        return Outcome::Interrupted(question);
+    }
+    match result {
+        Ok(()) => match program.finish() {
+            Ok(writes) => Outcome::Done(writes),
+            Err(failure) => Outcome::Failed(failure),
+        },
+        Err(failure) => Outcome::Failed(failure),
+    }
+}
+
+/// Asks a component what it is made of, under the same bounds as a task.
+pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Json, Failure> {
+    let nobody = RunId::new();
+    let slot = shared.slots.take(nobody).await;
+    let book = LogBook::new(
+        nobody,
+        "describe".into(),
+        String::new(),
+        loaded.limits.log_lines,
+    );
+    let mut store = store(shared, loaded, book, Vec::new(), Arc::new(Nowhere));
+    let pre = loaded.pre.clone();
+    on_guest_thread(shared, async move {
+        let _slot = slot;
+        within_limits(&mut store, async |store| {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            let text = instance
+                .selvedge_graph_guest()
+                .call_describe(&mut *store)
+                .await?;
+            store.data().take_json("the description", text)
+        })
+        .await
+    })
+    .await?
+}
+
+/// Makes the guest calls of a program, one after the other, on one instance.
+async fn drive(
+    store: &mut Store<TaskState>,
+    instance: &GuestInstance,
+    graph: &str,
+    program: &mut Program,
+) -> wasmtime::Result<()> {
+    let guest = instance.selvedge_graph_guest();
+    while let Some(call) = program.next() {
+        let (what, answer) = match call {
+            GuestCall::RunNode { node, task } => (
+                "the answer of run-node",
+                guest
+                    .call_run_node(&mut *store, graph, &node, &text(&task))
+                    .await?,
+            ),
+            GuestCall::Route {
+                node,
+                branch,
+                state,
+                task,
+            } => (
+                "the answer of route",
+                guest
+                    .call_route(
+                        &mut *store,
+                        graph,
+                        &node,
+                        &branch,
+                        &text(&state),
+                        &text(&task),
+                    )
+                    .await?,
+            ),
+            GuestCall::Reduce {
+                channel,
+                current,
+                updates,
+            } => (
+                "the answer of reduce",
+                guest
+                    .call_reduce(
+                        &mut *store,
+                        graph,
+                        &channel,
+                        &text(&current),
+                        &text(&updates),
+                    )
+                    .await?,
+            ),
+        };
+        if store.data().asked.is_some() {
+            return Ok(());
+        }
+        program.answer(match answer {
+            Ok(text) => Ok(store.data().take_json(what, text)?),
+            Err(failure) => Err(named(failure)),
+        });
+    }
+    Ok(())
+}
+
+/// The bindings want a `String` behind the reference; the copy is small beside the one into the guest's memory.
+fn text(json: &Json) -> String {
+    json.as_str().to_owned()
+}
+
+fn store(
+    shared: &Arc<Shared>,
+    loaded: &Loaded,
+    book: LogBook,
+    answers: Vec<Json>,
+    events: Arc<dyn TaskEvents>,
+) -> Store<TaskState> {
+    let state = TaskState::new(TaskSetup {
+        memory: MemoryMeter::new(loaded.limits.memory_bytes, shared.memory.clone()),
+        limits: loaded.limits.clone(),
+        answers,
+        events,
+        environment: loaded.environment.clone(),
+        outbound: Outbound::new(
+            loaded.outbound.clone(),
+            shared.host.clone(),
+            loaded.exchange_timeout,
+            loaded.limits.http_calls,
+        ),
+        book,
+    });
+    let mut store = Store::new(&shared.engine, state);
+    store.limiter(|state| &mut state.memory);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|store| {
+        let (used, limit) = (store.data().cpu.used(), store.data().limits.cpu);
+        if used > limit {
+            return Err(Exceeded::new(
+                "CpuLimitExceeded",
+                format!(
+                    "the task used more than {} ms of CPU time (sandbox.cpu_ms)",
+                    limit.as_millis()
+                ),
+            )
+            .into());
+        }
+        Ok(UpdateDeadline::Yield(1))
+    });
+    store
+}
+
+/// Runs guest code under the wall clock and the CPU meter, and says in our words why it ended.
+async fn within_limits<T>(
+    store: &mut Store<TaskState>,
+    work: impl AsyncFnOnce(&mut Store<TaskState>) -> wasmtime::Result<T>,
+) -> Result<T, Failure> {
+    let (cpu, wall) = (store.data().cpu.clone(), store.data().limits.wall);
+    let book = store.data().book.clone();
+    match tokio::time::timeout(wall, metered(&cpu, work(store))).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(explained(&error, &book)),
+        Err(_) => Err(Failure {
+            kind: "WallClockExceeded".into(),
+            message: format!(
+                "the task took longer than {} s (sandbox.wall_secs)",
+                seconds(wall)
+            ),
+            retryable: false,
+        }),
+    }
+}
+
+fn seconds(duration: Duration) -> impl fmt::Display {
+    duration.as_secs_f64()
+}
+
+async fn metered<T>(cpu: &CpuMeter, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        cpu.enter();
+        let polled = work.as_mut().poll(context);
+        cpu.leave();
+        polled
+    })
+    .await
+}
+
+fn named(failure: GuestFailure) -> Failure {
+    Failure {
+        kind: failure.kind,
+        message: failure.message,
+        retryable: failure.retryable,
+    }
+}
+
+/// Finds the reason in what wasmtime reports: one of our bounds, a panic that the SDK announced, or a plain trap.
+fn explained(error: &wasmtime::Error, book: &LogBook) -> Failure {
+    let (kind, message) = if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        (exceeded.kind, exceeded.message.clone())
+    } else if let Some(panic) = book.panic() {
+        ("GuestPanicked", panic)
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        ("GuestTrapped", trap.to_string())
+    } else {
+        ("GuestTrapped", format!("{error:#}"))
+    };
+    Failure {
+        kind: kind.into(),
+        message,
+        retryable: false,
+    }
+}
+
+/// A component that is being described has no stream to show events on.
+struct Nowhere;
+
+impl TaskEvents for Nowhere {
+    fn custom(&self, _: Json) {}
+    fn message(&self, _: Json, _: Json) {}
+}
