@@ -1,0 +1,159 @@
+//! Making a run's progress durable, in the mode that its caller chose.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use selvedge_model::checkpoint::CheckpointWrite;
+use selvedge_model::run::{Durability, Lease};
+use selvedge_storage::{PendingCommit, StepCommit, Storage, StorageError};
+
+/// How long to wait before storage is asked again after it failed; doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// A full disk may stay full for long, and asking costs little.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+type Commit = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send>>;
+
+/// Gathers what a run leaves behind and brings it to storage: at most one commit is under way, and what comes
+/// meanwhile is the next, in order.
+pub(crate) struct Committer {
+    storage: Arc<dyn Storage>,
+    lease: Lease,
+    mode: Mode,
+    gathered: StepCommit,
+    under_way: Option<Commit>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Checkpoints are stored as they come.
+    Steps,
+    /// Only the last checkpoint of each namespace, when the run ends.
+    Exit,
+    /// A temporary run has no checkpoints.
+    Never,
+}
+
+impl Committer {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        lease: Lease,
+        durability: Durability,
+        temporary: bool,
+    ) -> Self {
+        let mode = match durability {
+            _ if temporary => Mode::Never,
+            Durability::Exit => Mode::Exit,
+            Durability::Sync | Durability::Async => Mode::Steps,
+        };
+        Self {
+            storage,
+            lease,
+            mode,
+            gathered: StepCommit::default(),
+            under_way: None,
+        }
+    }
+
+    pub(crate) fn add_checkpoint(&mut self, checkpoint: CheckpointWrite) {
+        match self.mode {
+            Mode::Steps => self.gathered.checkpoints.push(checkpoint),
+            Mode::Exit => self.replace_last(checkpoint),
+            Mode::Never => {}
+        }
+    }
+
+    pub(crate) fn add_pending(&mut self, pending: PendingCommit) {
+        if self.mode != Mode::Never {
+            self.gathered.pending.push(pending);
+        }
+    }
+
+    /// Takes a checkpoint in the place of the one before it, which is never stored, nor are the writes on it.
+    fn replace_last(&mut self, mut checkpoint: CheckpointWrite) {
+        let before = self
+            .gathered
+            .checkpoints
+            .iter()
+            .position(|earlier| Some(earlier.id) == checkpoint.parent);
+        if let Some(index) = before {
+            let earlier = self.gathered.checkpoints.remove(index);
+            self.gathered
+                .pending
+                .retain(|pending| pending.checkpoint != earlier.id);
+            checkpoint.absorb(earlier);
+        }
+        self.gathered.checkpoints.push(checkpoint);
+    }
+
+    fn has_work(&self) -> bool {
+        self.mode == Mode::Steps
+            && !(self.gathered.checkpoints.is_empty() && self.gathered.pending.is_empty())
+    }
+
+    /// Begins the next commit unless one is under way.
+    pub(crate) fn begin(&mut self) {
+        if self.under_way.is_none() && self.has_work() {
+            let step = std::mem::take(&mut self.gathered);
+            let (storage, lease) = (self.storage.clone(), self.lease);
+            self.under_way = Some(Box::pin(async move {
+                insist(|| storage.commit_step(lease, step.clone())).await
+            }));
+        }
+    }
+
+    /// Waits for the commit that is under way; for ever when there is none.
+    pub(crate) async fn progress(&mut self) -> Result<(), StorageError> {
+        let Some(commit) = &mut self.under_way else {
+            return pending().await;
+        };
+        let result = commit.await;
+        self.under_way = None;
+        self.begin();
+        result
+    }
+
+    /// Waits until everything so far is durable.
+    pub(crate) async fn flush(&mut self) -> Result<(), StorageError> {
+        self.begin();
+        while self.under_way.is_some() {
+            self.progress().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the commit under way and gives out what is left, for the transaction that ends the run.
+    pub(crate) async fn rest(&mut self) -> Result<StepCommit, StorageError> {
+        if let Some(commit) = self.under_way.take() {
+            commit.await?;
+        }
+        Ok(std::mem::take(&mut self.gathered))
+    }
+}
+
+/// Asks storage until it does what it is asked, so that a disk that is full for a while loses no run. Only a lost
+/// lease and damage are answers.
+pub(crate) async fn insist<T, F>(mut ask: impl FnMut() -> F) -> Result<T, StorageError>
+where
+    F: Future<Output = Result<T, StorageError>>,
+{
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match ask().await {
+            Err(
+                error @ (StorageError::Full
+                | StorageError::ReadOnly
+                | StorageError::Unavailable(_)
+                | StorageError::Overloaded
+                | StorageError::Failed(_)),
+            ) => {
+                tracing::warn!(%error, pause_ms = pause.as_millis(), "storage is asked again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            answer => return answer,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The end of a run: status, last checkpoint, thread and delivery in one transaction, then everyone who waits.
+
+use std::sync::Arc;
+
+use selvedge_model::event::{EventKind, StreamEvent};
+use selvedge_model::run::{ClaimedRun, RunError, RunStatus};
+use selvedge_model::thread::{Interrupt, ThreadOutcome, ThreadStatus};
+use selvedge_model::{Json, Timestamp};
+use selvedge_pregel::{End, EndKind};
+use selvedge_storage::{RunEnd, StepCommit, StorageError};
+use selvedge_webhook::Ended;
+
+use crate::Shared;
+use crate::commit::insist;
+use crate::hub::{Ending, Finished, RunStream};
+
+/// How a run ended, before it is written down.
+pub(crate) struct How {
+    status: RunStatus,
+    thread_status: ThreadStatus,
+    values: Json,
+    outcome: ThreadOutcome,
+    rest: StepCommit,
+}
+
+impl How {
+    pub(crate) fn ended(end: End) -> Self {
+        let error = match end.kind {
+            EndKind::Failed(error) => Some(error),
+            EndKind::Success | EndKind::Interrupted => None,
+        };
+        Self {
+            // A run that stops at an interrupt is a success for LangGraph.
+            status: if error.is_some() {
+                RunStatus::Error
+            } else {
+                RunStatus::Success
+            },
+            thread_status: match (&error, end.next.is_empty()) {
+                (Some(_), _) => ThreadStatus::Error,
+                (None, false) => ThreadStatus::Interrupted,
+                (None, true) => ThreadStatus::Idle,
+            },
+            values: end.values,
+            outcome: ThreadOutcome {
+                error,
+                interrupts: end.interrupts,
+            },
+            rest: StepCommit::default(),
+        }
+    }
+
+    pub(crate) fn failed(error: RunError) -> Self {
+        Self {
+            status: RunStatus::Error,
+            thread_status: ThreadStatus::Error,
+            values: Json::null(),
+            outcome: ThreadOutcome {
+                error: Some(error),
+                ..ThreadOutcome::default()
+            },
+            rest: StepCommit::default(),
+        }
+    }
+
+    pub(crate) fn timed_out(values: Json) -> Self {
+        Self {
+            status: RunStatus::Timeout,
+            values,
+            ..Self::failed(RunError::new("TimeoutError", ""))
+        }
+    }
+
+    pub(crate) fn with_rest(self, rest: StepCommit) -> Self {
+        Self { rest, ..self }
+    }
+}
+
+/// Writes the end down and tells everyone who waits for it.
+pub(crate) async fn finish(
+    shared: &Arc<Shared>,
+    claimed: &ClaimedRun,
+    stream: &RunStream,
+    how: How,
+) {
+    let now = Timestamp::now();
+    let interrupts: Vec<Interrupt> = how.outcome.interrupts.values().flatten().cloned().collect();
+    let delivery = shared.webhooks.delivery(&Ended {
+        run: &claimed.run,
+        status: how.status.into(),
+        started_at: claimed.started_at,
+        ended_at: now,
+        values: &how.values,
+        interrupts: &interrupts,
+        error: how.outcome.error.as_ref(),
+    });
+    let has_delivery = delivery.is_some();
+    let end = RunEnd {
+        status: how.status,
+        at: now,
+        step: how.rest,
+        thread_status: how.thread_status,
+        outcome: how.outcome.clone(),
+        delivery,
+    };
+    let ended = insist(|| shared.storage.finish_run(claimed.lease, end.clone())).await;
+    let run_id = claimed.run.run_id;
+    let ending = match ended {
+        Ok(()) => {
+            tracing::debug!(run = %run_id, status = how.status.as_str(), "run ended");
+            if let Some(error) = &how.outcome.error
+                && how.status == RunStatus::Error
+            {
+                stream.push(error_event(error));
+            }
+            Ending::Finished(Arc::new(Finished {
+                status: how.status,
+                values: how.values,
+                interrupts,
+                error: how.outcome.error,
+            }))
+        }
+        Err(StorageError::Fenced) => Ending::Released,
+        Err(error) => {
+            tracing::error!(run = %run_id, %error, "the end of the run cannot be stored; it is recovered at the next start");
+            Ending::Released
+        }
+    };
+    stream.end(ending);
+    shared.hub.close(run_id);
+    if has_delivery {
+        shared.webhooks.wake();
+    }
+}
+
+/// Puts a run that was cut off by a shutdown back to pending.
+pub(crate) async fn release(shared: &Shared, claimed: &ClaimedRun) {
+    match shared
+        .storage
+        .release_run(claimed.lease, Timestamp::now())
+        .await
+    {
+        Ok(()) => {
+            tracing::info!(run = %claimed.run.run_id, "run put back to pending: it goes on after the restart")
+        }
+        // The next start finds it running and puts it back itself.
+        Err(error) => tracing::warn!(run = %claimed.run.run_id, %error, "run left as running"),
+    }
+}
+
+fn error_event(error: &RunError) -> StreamEvent {
+    StreamEvent {
+        kind: EventKind::Error,
+        namespace: String::new(),
+        data: Json::encode(error).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,202 @@
+//! The graphs that this process serves, and their default assistants.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use selvedge_model::assistant::Assistant;
+use selvedge_model::graph::Reducer;
+use selvedge_model::{AssistantId, Json, Timestamp};
+use selvedge_pregel::{Graph, GraphProblem};
+use selvedge_sandbox::Component;
+
+/// A graph as the operator configured it.
+pub struct GraphSource {
+    /// Its name for callers.
+    pub id: String,
+    /// The component that holds it.
+    pub component: Component,
+    /// Which graph of the component; `None` when it holds one.
+    pub name: Option<String>,
+    /// For people; the component's own when absent.
+    pub description: Option<String>,
+    /// The default assistant's configuration, an object.
+    pub config: Json,
+    /// The default assistant's context, an object.
+    pub context: Json,
+}
+
+/// A graph that is ready to run.
+pub struct ServedGraph {
+    /// Its name for callers.
+    pub id: String,
+    /// The component that holds it.
+    pub component: Component,
+    /// Its name inside the component.
+    pub name: Arc<str>,
+    /// What it is made of.
+    pub graph: Arc<Graph>,
+    /// The assistant that runs it as configured.
+    pub default_assistant: Assistant,
+}
+
+impl ServedGraph {
+    /// Whether a channel is a list of chat messages.
+    pub(crate) fn holds_messages(&self, channel: &str) -> bool {
+        self.graph
+            .description()
+            .channels
+            .iter()
+            .any(|c| c.name == channel && c.reducer == Reducer::AddMessages)
+    }
+}
+
+/// Why a graph is not served: what the author or the operator has to change.
+#[derive(Debug, thiserror::Error)]
+pub enum GraphError {
+    /// The component holds several graphs and the configuration names none.
+    #[error(
+        "graph `{id}`: the component holds several graphs: {names}. Name one in its path: \"./agent.wasm:{first}\""
+    )]
+    Ambiguous {
+        /// The graph.
+        id: String,
+        /// What it holds.
+        names: String,
+        /// The first of them.
+        first: String,
+    },
+    /// The component does not hold the named graph.
+    #[error("graph `{id}`: the component holds no graph `{name}`; it holds: {names}")]
+    Missing {
+        /// The graph.
+        id: String,
+        /// What the configuration names.
+        name: String,
+        /// What it holds.
+        names: String,
+    },
+    /// The graph does not fit together.
+    #[error("graph `{id}` is not valid: {}", list(problems))]
+    Invalid {
+        /// The graph.
+        id: String,
+        /// Everything that is wrong.
+        problems: Vec<GraphProblem>,
+    },
+}
+
+fn list(problems: &[GraphProblem]) -> String {
+    let sentences: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    sentences.join("; ")
+}
+
+/// All graphs by name.
+pub struct Graphs {
+    by_id: BTreeMap<String, Arc<ServedGraph>>,
+    by_assistant: BTreeMap<AssistantId, Arc<ServedGraph>>,
+}
+
+impl Graphs {
+    /// Puts the graphs together.
+    ///
+    /// # Errors
+    /// The first that does not fit.
+    pub fn new(sources: Vec<GraphSource>, now: Timestamp) -> Result<Self, GraphError> {
+        let mut graphs = Self {
+            by_id: BTreeMap::new(),
+            by_assistant: BTreeMap::new(),
+        };
+        for source in sources {
+            let served = Arc::new(serve(source, now)?);
+            graphs
+                .by_assistant
+                .insert(served.default_assistant.assistant_id, served.clone());
+            graphs.by_id.insert(served.id.clone(), served);
+        }
+        Ok(graphs)
+    }
+
+    /// One graph.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Arc<ServedGraph>> {
+        self.by_id.get(id)
+    }
+
+    /// The graph whose default assistant has this id.
+    #[must_use]
+    pub fn of_default_assistant(&self, id: AssistantId) -> Option<&Arc<ServedGraph>> {
+        self.by_assistant.get(&id)
+    }
+
+    /// Their names, sorted.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.by_id.keys().map(String::as_str)
+    }
+
+    /// The assistants that exist from the start.
+    #[must_use]
+    pub fn default_assistants(&self) -> Vec<Assistant> {
+        self.by_id
+            .values()
+            .map(|graph| graph.default_assistant.clone())
+            .collect()
+    }
+}
+
+fn serve(source: GraphSource, now: Timestamp) -> Result<ServedGraph, GraphError> {
+    let graphs = &source.component.description().graphs;
+    let names = || {
+        graphs
+            .iter()
+            .map(|g| g.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let description = match (&source.name, graphs.as_slice()) {
+        (Some(name), _) => {
+            graphs
+                .iter()
+                .find(|g| g.name == *name)
+                .ok_or_else(|| GraphError::Missing {
+                    id: source.id.clone(),
+                    name: name.clone(),
+                    names: names(),
+                })?
+        }
+        (None, [only]) => only,
+        (None, several) => {
+            return Err(GraphError::Ambiguous {
+                id: source.id.clone(),
+                names: names(),
+                first: several.first().map(|g| g.name.clone()).unwrap_or_default(),
+            });
+        }
+    };
+    let name: Arc<str> = description.name.as_str().into();
+    let text = source
+        .description
+        .clone()
+        .or_else(|| description.description.clone());
+    let graph = Graph::new(description.clone()).map_err(|problems| GraphError::Invalid {
+        id: source.id.clone(),
+        problems,
+    })?;
+    Ok(ServedGraph {
+        default_assistant: Assistant {
+            assistant_id: AssistantId::default_of(&source.id),
+            graph_id: source.id.clone(),
+            config: source.config,
+            context: source.context,
+            metadata: Json::from(serde_json::json!({"created_by": "system"})),
+            name: source.id.clone(),
+            created_at: now,
+            updated_at: now,
+            version: 1,
+            description: text,
+        },
+        id: source.id,
+        component: source.component,
+        name,
+        graph,
+    })
+}

@@ -1,0 +1,296 @@
+//! The streams of the runs that live in this process: an event is made once and shared by all its readers.
+//!
+//! A stream is a bounded list of events with one wake-up for all readers, each of which has a cursor of its own. A
+//! `tokio::sync::broadcast` channel would do the same and drop events from under a slow reader without a word; here
+//! a reader that falls too far behind is told.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use selvedge_model::event::StreamEvent;
+use selvedge_model::run::{RunError, RunStatus};
+use selvedge_model::thread::Interrupt;
+use selvedge_model::{Json, RunId};
+use tokio::sync::Notify;
+
+use crate::Options;
+
+/// How a run ended, for those who waited for it.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// It has a terminal status, which is durable by now.
+    Finished(Arc<Finished>),
+    /// This process stops; the run goes on after the restart.
+    Released,
+}
+
+/// What a finished run gives to those who waited.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Terminal.
+    pub status: RunStatus,
+    /// The state at the end.
+    pub values: Json,
+    /// The questions that wait for an answer.
+    pub interrupts: Vec<Interrupt>,
+    /// Why it failed.
+    pub error: Option<RunError>,
+}
+
+/// What a reader gets next.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// An event.
+    Event(Arc<StreamEvent>),
+    /// There were events that this reader was too slow for; it gets nothing more.
+    Lagged,
+    /// Nothing more will come.
+    Ended(Ending),
+}
+
+/// All streams by run.
+#[derive(Default)]
+pub(crate) struct Hub {
+    streams: Mutex<HashMap<RunId, Arc<RunStream>>>,
+}
+
+impl Hub {
+    /// The stream of a run, made when nobody has asked for it before. A run's execution and its readers meet here,
+    /// whoever comes first.
+    pub(crate) fn open(&self, run: RunId, options: &Options) -> Arc<RunStream> {
+        self.streams
+            .lock()
+            .entry(run)
+            .or_insert_with(|| Arc::new(RunStream::new(options)))
+            .clone()
+    }
+
+    /// Forgets a stream; its readers keep it until they are through.
+    pub(crate) fn close(&self, run: RunId) {
+        self.streams.lock().remove(&run);
+    }
+
+    /// Forgets a stream that nobody reads and nothing writes to: that of a run which is not alive.
+    pub(crate) fn close_unused(&self, run: RunId) {
+        let mut streams = self.streams.lock();
+        if streams
+            .get(&run)
+            .is_some_and(|stream| Arc::strong_count(stream) == 1)
+        {
+            streams.remove(&run);
+        }
+    }
+
+    /// Ends the stream of a run that will never be executed.
+    pub(crate) fn release(&self, run: RunId) {
+        if let Some(stream) = self.streams.lock().remove(&run) {
+            stream.end(Ending::Released);
+        }
+    }
+
+    /// Ends all streams: this process stops.
+    pub(crate) fn release_all(&self) {
+        for (_, stream) in self.streams.lock().drain() {
+            stream.end(Ending::Released);
+        }
+    }
+}
+
+/// The events of one run.
+pub(crate) struct RunStream {
+    inner: Mutex<Inner>,
+    changed: Notify,
+    max_events: usize,
+    max_bytes: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    events: VecDeque<Arc<StreamEvent>>,
+    bytes: usize,
+    /// The number of the first event in `events`.
+    first: u64,
+    readers: usize,
+    ending: Option<Ending>,
+}
+
+impl RunStream {
+    fn new(options: &Options) -> Self {
+        Self {
+            inner: Mutex::default(),
+            changed: Notify::new(),
+            max_events: options.max_stream_events.max(1),
+            max_bytes: options.max_stream_bytes,
+        }
+    }
+
+    /// Adds an event. Without readers nobody will ever see it, so it is dropped at once.
+    pub(crate) fn push(&self, event: StreamEvent) {
+        let mut inner = self.inner.lock();
+        if inner.readers == 0 {
+            inner.first += 1;
+            return;
+        }
+        inner.bytes += event.data.len();
+        inner.events.push_back(Arc::new(event));
+        while inner.events.len() > self.max_events
+            || (inner.bytes > self.max_bytes && inner.events.len() > 1)
+        {
+            if let Some(oldest) = inner.events.pop_front() {
+                inner.bytes -= oldest.data.len();
+                inner.first += 1;
+            }
+        }
+        drop(inner);
+        self.changed.notify_waiters();
+    }
+
+    /// Ends the stream. What `ending` says must be durable.
+    pub(crate) fn end(&self, ending: Ending) {
+        self.inner.lock().ending.get_or_insert(ending);
+        self.changed.notify_waiters();
+    }
+
+    /// A reader of everything from now on.
+    pub(crate) fn subscribe(self: &Arc<Self>) -> Subscription {
+        let mut inner = self.inner.lock();
+        inner.readers += 1;
+        let cursor = inner.first + inner.events.len() as u64;
+        drop(inner);
+        Subscription {
+            stream: self.clone(),
+            cursor,
+        }
+    }
+}
+
+/// A reader of a run's stream.
+pub struct Subscription {
+    stream: Arc<RunStream>,
+    cursor: u64,
+}
+
+impl Subscription {
+    /// Waits for the next event, or the end.
+    pub async fn next(&mut self) -> Next {
+        let stream = self.stream.clone();
+        loop {
+            let changed = stream.changed.notified();
+            tokio::pin!(changed);
+            // Registered before the look, so that nothing that happens in between is missed.
+            changed.as_mut().enable();
+            if let Some(next) = self.ready() {
+                return next;
+            }
+            changed.await;
+        }
+    }
+
+    /// The next event when there is one already.
+    fn ready(&mut self) -> Option<Next> {
+        let inner = self.stream.inner.lock();
+        if self.cursor < inner.first {
+            return Some(Next::Lagged);
+        }
+        let index = usize::try_from(self.cursor - inner.first).unwrap_or(usize::MAX);
+        if let Some(event) = inner.events.get(index) {
+            self.cursor += 1;
+            return Some(Next::Event(event.clone()));
+        }
+        inner.ending.clone().map(Next::Ended)
+    }
+
+    /// Waits for the end alone.
+    pub async fn ended(&mut self) -> Ending {
+        loop {
+            match self.next().await {
+                Next::Ended(ending) => return ending,
+                Next::Event(_) => {}
+                // Only the end counts here: go on behind the gap.
+                Next::Lagged => self.cursor = self.stream.inner.lock().first,
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut inner = self.stream.inner.lock();
+        inner.readers -= 1;
+        if inner.readers == 0 {
+            inner.first += inner.events.len() as u64;
+            inner.events.clear();
+            inner.bytes = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use selvedge_model::event::EventKind;
+
+    use super::*;
+
+    fn event(n: u64) -> StreamEvent {
+        StreamEvent {
+            kind: EventKind::Metadata,
+            namespace: String::new(),
+            data: Json::from(serde_json::json!(n)),
+        }
+    }
+
+    fn stream(max_events: usize) -> Arc<RunStream> {
+        let options = Options {
+            max_stream_events: max_events,
+            ..Options::default()
+        };
+        Hub::default().open(RunId::new(), &options)
+    }
+
+    #[tokio::test]
+    async fn every_reader_sees_every_event_in_order_and_then_the_end() {
+        let stream = stream(100);
+        let mut readers = [stream.subscribe(), stream.subscribe()];
+        for n in 0..10 {
+            stream.push(event(n));
+        }
+        stream.end(Ending::Released);
+        for reader in &mut readers {
+            for n in 0..10 {
+                match reader.next().await {
+                    Next::Event(event) => assert_eq!(event.data.as_str(), n.to_string()),
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert!(matches!(reader.next().await, Next::Ended(Ending::Released)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_falls_too_far_behind_is_told_and_others_are_not_harmed() {
+        let stream = stream(3);
+        let mut slow = stream.subscribe();
+        let mut quick = stream.subscribe();
+        for n in 0..5 {
+            stream.push(event(n));
+            assert!(matches!(quick.next().await, Next::Event(_)));
+        }
+        assert!(matches!(slow.next().await, Next::Lagged));
+        stream.end(Ending::Released);
+        assert!(matches!(slow.ended().await, Ending::Released));
+        assert!(matches!(quick.next().await, Next::Ended(_)));
+    }
+
+    #[tokio::test]
+    async fn a_late_reader_sees_what_comes_after_it() {
+        let stream = stream(100);
+        stream.push(event(0));
+        let mut reader = stream.subscribe();
+        stream.push(event(1));
+        match reader.next().await {
+            Next::Event(event) => assert_eq!(event.data.as_str(), "1"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The life of a run: admit, queue, super-steps, finish; event streams.
+//!
+//! `api` asks here for everything that changes something; `cli` puts the room together. The way of a run:
+//!
+//! ```text
+//! admit ──► queue ──► execute ──► commit … ──► finish
+//!   │                    │                       │
+//!   └── hub: the stream ◄┴── shown ◄── sandbox   └─► webhook
+//! ```
+//!
+//! | module | job |
+//! |---|---|
+//! | [`request`] | what a caller asks for, and why it may be refused |
+//! | [`admit`] | from a request to a durable run |
+//! | `queue`, `dispatch` | places for running runs; claiming what waits |
+//! | `execute` | `pregel` asks, the sandbox answers |
+//! | `commit` | progress made durable, in the caller's mode |
+//! | `finish` | the one transaction that ends a run, and what follows it |
+//! | [`hub`], `shown` | streams: events, readers |
+//! | [`graphs`] | the graphs that are served |
+//! | [`threads`], [`runs`] | reading, and what changes threads |
+//! | `mint` | ids and time for `pregel` |
+//! | [`options`] | the bounds |
+#![forbid(unsafe_code)]
+
+pub mod admit;
+mod commit;
+mod dispatch;
+mod execute;
+mod finish;
+pub mod graphs;
+pub mod hub;
+mod mint;
+pub mod options;
+mod queue;
+pub mod request;
+pub mod runs;
+mod shown;
+pub mod threads;
+
+use std::sync::Arc;
+
+pub use graphs::{GraphError, GraphSource, Graphs};
+pub use options::Options;
+pub use request::{AdmitError, AssistantRef, CreateRun, Place};
+use selvedge_model::run::RunError;
+use selvedge_sandbox::Sandbox;
+use selvedge_storage::{Recovery, Storage, StorageError};
+use selvedge_webhook::Webhooks;
+use tokio::sync::watch;
+
+/// The handle of the room. Cheap to clone.
+#[derive(Clone)]
+pub struct Runtime(Arc<Shared>);
+
+pub(crate) struct Shared {
+    options: Options,
+    storage: Arc<dyn Storage>,
+    sandbox: Sandbox,
+    webhooks: Arc<Webhooks>,
+    graphs: Graphs,
+    hub: hub::Hub,
+    queue: queue::Queue,
+    phase: watch::Sender<Phase>,
+}
+
+/// How far a shutdown has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Everything works.
+    Open,
+    /// No new runs; running ones go on.
+    Draining,
+    /// Running ones stop where they are and go back to pending.
+    Released,
+}
+
+impl Runtime {
+    /// Begins to execute runs, with those that `recovery` found of an earlier process.
+    pub async fn start(
+        options: Options,
+        storage: Arc<dyn Storage>,
+        sandbox: Sandbox,
+        webhooks: Arc<Webhooks>,
+        graphs: Graphs,
+        recovery: Recovery,
+    ) -> Result<Self, StorageError> {
+        storage
+            .ensure_assistants(graphs.default_assistants())
+            .await?;
+        let runtime = Self(Arc::new(Shared {
+            queue: queue::Queue::new(options.max_running_runs),
+            options,
+            storage,
+            sandbox,
+            webhooks,
+            graphs,
+            hub: hub::Hub::default(),
+            phase: watch::Sender::new(Phase::Open),
+        }));
+        runtime.take_up(recovery).await;
+        tokio::spawn(runtime.clone().dispatch());
+        Ok(runtime)
+    }
+
+    async fn take_up(&self, found: Recovery) {
+        let shared = &self.0;
+        if found.requeued > 0 || found.deliveries > 0 || !found.exhausted.is_empty() {
+            tracing::info!(
+                runs = found.requeued,
+                exhausted = found.exhausted.len(),
+                deliveries = found.deliveries,
+                "taking up what the last process left"
+            );
+        }
+        let max_attempts = shared.options.max_attempts;
+        for claimed in found.exhausted {
+            let error = RunError::new(
+                "MaxAttemptsExceeded",
+                format!(
+                    "Run {} exceeded max attempts ({max_attempts})",
+                    claimed.run.run_id
+                ),
+            );
+            let stream = shared.hub.open(claimed.run.run_id, &shared.options);
+            finish::finish(shared, &claimed, &stream, finish::How::failed(error)).await;
+        }
+        // Whatever is pending now waits for the dispatcher.
+        shared.queue.run_was_queued();
+    }
+
+    /// The graphs that are served.
+    #[must_use]
+    pub fn graphs(&self) -> &Graphs {
+        &self.0.graphs
+    }
+
+    /// Stops: no new runs; running ones may end within the grace and are put back to pending after it. Whoever waits
+    /// for a run that has not ended is told so.
+    pub async fn shutdown(&self) {
+        let shared = &self.0;
+        shared.phase.send_replace(Phase::Draining);
+        let grace = shared.options.shutdown_grace;
+        if tokio::time::timeout(grace, shared.queue.all_ended())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                grace_secs = grace.as_secs(),
+                "runs are still going on after the grace: putting them back to pending"
+            );
+        }
+        shared.phase.send_replace(Phase::Released);
+        shared.queue.all_ended().await;
+        shared.hub.release_all();
+    }
+}
+
+impl Shared {
+    pub(crate) fn stopping(&self) -> bool {
+        *self.phase.borrow() > Phase::Open
+    }
+
+    /// Waits until a shutdown begins.
+    pub(crate) async fn draining(&self) {
+        self.reached(Phase::Draining).await;
+    }
+
+    /// Waits until a shutdown has lost its patience.
+    pub(crate) async fn released(&self) {
+        self.reached(Phase::Released).await;
+    }
+
+    async fn reached(&self, phase: Phase) {
+        // The sender lives in `self`, so this cannot fail.
+        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+    }
+}

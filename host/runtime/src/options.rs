@@ -1,0 +1,43 @@
+//! The bounds of the room, each with its default; keys under `runtime` in `langgraph.json`.
+
+use std::time::Duration;
+
+/// How many runs, how long, how often.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Runs that are executed at once (`max_running_runs`); others stay pending.
+    pub max_running_runs: usize,
+    /// Tasks of one run that are executed at once (`max_parallel_tasks`); others wait.
+    pub max_parallel_tasks: usize,
+    /// Runs that may be pending (`max_pending_runs`); beyond it new ones are refused with 503.
+    pub max_pending_runs: u64,
+    /// How long one run may take (`run_timeout_secs`); then it ends as `timeout`.
+    pub run_timeout: Duration,
+    /// Executions of one run, counting those that a crash or a shutdown cut off (`max_attempts`).
+    pub max_attempts: u32,
+    /// How long a shutdown waits for running runs before it puts them back to pending (`shutdown_grace_secs`).
+    pub shutdown_grace: Duration,
+    /// Super-steps of one run where the caller sets no `recursion_limit`: LangGraph Platform's default.
+    pub default_recursion_limit: u32,
+    /// Events that one stream holds for readers that are slower than the run. A reader that falls further behind is
+    /// cut off with an `error` event.
+    pub max_stream_events: usize,
+    /// The same in bytes.
+    pub max_stream_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_running_runs: 1_000,
+            max_parallel_tasks: 64,
+            max_pending_runs: 100_000,
+            run_timeout: selvedge_model::run::DEFAULT_RUN_TIMEOUT,
+            max_attempts: 3,
+            shutdown_grace: Duration::from_secs(180),
+            default_recursion_limit: 10_007,
+            max_stream_events: 10_000,
+            max_stream_bytes: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Places for running runs, and what wakes the dispatcher.
+//!
+//! A new run takes a place directly when one is free and nobody waits before it; otherwise it stays pending in
+//! storage, and the dispatcher claims it when a place comes free, when a run ahead of it on its thread ends, or when
+//! its time has come.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// The right to execute one run, given back when dropped.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+pub(crate) struct Queue {
+    places: Arc<Semaphore>,
+    capacity: usize,
+    /// Pending runs that the dispatcher has still to claim: how many this process has stored and found, at least.
+    queued: AtomicU64,
+    /// Runs that have ended, so that the dispatcher sees whether one did while it was looking.
+    ended: AtomicU64,
+    wake: Notify,
+}
+
+impl Queue {
+    pub(crate) fn new(capacity: usize) -> Self {
+        let capacity = capacity.max(1);
+        Self {
+            places: Arc::new(Semaphore::new(capacity)),
+            capacity,
+            queued: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            wake: Notify::new(),
+        }
+    }
+
+    /// A place for a run that is just being admitted, when one is free and it would overtake nobody.
+    pub(crate) fn place_for_new_run(&self) -> Option<Place> {
+        if self.queued.load(Ordering::SeqCst) > 0 {
+            return None;
+        }
+        let permit = self.places.clone().try_acquire_owned().ok()?;
+        Some(Place { _permit: permit })
+    }
+
+    pub(crate) fn run_was_queued(&self) {
+        self.queued.fetch_add(1, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+
+    /// The dispatcher asked storage: so many are pending now.
+    pub(crate) fn set_queued(&self, count: u64) {
+        self.queued.store(count, Ordering::SeqCst);
+    }
+
+    /// A run ended: its place is free, and its thread may have a next one.
+    pub(crate) fn run_ended(&self) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        if self.queued.load(Ordering::SeqCst) > 0 {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Waits for a place. `None` when places are not given out any more.
+    pub(crate) async fn place(&self) -> Option<Place> {
+        let permit = self.places.clone().acquire_owned().await.ok()?;
+        Some(Place { _permit: permit })
+    }
+
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(crate) fn free_places(&self) -> usize {
+        self.places.available_permits()
+    }
+
+    /// Waits until no run is being executed.
+    pub(crate) async fn all_ended(&self) {
+        let all = u32::try_from(self.capacity).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        let _ = self.places.acquire_many(all).await;
+    }
+}

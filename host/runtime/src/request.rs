@@ -1,0 +1,133 @@
+//! What a caller asks for, checked for its form by the edge and not yet for its sense.
+
+use std::time::Duration;
+
+use selvedge_model::run::{Breakpoints, Command, Durability, MultitaskStrategy, StreamMode};
+use selvedge_model::{AssistantId, CheckpointId, Json, ThreadId};
+use selvedge_storage::StorageError;
+use selvedge_webhook::Refusal;
+
+/// A run to be created.
+#[derive(Clone, Debug)]
+pub struct CreateRun {
+    /// Whom to run.
+    pub assistant: AssistantRef,
+    /// On which thread.
+    pub place: Place,
+    /// The input; `None` goes on where the thread stands.
+    pub input: Option<Json>,
+    /// Instructions in place of an input.
+    pub command: Option<Command>,
+    /// An earlier checkpoint to take up again.
+    pub checkpoint_id: Option<CheckpointId>,
+    /// An object.
+    pub metadata: Json,
+    /// An object: `tags`, `recursion_limit`, `configurable`, `metadata`.
+    pub config: Json,
+    /// An object.
+    pub context: Option<Json>,
+    /// Where the completed Run is posted.
+    pub webhook: Option<String>,
+    /// Stop before these nodes.
+    pub interrupt_before: Option<Breakpoints>,
+    /// Stop after these nodes.
+    pub interrupt_after: Option<Breakpoints>,
+    /// What the stream shows.
+    pub stream_mode: Vec<StreamMode>,
+    /// Whether it shows subgraphs.
+    pub stream_subgraphs: bool,
+    /// Whether it is stored.
+    pub stream_resumable: bool,
+    /// Names under which feedback could be given.
+    pub feedback_keys: Option<Vec<String>>,
+    /// What to do about others on the thread.
+    pub multitask_strategy: MultitaskStrategy,
+    /// Not before this has passed.
+    pub after: Duration,
+    /// When checkpoints become durable.
+    pub durability: Durability,
+    /// The caller's `x-request-id`.
+    pub request_id: Option<String>,
+}
+
+/// An assistant as callers name it: by its id, or by a graph's name, which means that graph's default assistant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AssistantRef {
+    /// By id.
+    Id(AssistantId),
+    /// By graph.
+    Graph(String),
+}
+
+impl AssistantRef {
+    /// Reads what a caller wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        text.parse()
+            .map_or_else(|_| Self::Graph(text.to_owned()), Self::Id)
+    }
+}
+
+/// Where a run takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On a thread.
+    Thread {
+        /// Which.
+        id: ThreadId,
+        /// Create it when it does not exist (`if_not_exists: create`).
+        create: bool,
+    },
+    /// Nowhere: a thread of its own that nobody else uses.
+    Stateless {
+        /// Keep that thread when the run ends (`on_completion: keep`).
+        keep: bool,
+    },
+}
+
+/// Why a run is not accepted: the caller's choices.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmitError {
+    /// No graph of that name.
+    #[error(
+        "Invalid assistant: '{name}'. Must be either:\n- A valid assistant UUID, or\n- One of the registered graphs: {graphs}"
+    )]
+    UnknownGraph {
+        /// What the caller named.
+        name: String,
+        /// What there is.
+        graphs: String,
+    },
+    /// No such assistant, or no such thread.
+    #[error("Thread or assistant not found.")]
+    NotFound,
+    /// `config.configurable` and `context` at once.
+    #[error(
+        "Cannot specify both configurable and context. Prefer setting context alone. Context was introduced in \
+         LangGraph 0.6.0 and is the long term planned replacement for configurable."
+    )]
+    ConfigurableAndContext,
+    /// An answer to an interrupt without the thread that asked.
+    #[error("You must provide a thread_id when resuming.")]
+    ResumeWithoutThread,
+    /// The webhook policy refuses the URL.
+    #[error("{0}")]
+    Webhook(Refusal),
+    /// The thread is busy and the run did not want to wait.
+    #[error(
+        "Thread is already running a task. Wait for it to finish or choose a different multitask strategy."
+    )]
+    Busy,
+    /// Too many runs are pending.
+    #[error("Too many runs are pending ({limit}). Try again later.")]
+    TooManyPending {
+        /// `runtime.max_pending_runs`.
+        limit: u64,
+    },
+    /// The server is stopping.
+    #[error("The server is shutting down.")]
+    ShuttingDown,
+    /// Storage said no.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
