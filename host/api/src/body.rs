@@ -1,0 +1,85 @@
+//! Reading request bodies: bounded in size and time, JSON whatever the content type says.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use http::StatusCode;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use selvedge_model::Json;
+
+use crate::error::ApiError;
+use crate::fields::Fields;
+use crate::routes::Edge;
+
+/// A body that must be a JSON object.
+pub(crate) struct ObjectBody(pub(crate) Fields);
+
+/// The same, where no body at all means `{}`.
+pub(crate) struct OptionalObjectBody(pub(crate) Fields);
+
+impl FromRequest<Arc<Edge>> for ObjectBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
+        let bytes = read(request.into_body(), edge).await?;
+        object(&bytes).map(Self)
+    }
+}
+
+impl FromRequest<Arc<Edge>> for OptionalObjectBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
+        let bytes = read(request.into_body(), edge).await?;
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Self(Fields::default()));
+        }
+        object(&bytes).map(Self)
+    }
+}
+
+async fn read(body: Body, edge: &Edge) -> Result<bytes::Bytes, ApiError> {
+    let limit = edge.options.max_body_bytes;
+    let reading = Limited::new(body, limit).collect();
+    match tokio::time::timeout(edge.options.request_timeout, reading).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("Request body is larger than {limit} bytes (http.max_body_bytes)"),
+        )),
+        Ok(Err(_)) => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "The request body could not be read",
+        )),
+        Err(_) => Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "The request body took too long to arrive",
+        )),
+    }
+}
+
+fn object(bytes: &[u8]) -> Result<Fields, ApiError> {
+    let json = Json::parse_bytes(bytes).map_err(|error| match error {
+        selvedge_model::json::JsonError::Syntax(_) => {
+            ApiError::invalid("Invalid JSON in request body")
+        }
+        other => ApiError::invalid(format!("Invalid JSON in request body: {other}")),
+    })?;
+    Fields::of(&json).ok_or_else(|| {
+        ApiError::invalid(format!(
+            "{} is not of type \"object\"",
+            shortened(json.as_str())
+        ))
+    })
+}
+
+/// Enough of a value to recognise it in an error text.
+pub(crate) fn shortened(text: &str) -> String {
+    const LONGEST: usize = 80;
+    if text.len() <= LONGEST {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(LONGEST);
+    format!("{}…", &text[..end])
+}

@@ -1,0 +1,95 @@
+//! The one error type of the edge: a status, and a sentence for the caller in LangGraph's form `{"detail": text}`.
+
+use axum::Json as JsonBody;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use selvedge_runtime::AdmitError;
+use selvedge_storage::StorageError;
+use serde_json::json;
+
+/// A refusal as the caller sees it.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    detail: String,
+}
+
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+/// What a client is asked to wait before it tries again, in seconds.
+const RETRY_AFTER: &str = "1";
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            detail: detail.into(),
+        }
+    }
+
+    /// 422: understood and not acceptable.
+    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// 404.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, JsonBody(json!({"detail": self.detail}))).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        response
+    }
+}
+
+impl From<AdmitError> for ApiError {
+    fn from(error: AdmitError) -> Self {
+        let status = match error {
+            AdmitError::Storage(error) => return Self::from(error),
+            AdmitError::NotFound => StatusCode::NOT_FOUND,
+            AdmitError::ConfigurableAndContext | AdmitError::ResumeWithoutThread => {
+                StatusCode::BAD_REQUEST
+            }
+            AdmitError::UnknownGraph { .. } | AdmitError::Webhook(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            AdmitError::Busy => StatusCode::CONFLICT,
+            AdmitError::TooManyPending { .. } | AdmitError::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        // The caller learns what it can do; the log has the rest.
+        tracing::error!(%error, "storage failed a request");
+        match error {
+            StorageError::Full => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "The server's disk is full. Nothing was stored; try again once there is room.",
+            ),
+            StorageError::Overloaded => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The server is overloaded. Try again.",
+            ),
+            StorageError::Unavailable(_) | StorageError::ReadOnly => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The server's storage is unavailable. Try again later.",
+            ),
+            StorageError::Fenced | StorageError::Incompatible(_) | StorageError::Failed(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            }
+        }
+    }
+}

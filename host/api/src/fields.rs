@@ -1,0 +1,134 @@
+//! The members of a request body, taken out one by one with LangGraph's kind of error text.
+//!
+//! Members that nobody asks for are ignored, as the clients rely on; an explicit `null` counts as absent.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use selvedge_model::Json;
+use serde::de::DeserializeOwned;
+
+use crate::body::shortened;
+use crate::error::{ApiError, ApiResult};
+
+/// A JSON object that is being read.
+#[derive(Default)]
+pub(crate) struct Fields(IndexMap<String, Json>);
+
+/// The longest `after_seconds`: a hundred years, so that sums of times stay representable.
+const LONGEST_DELAY_SECS: f64 = 100.0 * 365.25 * 86_400.0;
+
+impl Fields {
+    pub(crate) fn of(json: &Json) -> Option<Self> {
+        json.members().map(Self)
+    }
+
+    /// The member as it is; `None` when absent or `null`.
+    pub(crate) fn json(&self, name: &str) -> Option<&Json> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn string(&self, name: &str) -> ApiResult<Option<String>> {
+        self.typed(name, "\"string\"")
+    }
+
+    pub(crate) fn required_string(&self, name: &str) -> ApiResult<String> {
+        self.string(name)?
+            .ok_or_else(|| ApiError::invalid(format!("\"{name}\" is a required property")))
+    }
+
+    pub(crate) fn boolean(&self, name: &str) -> ApiResult<Option<bool>> {
+        self.typed(name, "\"boolean\"")
+    }
+
+    pub(crate) fn strings(&self, name: &str) -> ApiResult<Option<Vec<String>>> {
+        self.typed(name, "\"array\" of strings")
+    }
+
+    /// An object; `{}` when absent.
+    pub(crate) fn object(&self, name: &str) -> ApiResult<Json> {
+        match self.json(name) {
+            None => Ok(Json::object::<&str>([])),
+            Some(value) if value.is_object() => Ok(value.clone()),
+            Some(value) => Err(wrong_type(value, "\"object\"")),
+        }
+    }
+
+    /// A whole number within bounds.
+    pub(crate) fn integer(&self, name: &str, default: u32, min: u32, max: u32) -> ApiResult<u32> {
+        let Some(value) = self.json(name) else {
+            return Ok(default);
+        };
+        let number: i64 = value
+            .decode()
+            .map_err(|_| wrong_type(value, "\"integer\""))?;
+        match u32::try_from(number) {
+            Ok(number) if (min..=max).contains(&number) => Ok(number),
+            _ if number < i64::from(min) => Err(ApiError::invalid(format!(
+                "{name}: {number} is less than the minimum of {min}"
+            ))),
+            _ => Err(ApiError::invalid(format!(
+                "{name}: {number} is greater than the maximum of {max}"
+            ))),
+        }
+    }
+
+    pub(crate) fn seconds(&self, name: &str) -> ApiResult<Duration> {
+        let Some(value) = self.json(name) else {
+            return Ok(Duration::ZERO);
+        };
+        let seconds: f64 = value
+            .decode()
+            .map_err(|_| wrong_type(value, "\"number\""))?;
+        if (0.0..=LONGEST_DELAY_SECS).contains(&seconds) {
+            Ok(Duration::from_secs_f64(seconds))
+        } else {
+            Err(ApiError::invalid(format!(
+                "{name}: {seconds} is not between 0 and {LONGEST_DELAY_SECS}"
+            )))
+        }
+    }
+
+    /// One of some words.
+    pub(crate) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> ApiResult<Option<T>> {
+        let Some(text) = self.string(name)? else {
+            return Ok(None);
+        };
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => Ok(Some(*value)),
+            None => {
+                let known: Vec<String> = words
+                    .iter()
+                    .map(|(word, _)| format!("\"{word}\""))
+                    .collect();
+                Err(ApiError::invalid(format!(
+                    "{name}: {text:?} is not one of {}",
+                    known.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// Any form that the type reads.
+    pub(crate) fn typed<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        expected: &str,
+    ) -> ApiResult<Option<T>> {
+        match self.json(name) {
+            None => Ok(None),
+            Some(value) => value
+                .decode()
+                .map(Some)
+                .map_err(|_| ApiError::invalid(format!("{name}: {}", describe(value, expected)))),
+        }
+    }
+}
+
+fn wrong_type(value: &Json, expected: &str) -> ApiError {
+    ApiError::invalid(describe(value, expected))
+}
+
+fn describe(value: &Json, expected: &str) -> String {
+    format!("{} is not of type {expected}", shortened(value.as_str()))
+}

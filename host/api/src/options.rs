@@ -1,0 +1,35 @@
+//! The bounds of the edge, each with its default; keys under `http` in `langgraph.json`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Where to listen, and how much to take.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen. Port 0 picks a free one.
+    pub address: SocketAddr,
+    /// The largest request body (`max_body_bytes`); 413 above.
+    pub max_body_bytes: usize,
+    /// The largest request head (`max_header_bytes`); 431 above.
+    pub max_header_bytes: usize,
+    /// Connections at once (`max_connections`); further ones wait in the system's backlog.
+    pub max_connections: usize,
+    /// How long a client may take to send a request's head, and again its body (`request_timeout_secs`); 408 after.
+    pub request_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 8123)),
+            max_body_bytes: 32 << 20,
+            max_header_bytes: 32 << 10,
+            max_connections: 10_000,
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A comment or an empty line at least this often, so that clients and proxies see that the connection lives.
+/// LangGraph's interval; its clients take three missed ones for a dead connection.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);

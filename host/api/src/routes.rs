@@ -1,0 +1,113 @@
+//! Which handler answers what.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderName, Method, StatusCode};
+use selvedge_runtime::Runtime;
+use selvedge_storage::Storage;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use crate::error::ApiError;
+use crate::{Options, assistants, runs, state, system, threads, waiting};
+
+/// What every handler has.
+pub(crate) struct Edge {
+    pub(crate) runtime: Runtime,
+    pub(crate) reads: Arc<dyn Storage>,
+    pub(crate) options: Options,
+}
+
+pub(crate) fn router(edge: Arc<Edge>) -> Router {
+    let mut router = Router::new()
+        .route("/", get(system::ok))
+        .route("/ok", get(system::ok))
+        .route("/info", get(system::info))
+        .route("/assistants/search", post(assistants::search))
+        .route("/assistants/{assistant_id}", get(assistants::get))
+        .route("/runs", post(runs::create_stateless))
+        .route("/runs/stream", post(runs::stream_stateless))
+        .route("/runs/wait", post(runs::wait_stateless))
+        .route("/runs/{run_id}", get(runs::get_stateless))
+        .route("/runs/{run_id}/join", get(waiting::join_stateless))
+        .route("/runs/{run_id}/stream", get(waiting::join_stream_stateless))
+        .route("/runs/{run_id}/deliveries", get(runs::deliveries));
+    // The documentation says `/thread/…` where the clients say `/threads/…`.
+    for threads in ["/threads", "/thread"] {
+        router = router.merge(thread_routes(threads));
+    }
+    router
+        .fallback(async || ApiError::not_found("Not Found"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+        })
+        .layer(cors())
+        .layer(CatchPanicLayer::custom(after_panic))
+        .with_state(edge)
+}
+
+fn thread_routes(prefix: &str) -> Router<Arc<Edge>> {
+    let at = |path: &str| format!("{prefix}{path}");
+    Router::new()
+        .route(prefix, post(threads::create))
+        .route(
+            &at("/{thread_id}"),
+            get(threads::get).delete(threads::delete),
+        )
+        .route(&at("/{thread_id}/state"), get(state::newest))
+        .route(
+            &at("/{thread_id}/state/{checkpoint_id}"),
+            get(state::at_checkpoint),
+        )
+        .route(&at("/{thread_id}/runs"), post(runs::create).get(runs::list))
+        .route(&at("/{thread_id}/runs/stream"), post(runs::stream))
+        .route(&at("/{thread_id}/runs/wait"), post(runs::wait))
+        .route(&at("/{thread_id}/runs/{run_id}"), get(runs::get))
+        .route(&at("/{thread_id}/runs/{run_id}/join"), get(waiting::join))
+        .route(
+            &at("/{thread_id}/runs/{run_id}/stream"),
+            get(waiting::join_stream),
+        )
+}
+
+/// LangGraph's defaults: any origin, and the headers that its browser client reads.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::any())
+        .allow_headers(AllowHeaders::mirror_request())
+        .allow_methods([
+            Method::DELETE,
+            Method::GET,
+            Method::HEAD,
+            Method::OPTIONS,
+            Method::PATCH,
+            Method::POST,
+            Method::PUT,
+        ])
+        .expose_headers(
+            [
+                "x-pagination-total",
+                "x-pagination-next",
+                "content-location",
+                "location",
+            ]
+            .map(HeaderName::from_static),
+        )
+        .max_age(std::time::Duration::from_secs(600))
+}
+
+/// A panic here is a mistake of ours; it costs its own request and nothing else.
+#[allow(clippy::needless_pass_by_value)]
+fn after_panic(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown");
+    tracing::error!(panic = text, "a handler panicked");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
+}

@@ -1,0 +1,156 @@
+//! Connections: accept, bound, drain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use selvedge_runtime::Runtime;
+use selvedge_storage::Storage;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::Options;
+use crate::routes::{Edge, router};
+
+/// How long answers that are under way may take to be sent when the server stops.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long to wait when the system has no file descriptor left for a connection.
+const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(50);
+
+/// The server could not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Another process has the port.
+    #[error("{address} is in use by another process. Stop it, or choose another port with --port")]
+    InUse {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Something else.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A listening server.
+pub struct Server {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens and serves in the background.
+    pub async fn start(
+        options: Options,
+        runtime: Runtime,
+        reads: Arc<dyn Storage>,
+    ) -> Result<Self, ServerError> {
+        let wanted = options.address;
+        let listener = TcpListener::bind(wanted)
+            .await
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::AddrInUse => ServerError::InUse { address: wanted },
+                _ => ServerError::Listen {
+                    address: wanted,
+                    source,
+                },
+            })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| ServerError::Listen {
+                address: wanted,
+                source,
+            })?;
+        let (stop, stopped) = oneshot::channel();
+        let edge = Arc::new(Edge {
+            runtime,
+            reads,
+            options,
+        });
+        let accepting = tokio::spawn(accept(listener, edge, stopped));
+        Ok(Self {
+            address,
+            stop,
+            accepting,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, lets answers that are under way finish for a few seconds, then closes.
+    pub async fn shutdown(self) {
+        let _ = self.stop.send(());
+        // A panic of the accept loop has been reported by then, and there is nothing left to stop.
+        let _ = self.accepting.await;
+    }
+}
+
+async fn accept(listener: TcpListener, edge: Arc<Edge>, mut stopped: oneshot::Receiver<()>) {
+    let slots = Arc::new(Semaphore::new(edge.options.max_connections.max(1)));
+    let service = TowerToHyperService::new(router(edge.clone()));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(edge.options.request_timeout)
+        // hyper refuses less than 8 KiB.
+        .max_buf_size(edge.options.max_header_bytes.max(8 << 10))
+        .keep_alive(true);
+    let graceful = GracefulShutdown::new();
+    loop {
+        let connection = tokio::select! {
+            connection = next_connection(&listener, &slots) => connection,
+            _ = &mut stopped => break,
+        };
+        let Some((stream, slot)) = connection else {
+            continue;
+        };
+        let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        tokio::spawn(async move {
+            if let Err(error) = served.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(slot);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::info!("closing connections that are still busy");
+    }
+}
+
+async fn next_connection(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    // The semaphore is never closed.
+    let slot = slots.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Small answers must not wait for the acknowledgement of the ones before.
+            let _ = stream.set_nodelay(true);
+            Some((stream, slot))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(PAUSE_WHEN_EXHAUSTED).await;
+            None
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Server-sent events: a run's stream on the wire, framed as LangGraph frames it (CRLF; `event`, then `data`).
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream;
+use http::{HeaderValue, header};
+use selvedge_model::Json;
+use selvedge_model::event::{EventKind, StreamEvent};
+use selvedge_model::run::{Run, RunError, StreamMode};
+use selvedge_runtime::hub::{Next, Subscription};
+
+use crate::options::HEARTBEAT;
+
+/// Which of a run's events a reader wants.
+pub(crate) struct Filter {
+    modes: Vec<StreamMode>,
+    subgraphs: bool,
+}
+
+impl Filter {
+    /// What the run was created with.
+    pub(crate) fn of_run(run: &Run) -> Self {
+        Self {
+            modes: run.kwargs.stream_mode.clone(),
+            subgraphs: run.kwargs.subgraphs,
+        }
+    }
+
+    /// Only these of them; all when there are none.
+    pub(crate) fn narrowed(mut self, modes: &[StreamMode]) -> Self {
+        if !modes.is_empty() {
+            self.modes.retain(|mode| modes.contains(mode));
+        }
+        self
+    }
+
+    fn wants(&self, event: &StreamEvent) -> bool {
+        let shown = match event.kind {
+            EventKind::Metadata | EventKind::Error => true,
+            EventKind::Mode(mode) => self.modes.contains(&mode),
+        };
+        shown && (self.subgraphs || event.namespace.is_empty())
+    }
+}
+
+/// Streams events until the run ends.
+pub(crate) fn response(subscription: Subscription, filter: Filter) -> Response {
+    let frames = stream::unfold(Some((subscription, filter)), |reader| async {
+        let (mut subscription, filter) = reader?;
+        loop {
+            let frame = match tokio::time::timeout(HEARTBEAT, subscription.next()).await {
+                Ok(Next::Event(event)) if !filter.wants(&event) => continue,
+                Ok(Next::Event(event)) => event_frame(&event),
+                Ok(Next::Lagged) => return Some((Ok(lagged()), None)),
+                Ok(Next::Ended(_)) => return None,
+                Err(_) => Bytes::from_static(b": heartbeat\r\n\r\n"),
+            };
+            return Some((
+                Ok::<_, std::convert::Infallible>(frame),
+                Some((subscription, filter)),
+            ));
+        }
+    });
+    events(Body::from_stream(frames))
+}
+
+/// A stream that is over before it began.
+pub(crate) fn complete(frames: &[Bytes]) -> Response {
+    events(Body::from(frames.concat()))
+}
+
+pub(crate) fn error_frame(error: &RunError) -> Bytes {
+    frame("error", "", &Json::encode(error).unwrap_or_default())
+}
+
+fn lagged() -> Bytes {
+    error_frame(&RunError::new(
+        "StreamLagged",
+        "this reader was too slow and events were dropped; join the stream again or read the thread's state",
+    ))
+}
+
+fn event_frame(event: &StreamEvent) -> Bytes {
+    frame(event.name(), &event.namespace, &event.data)
+}
+
+fn frame(name: &str, namespace: &str, data: &Json) -> Bytes {
+    let mut frame = BytesMut::with_capacity(name.len() + namespace.len() + data.len() + 24);
+    frame.put_slice(b"event: ");
+    frame.put_slice(name.as_bytes());
+    if !namespace.is_empty() {
+        frame.put_u8(b'|');
+        frame.put_slice(namespace.as_bytes());
+    }
+    frame.put_slice(b"\r\ndata: ");
+    frame.put_slice(data.as_str().as_bytes());
+    frame.put_slice(b"\r\n\r\n");
+    frame.freeze()
+}
+
+fn events(body: Body) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies of nginx's kind would hold the events back otherwise.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}

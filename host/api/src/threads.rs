@@ -1,0 +1,108 @@
+//! Threads: create, get, delete.
+
+use std::sync::Arc;
+
+use axum::Json as JsonBody;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use selvedge_model::thread::{Thread, ThreadOutcome, ThreadStatus};
+use selvedge_model::{Json, ThreadId, Timestamp};
+use selvedge_storage::Insert;
+use serde::Serialize;
+
+use crate::body::OptionalObjectBody;
+use crate::error::{ApiError, ApiResult};
+use crate::routes::Edge;
+
+pub(crate) async fn create(
+    State(edge): State<Arc<Edge>>,
+    OptionalObjectBody(fields): OptionalObjectBody,
+) -> ApiResult<Response> {
+    let id = match fields.string("thread_id")? {
+        Some(text) => parse_id(&text)?,
+        None => ThreadId::new(),
+    };
+    for later in ["supersteps", "ttl"] {
+        if fields.json(later).is_some() {
+            return Err(ApiError::invalid(format!(
+                "{later} is not supported by this version of Selvedge yet"
+            )));
+        }
+    }
+    let keep_existing = fields
+        .word("if_exists", &[("raise", false), ("do_nothing", true)])?
+        .unwrap_or(false);
+    match edge
+        .runtime
+        .create_thread(id, fields.object("metadata")?)
+        .await?
+    {
+        Insert::Created(thread) => Ok(shown(&thread)),
+        Insert::Exists(thread) if keep_existing => Ok(shown(&thread)),
+        Insert::Exists(_) => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            format!("Thread with ID {id} already exists"),
+        )),
+    }
+}
+
+pub(crate) async fn get(
+    State(edge): State<Arc<Edge>>,
+    Path(id): Path<String>,
+) -> ApiResult<Response> {
+    let id = parse_id(&id)?;
+    let thread = edge.runtime.thread(id).await?.ok_or_else(|| missing(id))?;
+    Ok(shown(&thread))
+}
+
+pub(crate) async fn delete(
+    State(edge): State<Arc<Edge>>,
+    Path(id): Path<String>,
+) -> ApiResult<Response> {
+    let id = parse_id(&id)?;
+    if edge.runtime.delete_thread(id).await? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(missing(id))
+    }
+}
+
+pub(crate) fn parse_id(text: &str) -> ApiResult<ThreadId> {
+    text.parse()
+        .map_err(|_| ApiError::invalid("Invalid thread ID: must be a UUID"))
+}
+
+pub(crate) fn missing(id: ThreadId) -> ApiError {
+    ApiError::not_found(format!("Thread with ID {id} not found"))
+}
+
+/// A thread as callers see it: `error` and `interrupts` appear once a run has ended on it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    thread_id: ThreadId,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    state_updated_at: Timestamp,
+    metadata: &'a Json,
+    status: ThreadStatus,
+    config: &'a Json,
+    values: Option<&'a Json>,
+    #[serde(flatten)]
+    outcome: Option<&'a ThreadOutcome>,
+}
+
+fn shown(thread: &Thread) -> Response {
+    JsonBody(Shown {
+        thread_id: thread.thread_id,
+        created_at: thread.created_at,
+        updated_at: thread.updated_at,
+        state_updated_at: thread.state_updated_at,
+        metadata: &thread.metadata,
+        status: thread.status,
+        config: &thread.config,
+        values: thread.values.as_ref(),
+        outcome: thread.outcome.as_ref(),
+    })
+    .into_response()
+}
