@@ -1,0 +1,160 @@
+//! `selvedge check`: is the configuration right, do the components load, do their graphs fit together? With
+//! `--webhook`, what the policy decides about a URL.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use selvedge_egress::Policy;
+use selvedge_model::Timestamp;
+use selvedge_model::graph::is_internal_channel;
+use selvedge_runtime::Graphs;
+use selvedge_sandbox::Sandbox;
+
+use crate::args::CheckArgs;
+use crate::components::Loader;
+use crate::config::{self, Config, Flags, GraphConfig};
+use crate::print;
+
+/// Exit code 0: all is well, or the URL is allowed; 1: a graph has problems, or the URL is refused.
+pub async fn run(args: &CheckArgs) -> Result<ExitCode> {
+    if args.schema {
+        print::line(format_args!("{:#}", config::schema()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = config::load(&Flags::of(&args.file.config))?;
+    for warning in &config.warnings {
+        print::warning(warning);
+    }
+    match &args.webhook {
+        Some(url) => webhook(&config, url),
+        None => graphs(&config).await,
+    }
+}
+
+fn webhook(config: &Config, url: &str) -> Result<ExitCode> {
+    let file = config.file.display();
+    let policy = Policy::new(&config.webhooks.url.policy())
+        .map_err(|error| anyhow!("{file}: webhooks.url.{error}"))?;
+    if !config.webhooks.enabled {
+        print::warning("http.disable_webhooks is set: nothing is sent, whatever the policy says");
+    }
+    match policy.check_url(url) {
+        Ok(_) => {
+            print::line("allowed: the gates raw text, shape and name let it pass");
+            print::line(
+                "The gates address and connect decide on each attempt, about what the name resolves to then.",
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(refusal) => {
+            print::line(format_args!("refused: {}", refusal.message));
+            print::line(format_args!("gate: {}", refusal.gate));
+            print::line(format_args!("rule: {}", refusal.rule.as_str()));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+async fn graphs(config: &Config) -> Result<ExitCode> {
+    // Nothing is kept of a check, and one thread is enough for `describe`.
+    let sandbox = Sandbox::start(selvedge_sandbox::Options {
+        cache_dir: None,
+        max_instances: 1,
+        threads: 1,
+        ..config.sandbox()
+    })?;
+    let loader = Loader::new(sandbox, config)?;
+    let mut rows = Vec::with_capacity(config.graphs.len());
+    for graph in &config.graphs {
+        rows.push(row(&loader, graph).await);
+    }
+    let failed = rows.iter().any(|row| !row.problems.is_empty());
+    print::line(table(&rows));
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// What is known of one graph.
+struct Row {
+    graph: String,
+    nodes: Option<usize>,
+    channels: Option<usize>,
+    bytes: Option<u64>,
+    problems: Vec<String>,
+}
+
+async fn row(loader: &Loader, graph: &GraphConfig) -> Row {
+    let mut row = Row {
+        graph: graph.id.clone(),
+        nodes: None,
+        channels: None,
+        bytes: std::fs::metadata(&graph.path).ok().map(|file| file.len()),
+        problems: Vec::new(),
+    };
+    if row.bytes.is_none() {
+        let path = graph.path.display();
+        row.problems
+            .push(format!("{path} does not exist: run `selvedge build`"));
+        return row;
+    }
+    let source = match loader.load(graph).await {
+        Ok(source) => source,
+        Err(error) => {
+            row.problems.push(error.root_cause().to_string());
+            return row;
+        }
+    };
+    match Graphs::new(vec![source], Timestamp::now()) {
+        Ok(graphs) => {
+            let description = graphs
+                .get(&graph.id)
+                .map(|served| served.graph.description());
+            let channels = |channels: &[selvedge_model::graph::ChannelDescription]| {
+                channels
+                    .iter()
+                    .filter(|channel| !is_internal_channel(&channel.name))
+                    .count()
+            };
+            row.nodes = description.map(|description| description.nodes.len());
+            row.channels = description.map(|description| channels(&description.channels));
+        }
+        Err(selvedge_runtime::GraphError::Invalid { problems, .. }) => {
+            row.problems
+                .extend(problems.iter().map(ToString::to_string));
+        }
+        Err(error) => row.problems.push(error.to_string()),
+    }
+    row
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["graph", "nodes", "channels", "size", "problems"]);
+    let count =
+        |count: Option<usize>| count.map_or_else(|| "–".to_owned(), |count| count.to_string());
+    for row in rows {
+        let size = row.bytes.map_or_else(
+            || "–".to_owned(),
+            |bytes| format!("{} KiB", bytes.div_ceil(1024)),
+        );
+        let problems = if row.problems.is_empty() {
+            "none".to_owned()
+        } else {
+            row.problems.join("\n")
+        };
+        table.add_row([
+            row.graph.clone(),
+            count(row.nodes),
+            count(row.channels),
+            size,
+            problems,
+        ]);
+    }
+    table
+}

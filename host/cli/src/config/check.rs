@@ -1,0 +1,227 @@
+//! Walks the tree of a configuration file beside the table of keys: unknown names, wrong types, keys that cannot be
+//! honoured. Replaces `${{ env.NAME }}` on the way. Whatever passes can be read without further questions.
+
+use serde_json::{Map, Value};
+
+use super::env_file;
+use super::keys::{self, Fallback, Item, Key, Kind, Name, Status};
+use super::place::Place;
+use super::problems::Problems;
+use super::template::{self, TemplateError};
+use super::values;
+use super::{Environment, suggest};
+
+/// What the walk reads and what it finds.
+pub(super) struct Check<'a> {
+    /// The process's environment, and where `.env` files are looked for.
+    pub(super) environment: &'a Environment,
+    /// `webhooks.env_prefix`.
+    pub(super) header_prefix: String,
+    /// Everything that is wrong.
+    pub(super) problems: Problems,
+    /// Keys that are accepted and have no effect.
+    pub(super) ignored: Vec<String>,
+}
+
+impl Check<'_> {
+    /// An object whose members the table lists, or whose names the operator chooses.
+    pub(super) fn members(&mut self, place: &Place<'_>, members: &mut Map<String, Value>) {
+        for (name, value) in members.iter_mut() {
+            match place.member(name) {
+                (member, Some(key)) => self.key(&member, key, value),
+                (member, None) => self.unknown(place, &member, name),
+            }
+        }
+        for name in keys::names_below(place.pattern()) {
+            let (member, key) = place.member(name);
+            let required = key.is_some_and(|key| matches!(key.default, Fallback::Required));
+            if required && !members.contains_key(name) {
+                self.problems.add(member.to_string(), "must be given");
+            }
+        }
+    }
+
+    fn key(&mut self, place: &Place<'_>, key: &Key, value: &mut Value) {
+        match key.status {
+            Status::Works => self.value(place, key, value),
+            Status::Ignored => self.ignored.push(place.path().to_owned()),
+            Status::Refused => self.problems.add(place.to_string(), key.meaning),
+            Status::Later => self.later(place, value),
+        }
+    }
+
+    /// A group that is not supported yet may hold a key of LangGraph's about which there is more to say.
+    fn later(&mut self, place: &Place<'_>, value: &Value) {
+        let refused: Vec<(Place<'_>, &Key)> = value
+            .as_object()
+            .into_iter()
+            .flat_map(|members| members.keys())
+            .filter_map(|name| match place.member(name) {
+                (member, Some(key)) if key.status == Status::Refused => Some((member, key)),
+                _ => None,
+            })
+            .collect();
+        if refused.is_empty() {
+            self.problems.add(
+                place.to_string(),
+                "not supported by this version of Selvedge yet",
+            );
+        }
+        for (member, key) in refused {
+            self.problems.add(member.to_string(), key.meaning);
+        }
+    }
+
+    fn unknown(&mut self, group: &Place<'_>, member: &Place<'_>, name: &str) {
+        let hint = match suggest::nearest(name, keys::names_below(group.pattern())) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => match suggest::elsewhere(name) {
+                Some(path) => format!("; there is `{path}`"),
+                None => String::new(),
+            },
+        };
+        self.problems
+            .add(member.to_string(), format!("unknown key{hint}"));
+    }
+
+    fn value(&mut self, place: &Place<'_>, key: &Key, value: &mut Value) {
+        match (key.kind, &mut *value) {
+            (Kind::Section, Value::Object(members)) => self.members(place, members),
+            (Kind::Map(name), Value::Object(members)) => self.map(place, name, members),
+            (Kind::Graph, Value::Object(members)) => self.members(place, members),
+            (Kind::Graph | Kind::Component, Value::String(text)) => self.component(place, text),
+            (Kind::Environment, Value::Object(members)) => self.variables(place, members),
+            (Kind::Environment, Value::String(_)) => self.env_file(place, value),
+            (Kind::Object, Value::Object(_)) => self.no_template(place, value),
+            (Kind::List(item), Value::Array(elements)) => {
+                if elements.is_empty() && item == Item::Seconds {
+                    self.problems.add(
+                        place.to_string(),
+                        "needs at least one entry: the first attempt",
+                    );
+                }
+                for (index, element) in elements.iter().enumerate() {
+                    let place = place.element(index);
+                    self.no_template(&place, element);
+                    self.report(&place, values::item(item, element));
+                }
+            }
+            (Kind::Text | Kind::AnyText, Value::String(_)) => self.text(place, key, value),
+            (kind, value) => {
+                self.no_template(place, value);
+                self.report(place, values::scalar(kind, value));
+            }
+        }
+    }
+
+    fn map(&mut self, place: &Place<'_>, name: Name, members: &mut Map<String, Value>) {
+        if name == Name::Graph && members.is_empty() {
+            self.problems.add(place.to_string(), "names no graph");
+        }
+        for member in members.keys() {
+            self.report(&place.member(member).0, values::name(name, member));
+        }
+        self.members(place, members);
+    }
+
+    fn component(&mut self, place: &Place<'_>, text: &str) {
+        self.report(place, values::component(text));
+    }
+
+    fn variables(&mut self, place: &Place<'_>, members: &mut Map<String, Value>) {
+        for (name, value) in members {
+            let (member, _) = place.member(name);
+            self.report(&member, values::name(Name::Variable, name));
+            match value {
+                Value::String(text) => self.render(&member, text, None),
+                other => {
+                    let found = values::describe(other);
+                    self.problems
+                        .add(member.to_string(), format!("must be a text, not {found}"));
+                }
+            }
+        }
+    }
+
+    /// Replaces the path by what the file says.
+    fn env_file(&mut self, place: &Place<'_>, value: &mut Value) {
+        let Some(path) = value
+            .as_str()
+            .map(|path| self.environment.directory.join(path))
+        else {
+            return;
+        };
+        match env_file::read(&path) {
+            Ok(variables) => *value = Value::Object(variables),
+            Err(message) => self.problems.add(place.to_string(), message),
+        }
+        if let Value::Object(members) = value {
+            for name in members.keys() {
+                self.report(place, values::name(Name::Variable, name));
+            }
+        }
+    }
+
+    fn text(&mut self, place: &Place<'_>, key: &Key, value: &mut Value) {
+        if !key.templates {
+            self.no_template(place, value);
+        } else if let Value::String(text) = value {
+            let header = place.pattern().starts_with("webhooks.headers.");
+            let prefix = header.then(|| self.header_prefix.clone());
+            self.render(place, text, prefix.as_deref());
+            if header {
+                self.report(place, values::header_value(text));
+            }
+        }
+        self.report(place, values::scalar(key.kind, value));
+    }
+
+    /// What a variable holds never gets into a message.
+    fn render(&mut self, place: &Place<'_>, text: &mut String, prefix: Option<&str>) {
+        let message = match template::render(text, prefix, &|name| self.environment.variable(name))
+        {
+            Ok(rendered) => {
+                *text = rendered;
+                return;
+            }
+            Err(TemplateError::Unset(name)) => {
+                format!("the environment variable {name} is not set")
+            }
+            Err(TemplateError::OutsidePrefix(name)) => {
+                let prefix = prefix.unwrap_or_default();
+                format!("{name} does not begin with webhooks.env_prefix (\"{prefix}\")")
+            }
+            Err(TemplateError::Malformed(part)) => {
+                format!("\"{part}\" is not of the form ${{{{ env.NAME }}}}")
+            }
+        };
+        self.problems.add(place.to_string(), message);
+    }
+
+    /// Someone who writes `${{ env.X }}` expects a variable: passing the text on unread would be a silent mistake.
+    fn no_template(&mut self, place: &Place<'_>, value: &Value) {
+        match value {
+            Value::String(text) if template::is_template(text) => {
+                self.problems
+                    .add(place.to_string(), "variables are not replaced in this key");
+            }
+            Value::Array(elements) => {
+                for (index, element) in elements.iter().enumerate() {
+                    self.no_template(&place.element(index), element);
+                }
+            }
+            Value::Object(members) => {
+                for (name, value) in members {
+                    self.no_template(&place.member(name).0, value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn report(&mut self, place: &Place<'_>, verdict: Result<(), String>) {
+        if let Err(message) = verdict {
+            self.problems.add(place.to_string(), message);
+        }
+    }
+}

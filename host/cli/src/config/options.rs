@@ -1,0 +1,186 @@
+//! `Config` → the Options of each room. Nothing is decided here.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use selvedge_egress as egress;
+use selvedge_storage::sqlite;
+
+use super::types::{Config, GraphConfig, Synchronous, UrlRules, WebhooksConfig};
+
+impl Config {
+    /// Where the server listens, and how much it takes.
+    #[must_use]
+    pub fn api(&self) -> selvedge_api::Options {
+        selvedge_api::Options {
+            address: SocketAddr::new(self.listen.host, self.listen.port),
+            max_body_bytes: self.http.max_body_bytes,
+            max_header_bytes: self.http.max_header_bytes,
+            max_connections: self.http.max_connections,
+            request_timeout: self.http.request_timeout,
+        }
+    }
+
+    /// How many runs, how long, how often.
+    #[must_use]
+    pub fn runtime(&self) -> selvedge_runtime::Options {
+        selvedge_runtime::Options {
+            max_running_runs: self.runtime.max_running_runs,
+            max_parallel_tasks: self.runtime.max_parallel_tasks,
+            max_pending_runs: self.runtime.max_pending_runs,
+            run_timeout: self.runtime.run_timeout,
+            max_attempts: self.runtime.max_attempts,
+            shutdown_grace: self.runtime.shutdown_grace,
+            ..selvedge_runtime::Options::default()
+        }
+    }
+
+    /// The bounds of all tasks together. Compiled components are kept in the data directory.
+    #[must_use]
+    pub fn sandbox(&self) -> selvedge_sandbox::Options {
+        let largest = self
+            .graphs
+            .iter()
+            .map(|graph| graph.limits.memory_bytes)
+            .max();
+        let defaults = selvedge_sandbox::Options::default();
+        selvedge_sandbox::Options {
+            cache_dir: Some(self.storage.path.join("components")),
+            max_instances: self.sandbox.max_instances,
+            total_memory_bytes: self.sandbox.total_memory_bytes,
+            largest_memory_bytes: largest.unwrap_or(defaults.largest_memory_bytes),
+            max_component_bytes: self.sandbox.max_component_bytes,
+            ..defaults
+        }
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn sqlite(&self) -> sqlite::Options {
+        sqlite::Options {
+            synchronous: match self.storage.synchronous {
+                Synchronous::Full => sqlite::Synchronous::Full,
+                Synchronous::Normal => sqlite::Synchronous::Normal,
+            },
+            ..sqlite::Options::new(&self.storage.path)
+        }
+    }
+
+    /// Where graphs may send requests.
+    #[must_use]
+    pub fn egress_policy(&self) -> egress::PolicyOptions {
+        let from = &self.egress;
+        egress::PolicyOptions {
+            require_https: from.require_https,
+            allowed_ports: from.allowed_ports.clone(),
+            allowed_domains: from.allowed_domains.clone(),
+            denied_domains: from.denied_domains.clone(),
+            allowed_networks: from.allowed_networks.clone(),
+            denied_networks: from.denied_networks.clone(),
+            methods: from.methods.clone(),
+            ..egress::PolicyOptions::graphs()
+        }
+    }
+
+    /// How graphs' requests are made.
+    #[must_use]
+    pub fn egress_client(&self) -> egress::ClientOptions {
+        egress::ClientOptions {
+            max_concurrent: self.egress.max_concurrent,
+            max_response_bytes: self.egress.max_response_bytes,
+            ..egress::ClientOptions::default()
+        }
+    }
+}
+
+impl WebhooksConfig {
+    /// What is sent, and where to.
+    #[must_use]
+    pub fn options(&self) -> selvedge_webhook::Options {
+        selvedge_webhook::Options {
+            enabled: self.enabled,
+            headers: header_map(&self.headers),
+            allowed_fields: self.allowed_fields.as_ref().map(|fields| {
+                fields
+                    .iter()
+                    .filter_map(|field| field.parse().ok())
+                    .collect()
+            }),
+            retry: selvedge_webhook::Schedule {
+                secs: self
+                    .retry_schedule
+                    .iter()
+                    .map(std::time::Duration::as_secs)
+                    .collect(),
+                jitter: self.retry_jitter,
+            },
+            timeout: self.timeout,
+            max_body_bytes: self.max_body_bytes,
+            max_concurrent: self.max_concurrent,
+            max_concurrent_per_host: self.max_concurrent_per_host,
+            policy: self.url.policy(),
+            client: egress::ClientOptions::default(),
+        }
+    }
+}
+
+impl UrlRules {
+    /// Which webhooks are allowed.
+    #[must_use]
+    pub fn policy(&self) -> egress::PolicyOptions {
+        egress::PolicyOptions {
+            require_https: self.require_https,
+            max_url_length: self.max_url_length,
+            allowed_ports: self.allowed_ports.clone(),
+            disable_loopback: self.disable_loopback,
+            disable_private_ips: self.disable_private_ips,
+            allowed_domains: self.allowed_domains.clone(),
+            denied_domains: self.denied_domains.clone(),
+            allowed_networks: self.allowed_networks.clone(),
+            denied_networks: self.denied_networks.clone(),
+            ..egress::PolicyOptions::webhooks()
+        }
+    }
+}
+
+impl GraphConfig {
+    /// What one task may use.
+    #[must_use]
+    pub fn limits(&self) -> selvedge_sandbox::Limits {
+        selvedge_sandbox::Limits {
+            cpu: self.limits.cpu,
+            wall: self.limits.wall,
+            memory_bytes: self.limits.memory_bytes,
+            output_bytes: self.limits.output_bytes,
+            events: self.limits.events,
+            log_lines: self.limits.log_lines,
+            http_calls: self.limits.http_calls,
+        }
+    }
+
+    /// The secrets with their hosts, by the variable that holds the placeholder.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(String, egress::SecretOptions)> {
+        let options = |secret: &super::Secret| egress::SecretOptions {
+            value: secret.value.clone(),
+            hosts: secret.hosts.clone(),
+        };
+        self.secrets
+            .iter()
+            .map(|secret| (secret.name.clone(), options(secret)))
+            .collect()
+    }
+}
+
+/// Names and values were checked with the configuration. A value may be a secret, so it is marked as one.
+fn header_map(headers: &[(String, String)]) -> HeaderMap {
+    headers
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            let mut value = HeaderValue::from_str(value).ok()?;
+            value.set_sensitive(true);
+            Some((name, value))
+        })
+        .collect()
+}

@@ -1,0 +1,333 @@
+//! A checked tree → `Config`. Defaults come from the table of keys; what two keys must agree on is checked here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::keys;
+use super::memory;
+use super::problems::Problems;
+use super::types::{
+    Config, EgressConfig, GraphConfig, HttpConfig, Listen, LogFormat, RuntimeConfig, SandboxConfig,
+    Secret, StorageConfig, Synchronous, TaskLimits, TelemetryConfig, UrlRules, WebhooksConfig,
+};
+use super::values;
+
+/// A group of a checked tree. What is absent comes from the table, whose defaults a test holds against its kinds.
+#[derive(Clone, Copy)]
+struct Group<'a> {
+    /// As the table writes it; `""` is the file itself.
+    path: &'a str,
+    members: Option<&'a Map<String, Value>>,
+}
+
+impl<'a> Group<'a> {
+    fn group(self, name: &'a str, path: &'a str) -> Self {
+        let members = self
+            .members
+            .and_then(|members| members.get(name))
+            .and_then(Value::as_object);
+        Self { path, members }
+    }
+
+    fn given(self, name: &str) -> Option<&'a Value> {
+        self.members.and_then(|members| members.get(name))
+    }
+
+    fn value(self, name: &str) -> Value {
+        let default =
+            || keys::find(&format!("{}.{name}", self.path)).and_then(keys::Key::default_value);
+        self.given(name)
+            .cloned()
+            .or_else(default)
+            .unwrap_or_default()
+    }
+
+    fn bool(self, name: &str) -> bool {
+        self.value(name).as_bool().unwrap_or_default()
+    }
+
+    fn number(self, name: &str) -> u64 {
+        self.value(name).as_u64().unwrap_or_default()
+    }
+
+    /// A number that counts things in memory, or is bounded by what a `usize` holds.
+    fn size(self, name: &str) -> usize {
+        usize::try_from(self.number(name)).unwrap_or(usize::MAX)
+    }
+
+    fn count(self, name: &str) -> u32 {
+        u32::try_from(self.number(name)).unwrap_or(u32::MAX)
+    }
+
+    fn secs(self, name: &str) -> Duration {
+        Duration::from_secs(self.number(name))
+    }
+
+    fn text(self, name: &str) -> String {
+        self.value(name).as_str().unwrap_or_default().to_owned()
+    }
+
+    fn object(self, name: &str) -> Map<String, Value> {
+        self.given(name)
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn texts(self, name: &str) -> Vec<String> {
+        self.list(name, |value| value.as_str().map(str::to_owned))
+    }
+
+    fn ports(self, name: &str) -> Vec<u16> {
+        self.list(name, |value| {
+            value.as_u64().and_then(|port| u16::try_from(port).ok())
+        })
+    }
+
+    fn list<T>(self, name: &str, read: impl Fn(&Value) -> Option<T>) -> Vec<T> {
+        let value = self.value(name);
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(read)
+            .collect()
+    }
+}
+
+/// Reads the tree of a file that lies in `directory`.
+pub(super) fn config(
+    tree: &Map<String, Value>,
+    file: &Path,
+    directory: &Path,
+    listen: Listen,
+    data_dir: Option<PathBuf>,
+) -> Result<Config, Problems> {
+    let mut problems = Problems::default();
+    let root = Group {
+        path: "",
+        members: Some(tree),
+    };
+    let sandbox = root.group("sandbox", "sandbox");
+    let config = Config {
+        file: file.to_owned(),
+        directory: directory.to_owned(),
+        graphs: graphs(root, directory, &file.display().to_string(), &mut problems),
+        listen,
+        http: http(root.group("http", "http")),
+        webhooks: webhooks(root),
+        egress: egress(root.group("egress", "egress")),
+        sandbox: SandboxConfig {
+            total_memory_bytes: match sandbox.given("total_memory_bytes") {
+                Some(_) => sandbox.size("total_memory_bytes"),
+                None => memory::half_of_ram(),
+            },
+            max_instances: sandbox.size("max_instances"),
+            max_component_bytes: sandbox.number("max_component_bytes"),
+        },
+        runtime: runtime(root.group("runtime", "runtime")),
+        storage: storage(root.group("storage", "storage"), directory, data_dir),
+        telemetry: telemetry(root.group("telemetry", "telemetry")),
+        warnings: Vec::new(),
+    };
+    for graph in &config.graphs {
+        if sandbox.given("total_memory_bytes").is_some()
+            && graph.limits.memory_bytes > config.sandbox.total_memory_bytes
+        {
+            let place = format!("{}: sandbox.total_memory_bytes", file.display());
+            problems.add(
+                place,
+                format!(
+                    "is less than memory_bytes of graph `{}`: it could never run",
+                    graph.id
+                ),
+            );
+        }
+    }
+    problems.into_result(config)
+}
+
+fn graphs(
+    root: Group<'_>,
+    directory: &Path,
+    file: &str,
+    problems: &mut Problems,
+) -> Vec<GraphConfig> {
+    let members = root.object("graphs");
+    let mut graphs = Vec::with_capacity(members.len());
+    for (id, value) in &members {
+        let group = Group {
+            path: "graphs.*",
+            members: value.as_object(),
+        };
+        let component = value
+            .as_str()
+            .or_else(|| group.given("path").and_then(Value::as_str));
+        let Some((path, name)) = component.and_then(values::split_component) else {
+            continue;
+        };
+        let env = overlay(root.object("env"), group.object("env"));
+        let secrets = overlay(root.object("secrets"), group.object("secrets"));
+        for name in env.keys().filter(|name| secrets.contains_key(*name)) {
+            let place = format!("{file}: graphs.{id}");
+            problems.add(
+                place,
+                format!("{name} is both a variable of `env` and one of `secrets`"),
+            );
+        }
+        graphs.push(GraphConfig {
+            id: id.clone(),
+            path: directory.join(path),
+            name: name.map(str::to_owned),
+            description: group
+                .given("description")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            config: group.object("config"),
+            context: group.object("context"),
+            env: env
+                .into_iter()
+                .filter_map(|(name, value)| value.as_str().map(|value| (name, value.to_owned())))
+                .collect(),
+            secrets: secrets
+                .iter()
+                .map(|(name, value)| secret(name, value))
+                .collect(),
+            limits: limits(&overlay(root.object("sandbox"), group.object("sandbox"))),
+        });
+    }
+    graphs
+}
+
+/// What a graph says beats what the file says for all graphs.
+fn overlay(all: Map<String, Value>, own: Map<String, Value>) -> BTreeMap<String, Value> {
+    all.into_iter().chain(own).collect()
+}
+
+fn secret(name: &str, value: &Value) -> Secret {
+    let group = Group {
+        path: "secrets.*",
+        members: value.as_object(),
+    };
+    Secret {
+        name: name.to_owned(),
+        value: group.text("value"),
+        hosts: group.texts("hosts"),
+    }
+}
+
+fn limits(sandbox: &BTreeMap<String, Value>) -> TaskLimits {
+    let members: Map<String, Value> = sandbox.clone().into_iter().collect();
+    let group = Group {
+        path: "sandbox",
+        members: Some(&members),
+    };
+    TaskLimits {
+        memory_bytes: group.size("memory_bytes"),
+        cpu: Duration::from_millis(group.number("cpu_ms")),
+        wall: group.secs("wall_secs"),
+        output_bytes: group.size("output_bytes"),
+        events: group.count("events"),
+        log_lines: group.count("log_lines"),
+        http_calls: group.count("http_calls"),
+    }
+}
+
+fn http(group: Group<'_>) -> HttpConfig {
+    HttpConfig {
+        max_body_bytes: group.size("max_body_bytes"),
+        max_connections: group.size("max_connections"),
+        max_header_bytes: group.size("max_header_bytes"),
+        request_timeout: group.secs("request_timeout_secs"),
+    }
+}
+
+fn webhooks(root: Group<'_>) -> WebhooksConfig {
+    let group = root.group("webhooks", "webhooks");
+    let retry = group.group("retry", "webhooks.retry");
+    let headers = group.object("headers");
+    WebhooksConfig {
+        enabled: !root.group("http", "http").bool("disable_webhooks"),
+        headers: headers
+            .into_iter()
+            .filter_map(|(name, value)| value.as_str().map(|value| (name, value.to_owned())))
+            .collect(),
+        allowed_fields: group
+            .given("allowed_fields")
+            .map(|_| group.texts("allowed_fields")),
+        url: url_rules(group.group("url", "webhooks.url")),
+        retry_schedule: retry.list("schedule_secs", |secs| {
+            secs.as_u64().map(Duration::from_secs)
+        }),
+        retry_jitter: retry.value("jitter").as_f64().unwrap_or_default(),
+        timeout: group.secs("timeout_secs"),
+        max_body_bytes: group.size("max_body_bytes"),
+        max_concurrent: group.size("max_concurrent"),
+        max_concurrent_per_host: group.size("max_concurrent_per_host"),
+    }
+}
+
+fn url_rules(group: Group<'_>) -> UrlRules {
+    UrlRules {
+        require_https: group.bool("require_https"),
+        max_url_length: group.size("max_url_length"),
+        allowed_ports: group.ports("allowed_ports"),
+        disable_loopback: group.bool("disable_loopback"),
+        disable_private_ips: group.bool("disable_private_ips"),
+        allowed_domains: group.texts("allowed_domains"),
+        denied_domains: group.texts("denied_domains"),
+        allowed_networks: group.texts("allowed_networks"),
+        denied_networks: group.texts("denied_networks"),
+    }
+}
+
+fn egress(group: Group<'_>) -> EgressConfig {
+    EgressConfig {
+        allowed_domains: group.texts("allowed_domains"),
+        denied_domains: group.texts("denied_domains"),
+        allowed_networks: group.texts("allowed_networks"),
+        denied_networks: group.texts("denied_networks"),
+        allowed_ports: group.ports("allowed_ports"),
+        require_https: group.bool("require_https"),
+        methods: group.texts("methods"),
+        timeout: group.secs("timeout_secs"),
+        max_response_bytes: group.number("max_response_bytes"),
+        max_concurrent: group.size("max_concurrent"),
+    }
+}
+
+fn runtime(group: Group<'_>) -> RuntimeConfig {
+    RuntimeConfig {
+        max_running_runs: group.size("max_running_runs"),
+        max_parallel_tasks: group.size("max_parallel_tasks"),
+        max_pending_runs: group.number("max_pending_runs"),
+        run_timeout: group.secs("run_timeout_secs"),
+        max_attempts: group.count("max_attempts"),
+        shutdown_grace: group.secs("shutdown_grace_secs"),
+    }
+}
+
+fn storage(group: Group<'_>, directory: &Path, data_dir: Option<PathBuf>) -> StorageConfig {
+    StorageConfig {
+        // A path on the command line is relative to where the command is typed.
+        path: data_dir.unwrap_or_else(|| directory.join(group.text("path"))),
+        synchronous: match group.text("synchronous").as_str() {
+            "normal" => Synchronous::Normal,
+            _ => Synchronous::Full,
+        },
+    }
+}
+
+fn telemetry(group: Group<'_>) -> TelemetryConfig {
+    TelemetryConfig {
+        log: group.text("log"),
+        format: match group.text("format").as_str() {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => LogFormat::Auto,
+        },
+    }
+}

@@ -1,0 +1,233 @@
+//! The keys of `langgraph.json`, one row each.
+//!
+//! `docs/configuration.md` is made from these rows; `config/tests` compares. The defaults of LangGraph's own keys are
+//! LangGraph's unless the page on webhooks says otherwise.
+
+use super::keys::Fallback::{Json, Required, Words};
+use super::keys::Item::{Domain, Field, Host, Method, Network, Port, Seconds};
+use super::keys::Kind::{
+    Any, AnyText, Bool, Choice, Component, Environment, Fraction, Graph, List, LogFilter, Map,
+    Object, Section, Text, Uint,
+};
+use super::keys::{Fallback, Key, Kind, Name, Status};
+
+const NOTHING: Fallback = Words("none");
+/// Larger counts are a slip of the pen, and within it sums of a few of them cannot overflow.
+const MOST: u64 = 1 << 50;
+const COUNT: Kind = Uint {
+    min: 1,
+    max: 1 << 32,
+};
+const BYTES: Kind = Uint { min: 1, max: MOST };
+/// About 30 years: anything longer is meant as "for ever", which is no deadline.
+const SECS: Kind = Uint {
+    min: 1,
+    max: 1_000_000_000,
+};
+const MEMORY: Kind = Uint {
+    min: 1 << 20,
+    max: 4 << 30,
+};
+const LISTED: Fallback = Json("[]");
+
+/// All keys, groups before their members. One row a line, for a table is read by its columns.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("graphs", Map(Name::Graph), Required, "The graphs that are served, by the name that callers use."),
+    key("graphs.*", Graph, NOTHING, "A component `\"./graphs/agent.wasm\"`, one of its graphs `\"./graphs/agent.wasm:name\"`, or an object with the keys below."),
+    key("graphs.*.path", Component, Required, "The component, as above."),
+    key("graphs.*.description", AnyText, Words("the graph's own"), "For people; shown with the assistant."),
+    key("graphs.*.config", Object, Json("{}"), "`config` of the graph's default assistant."),
+    key("graphs.*.context", Object, Json("{}"), "`context` of the graph's default assistant."),
+    templated("graphs.*.env", Environment, Json("{}"), "Variables of this graph; they beat those of `env` with the same name."),
+    key("graphs.*.secrets", Map(Name::Variable), Json("{}"), "Secrets of this graph; they beat those of `secrets` with the same name."),
+    key("graphs.*.secrets.*", Section, NOTHING, "One secret."),
+    templated("graphs.*.secrets.*.value", Text, Required, "As `secrets.*.value`."),
+    key("graphs.*.secrets.*.hosts", List(Host), Required, "As `secrets.*.hosts`."),
+    key("graphs.*.sandbox", Section, Json("{}"), "Bounds of this graph's tasks where they differ from `sandbox`."),
+    key("graphs.*.sandbox.memory_bytes", MEMORY, Words("`sandbox.memory_bytes`"), "As there."),
+    key("graphs.*.sandbox.cpu_ms", COUNT, Words("`sandbox.cpu_ms`"), "As there."),
+    key("graphs.*.sandbox.wall_secs", SECS, Words("`sandbox.wall_secs`"), "As there."),
+    key("graphs.*.sandbox.output_bytes", BYTES, Words("`sandbox.output_bytes`"), "As there."),
+    key("graphs.*.sandbox.events", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.events`"), "As there."),
+    key("graphs.*.sandbox.log_lines", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.log_lines`"), "As there."),
+    key("graphs.*.sandbox.http_calls", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.http_calls`"), "As there."),
+    templated("env", Environment, Json("{}"), "What graphs read as their environment: an object of texts, or the path of a `.env` file. Nothing of the host's own environment reaches a graph unless it is named here."),
+    key("secrets", Map(Name::Variable), Json("{}"), "Secrets of graphs. A graph reads a placeholder in the variable of that name; the value is put into headers of requests to the secret's hosts, outside the sandbox."),
+    key("secrets.*", Section, NOTHING, "One secret."),
+    templated("secrets.*.value", Text, Required, "The value, usually `\"${{ env.NAME }}\"`."),
+    key("secrets.*.hosts", List(Host), Required, "The hosts whose requests get the value: names, `*.` and a name, or addresses."),
+    key("http", Section, Json("{}"), "The HTTP server."),
+    key("http.disable_webhooks", Bool, Json("false"), "Webhook URLs are still validated, and nothing is sent."),
+    key("http.max_body_bytes", BYTES, Json("33554432"), "Largest request body; 413 above."),
+    key("http.max_connections", COUNT, Json("10000"), "Open connections."),
+    key("http.max_header_bytes", Uint { min: 8192, max: 1 << 24 }, Json("32768"), "Largest head of a request."),
+    key("http.request_timeout_secs", SECS, Json("30"), "For reading a request."),
+    later("http.tls", "Certificate and key."),
+    later("http.cors", "Cross-origin rules."),
+    later("http.mount_prefix", "A path before every route."),
+    later("http.configurable_headers", "Request headers that become `configurable`."),
+    later("http.logging_headers", "Request headers that are logged."),
+    later("http.disable_assistants", "Removes the routes."),
+    later("http.disable_threads", "Removes the routes."),
+    later("http.disable_runs", "Removes the routes."),
+    later("http.disable_store", "Removes the routes."),
+    later("http.disable_meta", "Removes the routes."),
+    later("http.disable_mcp", "Removes the routes."),
+    later("http.disable_a2a", "Removes the routes."),
+    later("http.disable_ui", "Removes the routes."),
+    later("http.disable_event_streaming", "Removes the routes."),
+    refused("http.app", "own routes cannot be mounted: put them into a server beside Selvedge, behind one reverse proxy"),
+    refused("http.enable_custom_route_auth", "there are no custom routes here: remove the key"),
+    refused("http.middleware_order", "there is no middleware here: remove the key"),
+    key("webhooks", Section, Json("{}"), "What is sent when a run ends, and where to."),
+    key("webhooks.env_prefix", Text, Json("\"LG_WEBHOOK_\""), "Only variables that begin so may stand in `webhooks.headers`."),
+    key("webhooks.headers", Map(Name::Header), Json("{}"), "Headers of each delivery."),
+    templated("webhooks.headers.*", AnyText, NOTHING, "The header's value."),
+    key("webhooks.allowed_fields", List(Field), Words("all"), "Keep only these members of the body."),
+    key("webhooks.url", Section, Json("{}"), "Which URLs may be webhooks."),
+    key("webhooks.url.require_https", Bool, Json("true"), "Refuse `http:`."),
+    key("webhooks.url.max_url_length", Uint { min: 16, max: 65_536 }, Json("2048"), "Longest URL in bytes."),
+    key("webhooks.url.allowed_ports", List(Port), LISTED, "Only these; empty: any but those that browsers refuse too."),
+    key("webhooks.url.disable_loopback", Bool, Json("true"), "`false` opens 127.0.0.0/8, ::1 and `localhost`."),
+    key("webhooks.url.disable_private_ips", Bool, Json("true"), "`false` opens RFC 1918, 100.64.0.0/10 and fc00::/7."),
+    key("webhooks.url.allowed_domains", List(Domain), LISTED, "Only these; empty: any public name. `*.` stands for sub-domains, not for the name itself."),
+    key("webhooks.url.denied_domains", List(Domain), LISTED, "Never these, whatever is allowed."),
+    key("webhooks.url.allowed_networks", List(Network), LISTED, "Addresses that are open although they are not public."),
+    key("webhooks.url.denied_networks", List(Network), LISTED, "Never these addresses, whatever is allowed."),
+    key("webhooks.url.mode", Choice { now: &["enforce"], later: &["report"] }, Json("\"enforce\""), "`report` is not supported by this version yet."),
+    key("webhooks.retry", Section, Json("{}"), "When a failed delivery is tried again."),
+    key("webhooks.retry.schedule_secs", List(Seconds), Json("[0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]"), "The wait before each attempt; as many attempts as entries."),
+    key("webhooks.retry.jitter", Fraction, Json("0.2"), "Each wait varies by this part of it."),
+    key("webhooks.timeout_secs", SECS, Json("15"), "One attempt, from connecting to the last byte of the answer."),
+    key("webhooks.max_body_bytes", BYTES, Json("1048576"), "Larger bodies are sent without `values`."),
+    key("webhooks.max_concurrent", COUNT, Json("64"), "Attempts at once."),
+    key("webhooks.max_concurrent_per_host", COUNT, Json("4"), "Attempts at once to one host."),
+    later("webhooks.signing", "Signature of deliveries."),
+    later("webhooks.retention_days", "How long deliveries are kept."),
+    key("egress", Section, Json("{}"), "HTTP by graphs themselves. Without this block nothing is reachable."),
+    key("egress.allowed_domains", List(Domain), LISTED, "Reachable names; `*.` stands for sub-domains, not for the name itself."),
+    key("egress.denied_domains", List(Domain), LISTED, "Never these, whatever is allowed."),
+    key("egress.allowed_networks", List(Network), LISTED, "Reachable addresses, also private ones."),
+    key("egress.denied_networks", List(Network), LISTED, "Never these addresses, whatever is allowed."),
+    key("egress.allowed_ports", List(Port), Json("[443]"), "Only these; empty: any but those that browsers refuse too."),
+    key("egress.require_https", Bool, Json("true"), "Refuse `http:`."),
+    key("egress.methods", List(Method), LISTED, "Only these methods; empty: any."),
+    key("egress.timeout_secs", SECS, Json("300"), "One request, from connecting to the last byte of the answer."),
+    key("egress.max_response_bytes", BYTES, Json("67108864"), "Largest body of an answer."),
+    key("egress.max_concurrent", COUNT, Json("256"), "Requests at once."),
+    key("sandbox", Section, Json("{}"), "What a task may use, and all of them together."),
+    key("sandbox.memory_bytes", MEMORY, Json("268435456"), "All memories and tables of a task's instance."),
+    key("sandbox.total_memory_bytes", Uint { min: 1 << 20, max: MOST }, Words("half of the machine's memory"), "All live instances; a task that asks for more fails."),
+    key("sandbox.cpu_ms", COUNT, Json("10000"), "CPU time of a task."),
+    key("sandbox.wall_secs", SECS, Json("600"), "A whole task, host calls included."),
+    key("sandbox.output_bytes", BYTES, Json("16777216"), "One answer or one event of a task."),
+    key("sandbox.events", Uint { min: 0, max: u32::MAX as u64 }, Json("100000"), "Custom events and message chunks of a task."),
+    key("sandbox.log_lines", Uint { min: 0, max: u32::MAX as u64 }, Json("10000"), "Log lines of a task."),
+    key("sandbox.http_calls", Uint { min: 0, max: u32::MAX as u64 }, Json("1000"), "HTTP requests of a task."),
+    key("sandbox.max_instances", Uint { min: 1, max: 1 << 16 }, Json("2048"), "Tasks alive at once; more of them wait."),
+    key("sandbox.max_component_bytes", BYTES, Json("67108864"), "Largest component that is loaded."),
+    later("sandbox.json_depth", "Nesting of a task's JSON."),
+    later("sandbox.sends", "Sends of a task."),
+    key("runtime", Section, Json("{}"), "The life of runs."),
+    variable("N_JOBS_PER_WORKER", key("runtime.max_running_runs", COUNT, Json("1000"), "Runs in flight.")),
+    key("runtime.max_parallel_tasks", COUNT, Json("64"), "Tasks of one run at once."),
+    key("runtime.max_pending_runs", COUNT, Json("100000"), "Runs that wait; 503 with `Retry-After` above."),
+    variable("BG_JOB_TIMEOUT_SECS", key("runtime.run_timeout_secs", SECS, Json("86400"), "A whole run; its status is `timeout` then.")),
+    variable("BG_JOB_MAX_RETRIES", key("runtime.max_attempts", Uint { min: 1, max: 1_000 }, Json("3"), "Attempts of a run whose process died.")),
+    variable("BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS", key("runtime.shutdown_grace_secs", Uint { min: 0, max: 86_400 }, Json("180"), "At the end, for runs to finish; the others start again from their last checkpoint.")),
+    later("runtime.resumable_ttl_secs", "How long stream events are kept."),
+    later("runtime.resumable_max_events", "How many stream events of a thread are kept."),
+    key("storage", Section, Json("{}"), "Where threads, runs and deliveries are kept."),
+    key("storage.path", Text, Json("\".selvedge\""), "The data directory (SQLite, compiled components). One process at a time."),
+    key("storage.synchronous", Choice { now: &["full", "normal"], later: &[] }, Json("\"full\""), "`normal` may lose the last moments when the machine loses power, and is faster."),
+    variable("DATABASE_URI", later("storage.database_uri", "PostgreSQL.")),
+    key("checkpointer", Section, Json("{}"), "LangGraph's settings for checkpoints."),
+    key("checkpointer.backend", Choice { now: &["default"], later: &[] }, Json("\"default\""), "Other backends cannot be used: see `storage`."),
+    later("checkpointer.ttl", "How long threads are kept."),
+    refused("checkpointer.path", "a Python checkpointer cannot run here: use `storage`"),
+    refused("checkpointer.uri", "checkpoints are kept with everything else: use `storage`"),
+    refused("checkpointer.serde", "checkpoints are JSON here, there is nothing to allow: remove the key"),
+    later("store", "The store for memories."),
+    refused("store.path", "a Python store cannot run here: remove the key"),
+    later("auth", "Who may call."),
+    refused("auth.path", "a Python authenticator cannot run here, and this version has no authentication of its own: keep Selvedge on loopback, behind a reverse proxy that authenticates"),
+    refused("encryption", "Python encryption handlers cannot run here: keep the data directory on an encrypted volume"),
+    refused("priority", "a Python priority function cannot run here: runs are executed in the order of their creation"),
+    key("telemetry", Section, Json("{}"), "What the operator sees."),
+    key("telemetry.log", LogFilter, Json("\"info\""), "Which log lines: a level, or a level for each target (`info,selvedge_api=debug`)."),
+    key("telemetry.format", Choice { now: &["auto", "text", "json"], later: &[] }, Json("\"auto\""), "`auto`: text on a terminal, otherwise JSON."),
+    later("telemetry.metrics", "Metrics for Prometheus."),
+    later("telemetry.otlp", "Traces over OTLP."),
+    ignored("$schema"),
+    ignored("dependencies"),
+    ignored("python_version"),
+    ignored("node_version"),
+    ignored("api_version"),
+    ignored("base_image"),
+    ignored("image_distro"),
+    ignored("pip_config_file"),
+    ignored("pip_installer"),
+    ignored("source"),
+    ignored("dockerfile_lines"),
+    ignored("keep_pkg_tools"),
+    ignored("ui"),
+    ignored("ui_config"),
+];
+
+const fn key(path: &'static str, kind: Kind, default: Fallback, meaning: &'static str) -> Key {
+    Key {
+        path,
+        kind,
+        default,
+        meaning,
+        status: Status::Works,
+        variable: None,
+        templates: false,
+    }
+}
+
+const fn templated(
+    path: &'static str,
+    kind: Kind,
+    default: Fallback,
+    meaning: &'static str,
+) -> Key {
+    Key {
+        templates: true,
+        ..key(path, kind, default, meaning)
+    }
+}
+
+const fn variable(name: &'static str, key: Key) -> Key {
+    Key {
+        variable: Some(name),
+        ..key
+    }
+}
+
+const fn later(path: &'static str, meaning: &'static str) -> Key {
+    Key {
+        status: Status::Later,
+        ..key(path, Any, NOTHING, meaning)
+    }
+}
+
+const fn refused(path: &'static str, instead: &'static str) -> Key {
+    Key {
+        status: Status::Refused,
+        ..key(path, Any, NOTHING, instead)
+    }
+}
+
+const fn ignored(path: &'static str) -> Key {
+    Key {
+        status: Status::Ignored,
+        ..key(
+            path,
+            Any,
+            NOTHING,
+            "For building images or pages; has no effect.",
+        )
+    }
+}

@@ -1,0 +1,275 @@
+//! What a configuration comes to: plain, validated values. `options` turns them into what each room takes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// Everything that the binary needs to know to start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// The folder that its paths are relative to.
+    pub directory: PathBuf,
+    /// The graphs, in the order of the file.
+    pub graphs: Vec<GraphConfig>,
+    /// Where the server listens.
+    pub listen: Listen,
+    /// Bounds of the HTTP server.
+    pub http: HttpConfig,
+    /// What is sent when a run ends.
+    pub webhooks: WebhooksConfig,
+    /// HTTP by graphs.
+    pub egress: EgressConfig,
+    /// Bounds of all tasks together. Those of one task are with its graph.
+    pub sandbox: SandboxConfig,
+    /// The life of runs.
+    pub runtime: RuntimeConfig,
+    /// Where data is kept.
+    pub storage: StorageConfig,
+    /// Log lines.
+    pub telemetry: TelemetryConfig,
+    /// What the operator should know although nothing is wrong; to be logged at start.
+    pub warnings: Vec<String>,
+}
+
+/// Where the server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// A loopback address, unless the operator said `--no-auth`.
+    pub host: IpAddr,
+    /// 0 picks a free one.
+    pub port: u16,
+}
+
+/// One graph.
+#[derive(Clone, Debug)]
+pub struct GraphConfig {
+    /// Its name for callers.
+    pub id: String,
+    /// The component, as an absolute path or relative to the working directory.
+    pub path: PathBuf,
+    /// Which graph of the component.
+    pub name: Option<String>,
+    /// For people; the graph's own when absent.
+    pub description: Option<String>,
+    /// The default assistant's `config`.
+    pub config: Map<String, Value>,
+    /// The default assistant's `context`.
+    pub context: Map<String, Value>,
+    /// What its tasks read as their environment, secrets not included.
+    pub env: BTreeMap<String, String>,
+    /// What its tasks may send without seeing it.
+    pub secrets: Vec<Secret>,
+    /// What one of its tasks may use.
+    pub limits: TaskLimits,
+}
+
+/// A value that a graph may send to some hosts without seeing it.
+#[derive(Clone)]
+pub struct Secret {
+    /// The variable in which the graph finds the placeholder.
+    pub name: String,
+    /// The value.
+    pub value: String,
+    /// The hosts, exact names.
+    pub hosts: Vec<String>,
+}
+
+/// The value never gets into a log line.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret")
+            .field("name", &self.name)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one task may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskLimits {
+    /// `memory_bytes`
+    pub memory_bytes: usize,
+    /// `cpu_ms`
+    pub cpu: Duration,
+    /// `wall_secs`
+    pub wall: Duration,
+    /// `output_bytes`
+    pub output_bytes: usize,
+    /// `events`
+    pub events: u32,
+    /// `log_lines`
+    pub log_lines: u32,
+    /// `http_calls`
+    pub http_calls: u32,
+}
+
+/// Bounds of the HTTP server.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpConfig {
+    /// `http.max_body_bytes`
+    pub max_body_bytes: usize,
+    /// `http.max_connections`
+    pub max_connections: usize,
+    /// `http.max_header_bytes`
+    pub max_header_bytes: usize,
+    /// `http.request_timeout_secs`
+    pub request_timeout: Duration,
+}
+
+/// What is sent when a run ends, and where to.
+#[derive(Clone)]
+pub struct WebhooksConfig {
+    /// `!http.disable_webhooks`
+    pub enabled: bool,
+    /// Rendered; the values may be secret.
+    pub headers: Vec<(String, String)>,
+    /// `None`: all.
+    pub allowed_fields: Option<Vec<String>>,
+    /// `webhooks.url`
+    pub url: UrlRules,
+    /// The wait before each attempt.
+    pub retry_schedule: Vec<Duration>,
+    /// `webhooks.retry.jitter`
+    pub retry_jitter: f64,
+    /// Of one attempt.
+    pub timeout: Duration,
+    /// `webhooks.max_body_bytes`
+    pub max_body_bytes: usize,
+    /// `webhooks.max_concurrent`
+    pub max_concurrent: usize,
+    /// `webhooks.max_concurrent_per_host`
+    pub max_concurrent_per_host: usize,
+}
+
+/// Headers by name only.
+impl fmt::Debug for WebhooksConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("WebhooksConfig")
+            .field("enabled", &self.enabled)
+            .field("headers", &names)
+            .field("url", &self.url)
+            .field("retry_schedule", &self.retry_schedule)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which URLs may be called.
+#[derive(Clone, Debug)]
+pub struct UrlRules {
+    /// `require_https`
+    pub require_https: bool,
+    /// `max_url_length`
+    pub max_url_length: usize,
+    /// `allowed_ports`
+    pub allowed_ports: Vec<u16>,
+    /// `disable_loopback`
+    pub disable_loopback: bool,
+    /// `disable_private_ips`
+    pub disable_private_ips: bool,
+    /// `allowed_domains`
+    pub allowed_domains: Vec<String>,
+    /// `denied_domains`
+    pub denied_domains: Vec<String>,
+    /// `allowed_networks`
+    pub allowed_networks: Vec<String>,
+    /// `denied_networks`
+    pub denied_networks: Vec<String>,
+}
+
+/// HTTP by graphs.
+#[derive(Clone, Debug)]
+pub struct EgressConfig {
+    /// Which names; empty together with `allowed_networks` means nothing.
+    pub allowed_domains: Vec<String>,
+    /// `denied_domains`
+    pub denied_domains: Vec<String>,
+    /// `allowed_networks`
+    pub allowed_networks: Vec<String>,
+    /// `denied_networks`
+    pub denied_networks: Vec<String>,
+    /// `allowed_ports`
+    pub allowed_ports: Vec<u16>,
+    /// `require_https`
+    pub require_https: bool,
+    /// Empty: any.
+    pub methods: Vec<String>,
+    /// Of one request.
+    pub timeout: Duration,
+    /// `max_response_bytes`
+    pub max_response_bytes: u64,
+    /// `max_concurrent`
+    pub max_concurrent: usize,
+}
+
+/// Bounds of all tasks together.
+#[derive(Clone, Copy, Debug)]
+pub struct SandboxConfig {
+    /// `sandbox.total_memory_bytes`
+    pub total_memory_bytes: usize,
+    /// `sandbox.max_instances`
+    pub max_instances: usize,
+    /// `sandbox.max_component_bytes`
+    pub max_component_bytes: u64,
+}
+
+/// The life of runs.
+#[derive(Clone, Copy, Debug)]
+pub struct RuntimeConfig {
+    /// `runtime.max_running_runs`
+    pub max_running_runs: usize,
+    /// `runtime.max_parallel_tasks`
+    pub max_parallel_tasks: usize,
+    /// `runtime.max_pending_runs`
+    pub max_pending_runs: u64,
+    /// `runtime.run_timeout_secs`
+    pub run_timeout: Duration,
+    /// `runtime.max_attempts`
+    pub max_attempts: u32,
+    /// `runtime.shutdown_grace_secs`
+    pub shutdown_grace: Duration,
+}
+
+/// Where data is kept.
+#[derive(Clone, Debug)]
+pub struct StorageConfig {
+    /// The data directory.
+    pub path: PathBuf,
+    /// What a commit waits for.
+    pub synchronous: Synchronous,
+}
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synchronous {
+    /// The disk.
+    Full,
+    /// The operating system.
+    Normal,
+}
+
+/// Log lines.
+#[derive(Clone, Debug)]
+pub struct TelemetryConfig {
+    /// A filter that `tracing_subscriber::EnvFilter` takes.
+    pub log: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, otherwise JSON.
+    Auto,
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}

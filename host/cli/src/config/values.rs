@@ -1,0 +1,204 @@
+//! Whether one value fits its kind; the error says what to write instead.
+
+use std::net::IpAddr;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue, Method};
+use ipnet::IpNet;
+use selvedge_egress::domain::DomainRule;
+use selvedge_egress::headers::is_reserved;
+use selvedge_webhook::Field;
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+use super::keys::{Item, Kind, Name};
+use super::template;
+
+/// A value of a kind that has no parts.
+pub(super) fn scalar(kind: Kind, value: &Value) -> Result<(), String> {
+    match (kind, value) {
+        (Kind::Bool, Value::Bool(_)) | (Kind::AnyText, Value::String(_)) => Ok(()),
+        (Kind::Uint { min, max }, Value::Number(number)) => match number.as_u64() {
+            Some(number) if (min..=max).contains(&number) => Ok(()),
+            _ => Err(format!(
+                "must be a whole number from {min} to {max}, not {number}"
+            )),
+        },
+        (Kind::Fraction, Value::Number(number)) => match number.as_f64() {
+            Some(fraction) if (0.0..=1.0).contains(&fraction) => Ok(()),
+            _ => Err(format!("must be a number from 0 to 1, not {number}")),
+        },
+        (Kind::Text, Value::String(text)) => match text.is_empty() {
+            true => Err("must not be empty".to_owned()),
+            false => Ok(()),
+        },
+        (Kind::Choice { later, .. }, Value::String(text)) if later.contains(&text.as_str()) => Err(
+            format!("\"{text}\" is not supported by this version of Selvedge yet"),
+        ),
+        (Kind::Choice { now, .. }, Value::String(text)) => choice(now, text),
+        (Kind::LogFilter, Value::String(text)) => EnvFilter::try_new(text)
+            .map(drop)
+            .map_err(|error| format!("\"{text}\" is not a filter for log lines: {error}")),
+        (kind, value) => Err(format!(
+            "must be {}, not {}",
+            expected(kind),
+            describe(value)
+        )),
+    }
+}
+
+fn choice(choices: &[&str], text: &str) -> Result<(), String> {
+    if choices.contains(&text) {
+        return Ok(());
+    }
+    let choices: Vec<String> = choices
+        .iter()
+        .map(|choice| format!("\"{choice}\""))
+        .collect();
+    Err(format!("must be {}, not \"{text}\"", choices.join(" or ")))
+}
+
+/// An element of a list.
+pub(super) fn item(item: Item, value: &Value) -> Result<(), String> {
+    match (item, value) {
+        (Item::Domain, Value::String(text)) => domain(text),
+        (Item::Host, Value::String(text)) if text.parse::<IpAddr>().is_ok() => Ok(()),
+        (Item::Host, Value::String(text)) => domain(text),
+        (Item::Network, Value::String(text)) => network(text),
+        (Item::Method, Value::String(text)) => match Method::from_bytes(text.as_bytes()) {
+            Ok(_) if text.bytes().all(|byte| byte.is_ascii_uppercase()) => Ok(()),
+            _ => Err(format!("a method is written like \"GET\", not \"{text}\"")),
+        },
+        (Item::Field, Value::String(text)) => match text.parse::<Field>().is_ok() {
+            true => Ok(()),
+            false => {
+                let fields = Field::ALL.map(Field::as_str).join(", ");
+                Err(format!(
+                    "\"{text}\" is no member of a webhook's body: {fields}"
+                ))
+            }
+        },
+        (Item::Port, value) => match value.as_u64() {
+            Some(1..=65_535) => Ok(()),
+            _ => Err(format!(
+                "must be a port from 1 to 65535, not {}",
+                describe(value)
+            )),
+        },
+        (Item::Seconds, value) => match value.as_u64() {
+            Some(0..=31_536_000) => Ok(()),
+            _ => Err(format!(
+                "must be whole seconds, a year at most, not {}",
+                describe(value)
+            )),
+        },
+        (_, value) => Err(format!("must be a text, not {}", describe(value))),
+    }
+}
+
+fn domain(text: &str) -> Result<(), String> {
+    let wildcard = text.strip_prefix("*.").unwrap_or(text).contains('*');
+    if wildcard {
+        return Err("a wildcard stands only at the start: \"*.example.com\"".to_owned());
+    }
+    DomainRule::parse(text).map(drop)
+}
+
+/// A single address is a network too; bits beyond the prefix are a sign that something else was meant.
+fn network(text: &str) -> Result<(), String> {
+    match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
+        (Ok(network), _) if network.addr() != network.network() => Err(format!(
+            "\"{text}\" has bits beyond its prefix: write \"{}\"",
+            network.trunc()
+        )),
+        (Ok(_), _) | (_, Ok(_)) => Ok(()),
+        _ => Err(format!(
+            "a network is written like \"10.20.0.0/16\", not \"{text}\""
+        )),
+    }
+}
+
+/// A name that the operator chose.
+pub(super) fn name(kind: Name, name: &str) -> Result<(), String> {
+    match kind {
+        Name::Variable if name == "LANGGRAPH_AES_KEY" => Err(
+            "checkpoints are not encrypted here: keep the data directory on an encrypted volume"
+                .to_owned(),
+        ),
+        Name::Variable if template::is_variable_name(name) => Ok(()),
+        Name::Variable => Err(format!("\"{name}\" cannot be the name of a variable")),
+        Name::Graph if !name.is_empty() && !name.chars().any(char::is_control) => Ok(()),
+        Name::Graph => Err("a graph needs a name that can be printed".to_owned()),
+        Name::Header => match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) if is_own(&name) => Err("this header is set by Selvedge".to_owned()),
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("\"{name}\" cannot be the name of a header")),
+        },
+    }
+}
+
+/// Headers of a delivery that are not the operator's to set.
+fn is_own(name: &HeaderName) -> bool {
+    is_reserved(name) || name == CONTENT_LENGTH || name.as_str().starts_with("webhook-")
+}
+
+/// A header's value, which may hold a secret: it is not repeated.
+pub(super) fn header_value(text: &str) -> Result<(), String> {
+    match HeaderValue::from_str(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("holds a character that a header cannot have".to_owned()),
+    }
+}
+
+/// `./agent.wasm` or `./agent.wasm:name`.
+pub(super) fn component(text: &str) -> Result<(), String> {
+    if template::is_template(text) {
+        return Err("variables are not replaced in this key".to_owned());
+    }
+    match split_component(text) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "\"{text}\" is not a WebAssembly component (\"./agent.wasm\" or \"./agent.wasm:name\"); \
+             `selvedge build` makes one"
+        )),
+    }
+}
+
+/// The file and the graph's name in it.
+pub(super) fn split_component(text: &str) -> Option<(&str, Option<&str>)> {
+    let is_file = |path: &str| path.len() > ".wasm".len() && path.ends_with(".wasm");
+    if is_file(text) {
+        return Some((text, None));
+    }
+    text.rsplit_once(':')
+        .filter(|(path, name)| is_file(path) && !name.is_empty())
+        .map(|(path, name)| (path, Some(name)))
+}
+
+fn expected(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Section | Kind::Map(_) | Kind::Object => "an object",
+        Kind::Bool => "true or false",
+        Kind::Uint { .. } => "a whole number",
+        Kind::Fraction => "a number from 0 to 1",
+        Kind::Text | Kind::AnyText | Kind::Choice { .. } | Kind::LogFilter | Kind::Component => {
+            "a text"
+        }
+        Kind::List(_) => "a list",
+        Kind::Environment => "an object of texts or the path of a .env file",
+        Kind::Graph => "the path of a component or an object",
+        Kind::Any => "anything",
+    }
+}
+
+/// What a value is, for messages; texts are not repeated, since some are secrets.
+pub(super) fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(bool) => bool.to_string(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(_) => "a text".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}

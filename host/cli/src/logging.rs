@@ -1,0 +1,25 @@
+//! Log lines on stderr: text on a terminal, otherwise one JSON object a line.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, TelemetryConfig};
+
+/// Starts logging. The filter was checked with the configuration.
+pub fn start(config: &TelemetryConfig) {
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&config.log))
+        .with_writer(io::stderr);
+    let text = match config.format {
+        LogFormat::Auto => io::stderr().is_terminal(),
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    // Only a second subscriber in one process could be refused, and there is none.
+    let _ = if text {
+        lines.with_ansi(io::stderr().is_terminal()).try_init()
+    } else {
+        lines.json().flatten_event(true).try_init()
+    };
+}
