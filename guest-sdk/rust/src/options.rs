@@ -1,0 +1,136 @@
+//! What may be said about a node beside its function.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::graph::Name;
+
+/// Options of a node, for [`StateGraph::node_with`](crate::StateGraph::node_with).
+#[derive(Default)]
+#[must_use]
+pub struct NodeOptions {
+    pub(crate) reads: Option<Vec<Name>>,
+    pub(crate) defer: bool,
+    pub(crate) retry: Vec<Retry>,
+    pub(crate) destinations: Option<Vec<Name>>,
+    pub(crate) metadata: Option<Value>,
+}
+
+impl NodeOptions {
+    /// Nothing out of the ordinary.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The node is given these channels only. Its argument must then be a type with these fields.
+    pub fn reads(mut self, channels: impl IntoIterator<Item = impl Into<Name>>) -> Self {
+        self.reads = Some(channels.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The node waits until no other task is left.
+    pub fn defer(mut self) -> Self {
+        self.defer = true;
+        self
+    }
+
+    /// Tries the node again when it fails. Of several policies the first that matches the failure counts.
+    pub fn retry(mut self, policy: Retry) -> Self {
+        self.retry.push(policy);
+        self
+    }
+
+    /// Where the node's gotos may lead: for drawing, and so that `check` knows that these nodes are reached.
+    pub fn destinations(mut self, nodes: impl IntoIterator<Item = impl Into<Name>>) -> Self {
+        self.destinations = Some(nodes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Free data for drawings and streams; an object.
+    pub fn metadata(mut self, metadata: Value) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+}
+
+/// When a failed node is tried again. The defaults are LangGraph's: three attempts, waits of 0.5 s, 1 s, … up to
+/// 128 s with jitter, for failures that are marked as retryable.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Retry {
+    initial_interval: Duration,
+    backoff_factor: f64,
+    max_interval: Duration,
+    max_attempts: u32,
+    jitter: bool,
+    kinds: Option<Vec<Cow<'static, str>>>,
+}
+
+impl Retry {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            initial_interval: Duration::from_millis(500),
+            backoff_factor: 2.0,
+            max_interval: Duration::from_secs(128),
+            max_attempts: 3,
+            jitter: true,
+            kinds: None,
+        }
+    }
+
+    /// The wait before the second attempt.
+    pub fn initial_interval(mut self, interval: Duration) -> Self {
+        self.initial_interval = interval;
+        self
+    }
+
+    /// Each wait is this many times the one before.
+    pub fn backoff_factor(mut self, factor: f64) -> Self {
+        self.backoff_factor = factor;
+        self
+    }
+
+    /// The longest wait.
+    pub fn max_interval(mut self, interval: Duration) -> Self {
+        self.max_interval = interval;
+        self
+    }
+
+    /// Attempts in all, the first included.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// Whether up to a second of chance is added to each wait.
+    pub fn jitter(mut self, jitter: bool) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// Failures of these kinds, whether marked as retryable or not.
+    pub fn on(mut self, kinds: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
+        self.kinds = Some(kinds.into_iter().map(Into::into).collect());
+        self
+    }
+
+    pub(crate) fn describe(&self) -> Value {
+        json!({
+            "initial_interval": self.initial_interval.as_secs_f64(),
+            "backoff_factor": self.backoff_factor,
+            "max_interval": self.max_interval.as_secs_f64(),
+            "max_attempts": self.max_attempts,
+            "jitter": self.jitter,
+            "retry_on": self.kinds,
+        })
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,10 @@
+//! What nearly every graph needs: `use selvedge_sdk::prelude::*;`.
+
+pub use schemars::JsonSchema;
+pub use serde::{Deserialize, Serialize};
+pub use serde_json::{Value, json};
+
+pub use crate::{
+    Content, Context, END, Goto, IntoOption, Message, NodeError, NodeOptions, NodeResult, Retry, Role, START, Send,
+    State, StateGraph, ToolCall, Update,
+};

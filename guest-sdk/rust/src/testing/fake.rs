@@ -1,0 +1,156 @@
+//! A context for one node, which collects what the node shows and answers what it asks.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::host::Host;
+use crate::ids;
+
+/// A fake host for a node. Set it up, then hand [`ctx`](Self::ctx) to the node.
+///
+/// ```
+/// # use selvedge_sdk::prelude::*;
+/// # use selvedge_sdk::testing::Fake;
+/// # #[derive(State, Serialize, Deserialize, JsonSchema)] struct Chat { done: bool }
+/// fn ask(_: Chat, ctx: &Context) -> NodeResult<Chat> {
+///     Ok(Chat::update().done(ctx.interrupt("Done?")?))
+/// }
+/// let fake = Fake::new().answer(true);
+/// let update = ask(Chat { done: false }, fake.ctx()).unwrap();
+/// assert_eq!(update.written::<bool>("done"), Some(true));
+/// assert_eq!(fake.questions(), ["Done?"]);
+/// ```
+pub struct Fake {
+    host: Rc<FakeHost>,
+    task: Value,
+    ctx: OnceCell<(Context, ids::Scope)>,
+}
+
+/// What was shown and asked. Shared with the driver of whole graphs.
+#[derive(Default)]
+pub(super) struct FakeHost {
+    pub vars: RefCell<BTreeMap<String, String>>,
+    pub answers: RefCell<VecDeque<Value>>,
+    pub questions: RefCell<Vec<Value>>,
+    pub custom: RefCell<Vec<Value>>,
+    pub chunks: RefCell<Vec<Value>>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Fake {
+    /// No answers, no variables, a task with the id `test`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { host: Rc::default(), task: task("test", "node", 1), ctx: OnceCell::new() }
+    }
+
+    /// The n-th interrupt gets the n-th answer.
+    #[must_use]
+    pub fn answer(self, answer: impl Into<Value>) -> Self {
+        self.host.answers.borrow_mut().push_back(answer.into());
+        self
+    }
+
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn var(self, name: &str, value: &str) -> Self {
+        self.host.vars.borrow_mut().insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sets `config.configurable`.
+    #[must_use]
+    pub fn configurable(mut self, settings: Value) -> Self {
+        self.task["config"]["configurable"] = settings;
+        self
+    }
+
+    /// Sets the run's `context`.
+    #[must_use]
+    pub fn context(mut self, context: Value) -> Self {
+        self.task["context"] = context;
+        self
+    }
+
+    /// The context for the node.
+    pub fn ctx(&self) -> &Context {
+        let make = || (Context::new(self.task.to_string(), self.host.clone()), ids::enter("test".to_owned()));
+        &self.ctx.get_or_init(make).0
+    }
+
+    /// The text that was streamed so far.
+    #[must_use]
+    pub fn tokens(&self) -> String {
+        self.host.tokens()
+    }
+
+    /// The pieces of messages that were streamed so far.
+    #[must_use]
+    pub fn chunks(&self) -> Vec<Value> {
+        self.host.chunks.borrow().clone()
+    }
+
+    /// What was shown in mode `custom`.
+    #[must_use]
+    pub fn custom(&self) -> Vec<Value> {
+        self.host.custom.borrow().clone()
+    }
+
+    /// What people were asked.
+    #[must_use]
+    pub fn questions(&self) -> Vec<Value> {
+        self.host.questions.borrow().clone()
+    }
+}
+
+impl FakeHost {
+    pub fn tokens(&self) -> String {
+        self.chunks.borrow().iter().filter_map(|c| c["content"].as_str().map(str::to_owned)).collect()
+    }
+}
+
+/// A task without a state, in the contract's form.
+pub(super) fn task(id: &str, node: &str, step: u32) -> Value {
+    json!({
+        "task": {"id": id, "name": node, "triggers": [], "step": step, "namespace": "", "attempt": 1},
+        "run": {"run_id": "test-run", "thread_id": null, "assistant_id": "test", "graph_id": "test", "attempt": 1, "user": null},
+        "config": {"configurable": {}, "metadata": {}, "tags": [], "recursion_limit": 10_007},
+        "context": {},
+    })
+}
+
+impl Host for FakeHost {
+    fn emit_custom(&self, value: &str) {
+        self.custom.borrow_mut().push(parse(value));
+    }
+
+    fn emit_message(&self, chunk: &str, _metadata: &str) {
+        self.chunks.borrow_mut().push(parse(chunk));
+    }
+
+    fn interrupt(&self, value: &str) -> Option<String> {
+        self.questions.borrow_mut().push(parse(value));
+        self.answers.borrow_mut().pop_front().map(|answer| answer.to_string())
+    }
+
+    fn remaining_ms(&self) -> u64 {
+        60_000
+    }
+
+    fn var(&self, name: &str) -> Option<String> {
+        self.vars.borrow().get(name).cloned()
+    }
+}
+
+fn parse(json: &str) -> Value {
+    serde_json::from_str(json).expect("the SDK writes JSON")
+}

@@ -1,0 +1,304 @@
+//! Drives a whole graph natively: the host's algorithm in small.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::channels::{Channels, Write};
+use super::fake::{FakeHost, task};
+use super::plan::Plan;
+use crate::component::{Graph, Graphs};
+use crate::context::Context;
+use crate::error::NodeError;
+use crate::update::{END, START};
+
+/// More super-steps than any test needs.
+const STEPS: u32 = 1_000;
+
+/// A run of a graph in a test. It goes on until its end, or until someone has to answer.
+pub struct Run {
+    graph: Box<dyn Graph>,
+    plan: Plan,
+    channels: Channels,
+    host: Rc<FakeHost>,
+    /// The nodes that the last super-step led to.
+    triggered: BTreeSet<String>,
+    sends: Vec<(String, Value)>,
+    /// For each edge with several sources, those that have run.
+    joins: BTreeMap<usize, BTreeSet<String>>,
+    /// The tasks of the super-step that is under way.
+    tasks: Vec<Task>,
+    step: u32,
+}
+
+struct Task {
+    id: String,
+    node: String,
+    /// The argument of a `Send`.
+    argument: Option<Value>,
+    answers: Vec<Value>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Waiting,
+    Asked(Value),
+    Done(Vec<Output>),
+}
+
+#[derive(Deserialize)]
+struct Output {
+    #[serde(default)]
+    update: serde_json::Map<String, Value>,
+    #[serde(default)]
+    goto: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Target {
+    Node(String),
+    Send { node: String, input: Value },
+}
+
+impl Run {
+    /// Starts a graph with an input and goes as far as it can.
+    ///
+    /// # Errors
+    /// The mistakes of the graph, or what a node failed with.
+    pub fn start(graphs: &Graphs, name: &str, input: Value) -> Result<Self, NodeError> {
+        Self::start_with(graphs, name, input, &[])
+    }
+
+    /// As [`start`](Self::start), with variables in the environment.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(graphs: &Graphs, name: &str, input: Value, vars: &[(&str, &str)]) -> Result<Self, NodeError> {
+        let unknown = || NodeError::new("UnknownGraph", format!("there is no graph `{name}`"));
+        let graph = graphs.get(name).ok_or_else(unknown)?;
+        let problems = graph.problems();
+        if !problems.is_empty() {
+            return Err(NodeError::new("InvalidGraph", problems.join("\n")));
+        }
+        let plan = Plan::of(graph.as_ref());
+        let host = FakeHost::default();
+        *host.vars.borrow_mut() = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut run = Self {
+            channels: Channels::new(&plan.channels),
+            graph,
+            plan,
+            host: Rc::new(host),
+            triggered: BTreeSet::new(),
+            sends: Vec::new(),
+            joins: BTreeMap::new(),
+            tasks: Vec::new(),
+            step: 0,
+        };
+        run.enter(&input)?;
+        run.advance()?;
+        Ok(run)
+    }
+
+    /// Gives the answer to the first open question, and goes on once all are answered.
+    ///
+    /// # Errors
+    /// What a node failed with, or that nobody asked.
+    pub fn resume(&mut self, answer: impl Into<Value>) -> Result<(), NodeError> {
+        let asked = self.tasks.iter_mut().find(|t| matches!(t.outcome, Outcome::Asked(_)));
+        let task = asked.ok_or_else(|| NodeError::value("the run waits for no answer"))?;
+        task.answers.push(answer.into());
+        task.outcome = Outcome::Waiting;
+        if self.questions().is_empty() { self.advance() } else { Ok(()) }
+    }
+
+    /// What people are asked, as long as the run waits.
+    #[must_use]
+    pub fn questions(&self) -> Vec<Value> {
+        let asked = |t: &Task| if let Outcome::Asked(question) = &t.outcome { Some(question.clone()) } else { None };
+        self.tasks.iter().filter_map(asked).collect()
+    }
+
+    /// The whole state.
+    #[must_use]
+    pub fn state(&self) -> Value {
+        self.channels.view(None)
+    }
+
+    /// What a caller sees of the state.
+    #[must_use]
+    pub fn output(&self) -> Value {
+        self.channels.view(self.plan.output_channels.as_deref())
+    }
+
+    /// The number of super-steps so far.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.step
+    }
+
+    /// The text that was streamed so far.
+    #[must_use]
+    pub fn tokens(&self) -> String {
+        self.host.tokens()
+    }
+
+    /// What was shown in mode `custom`.
+    #[must_use]
+    pub fn custom(&self) -> Vec<Value> {
+        self.host.custom.borrow().clone()
+    }
+
+    fn enter(&mut self, input: &Value) -> Result<(), NodeError> {
+        let object = input.as_object().ok_or_else(|| NodeError::value("an input is an object"))?;
+        let allowed = |name: &String| self.plan.input_channels.as_ref().is_none_or(|names| names.contains(name));
+        let known = |name: &String| self.plan.channels.iter().any(|c| c.name == *name);
+        let writes: Vec<Write> =
+            object.iter().filter(|(n, _)| known(n) && allowed(n)).map(|(n, v)| (n.clone(), v.clone())).collect();
+        self.channels.apply(self.graph.as_ref(), &writes)?;
+        let ctx = self.context("input", START, 1, None);
+        let state = self.channels.view(None).to_string();
+        self.leave(START, &state, &ctx)
+    }
+
+    fn advance(&mut self) -> Result<(), NodeError> {
+        loop {
+            if self.tasks.is_empty() {
+                self.prepare();
+            }
+            if self.tasks.is_empty() {
+                return Ok(());
+            }
+            if self.step > STEPS {
+                return Err(NodeError::new("GraphRecursionError", format!("no end after {STEPS} super-steps")));
+            }
+            for at in 0..self.tasks.len() {
+                if matches!(self.tasks[at].outcome, Outcome::Waiting) {
+                    self.tasks[at].outcome = self.execute(&self.tasks[at])?;
+                }
+            }
+            if !self.questions().is_empty() {
+                return Ok(());
+            }
+            self.finish()?;
+        }
+    }
+
+    /// The tasks of the next super-step: nodes by name, then sends in order. Deferred nodes wait for the others.
+    fn prepare(&mut self) {
+        let deferred = |name: &String| self.plan.node(name).is_some_and(|n| n.defer);
+        let (late, now): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut self.triggered).into_iter().partition(deferred);
+        let sends = std::mem::take(&mut self.sends);
+        let (now, late) = if now.is_empty() && sends.is_empty() { (late, BTreeSet::new()) } else { (now, late) };
+        self.triggered = late;
+        let nodes = now.into_iter().map(|node| (node, None)).chain(sends.into_iter().map(|(n, i)| (n, Some(i))));
+        let nodes: Vec<_> = nodes.collect();
+        if !nodes.is_empty() {
+            self.step += 1;
+        }
+        let made = nodes.into_iter().enumerate().map(|(index, (node, argument))| Task {
+            id: format!("task-{}-{index}", self.step),
+            node,
+            argument,
+            answers: Vec::new(),
+            outcome: Outcome::Waiting,
+        });
+        self.tasks = made.collect();
+    }
+
+    fn execute(&self, task: &Task) -> Result<Outcome, NodeError> {
+        let unknown = || NodeError::value(format!("there is no node `{}` to go to", task.node));
+        let node = self.plan.node(&task.node).ok_or_else(unknown)?;
+        let state = task.argument.clone().unwrap_or_else(|| self.channels.view(node.reads.as_deref()));
+        for attempt in 1.. {
+            *self.host.answers.borrow_mut() = task.answers.iter().cloned().collect();
+            self.host.questions.borrow_mut().clear();
+            let ctx = self.context(&task.id, &task.node, attempt, Some(state.clone()));
+            match self.graph.run_node(&task.node, &ctx) {
+                Err(e) if attempt < node.attempts(e.kind(), e.is_retryable()) => {}
+                Err(e) => return Err(e),
+                Ok(json) => {
+                    let mut questions = self.host.questions.borrow_mut();
+                    if questions.len() > task.answers.len() {
+                        return Ok(Outcome::Asked(questions.pop().unwrap_or_default()));
+                    }
+                    return read_outputs(&json).map(Outcome::Done);
+                }
+            }
+        }
+        unreachable!("the loop ends with the last attempt")
+    }
+
+    fn finish(&mut self) -> Result<(), NodeError> {
+        let tasks = std::mem::take(&mut self.tasks);
+        let before = self.channels.clone();
+        let writes: Vec<Write> = tasks.iter().flat_map(Task::writes).collect();
+        self.channels.apply(self.graph.as_ref(), &writes)?;
+        for task in &tasks {
+            // A branch sees what its own node wrote, and not what the others did.
+            let mut own = before.clone();
+            own.apply(self.graph.as_ref(), &task.writes())?;
+            let ctx = self.context(&task.id, &task.node, 1, None);
+            self.leave(&task.node, &own.view(None).to_string(), &ctx)?;
+        }
+        let targets = tasks.into_iter().filter_map(|t| if let Outcome::Done(o) = t.outcome { Some(o) } else { None });
+        for target in targets.flatten().flat_map(|output| output.goto) {
+            self.follow(target);
+        }
+        Ok(())
+    }
+
+    /// Follows the edges and branches that leave a node.
+    fn leave(&mut self, node: &str, state: &str, ctx: &Context) -> Result<(), NodeError> {
+        for (index, edge) in self.plan.edges.iter().enumerate().filter(|(_, e)| e.from.iter().any(|f| f == node)) {
+            let seen = self.joins.entry(index).or_default();
+            seen.insert(node.to_owned());
+            if seen.len() == edge.from.iter().collect::<BTreeSet<_>>().len() {
+                seen.clear();
+                if edge.to != END {
+                    self.triggered.insert(edge.to.clone());
+                }
+            }
+        }
+        let branches: Vec<String> = self.plan.branches.iter().filter(|b| b.from == node).map(|b| b.name.clone()).collect();
+        for branch in branches {
+            let targets: Vec<Target> = serde_json::from_str(&self.graph.route(node, &branch, state, ctx)?)?;
+            targets.into_iter().for_each(|t| self.follow(t));
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, target: Target) {
+        match target {
+            Target::Node(node) if node == END => {}
+            Target::Node(node) => drop(self.triggered.insert(node)),
+            Target::Send { node, input } => self.sends.push((node, input)),
+        }
+    }
+
+    fn context(&self, id: &str, node: &str, attempt: u32, state: Option<Value>) -> Context {
+        let mut task = task(id, node, self.step);
+        task["task"]["attempt"] = attempt.into();
+        if let Some(state) = state {
+            task["state"] = state;
+        }
+        Context::new(task.to_string(), self.host.clone())
+    }
+}
+
+impl Task {
+    fn writes(&self) -> Vec<Write> {
+        let Outcome::Done(outputs) = &self.outcome else { return Vec::new() };
+        outputs.iter().flat_map(|o| o.update.iter().map(|(n, v)| (n.clone(), v.clone()))).collect()
+    }
+}
+
+/// One object or an array of them.
+fn read_outputs(json: &str) -> Result<Vec<Output>, NodeError> {
+    Ok(match serde_json::from_str(json)? {
+        Value::Array(outputs) => outputs.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?,
+        output => vec![serde_json::from_value(output)?],
+    })
+}
