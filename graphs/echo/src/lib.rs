@@ -1,0 +1,23 @@
+//! The smallest useful graph: one node that answers the last message with its own text.
+
+use selvedge_sdk::prelude::*;
+
+/// The conversation.
+#[derive(State, Serialize, Deserialize, JsonSchema)]
+pub struct Echo {
+    /// What was said so far.
+    #[channel(add_messages)]
+    messages: Vec<Message>,
+}
+
+fn echo(state: Echo, _ctx: &Context) -> NodeResult<Echo> {
+    let last = state.messages.last().ok_or_else(|| NodeError::value("there is no message to answer"))?;
+    Ok(Echo::update().messages([Message::ai(last.text())]))
+}
+
+selvedge_sdk::graphs! {
+    "echo" => StateGraph::<Echo>::new()
+        .node("echo", echo)
+        .edge(START, "echo")
+        .edge("echo", END),
+}

@@ -1,0 +1,81 @@
+//! Small graphs for the black-box tests of the host, one per behaviour. Each says what it does at its head.
+
+mod effects;
+mod failing;
+mod garbage;
+mod hitl;
+mod shows;
+mod surroundings;
+mod two;
+mod weight;
+
+selvedge_sdk::graphs! {
+    "two" => two::graph(),
+    "fail" => failing::fail(),
+    "panic" => failing::panics(),
+    "spin" => failing::spin(),
+    "spinroute" => failing::spin_in_a_branch(),
+    "bomb" => failing::bomb(),
+    "slow" => weight::slow(),
+    "big" => weight::big(),
+    "effects" => effects::graph(),
+    "hitl" => hitl::graph(),
+    "custom" => shows::custom(),
+    "tokens" => shows::tokens(),
+    "garbage" => garbage::graph(),
+    "env" => surroundings::env(),
+    "stdout" => surroundings::stdout(),
+}
+
+#[cfg(test)]
+mod tests {
+    use selvedge_sdk::testing::{Run, answer_http};
+    use serde_json::json;
+
+    use super::graphs;
+
+    #[test]
+    fn the_graphs_have_no_mistakes() {
+        graphs().check().unwrap();
+    }
+
+    #[test]
+    fn two_nodes_run_one_after_the_other() {
+        let output = graphs().invoke("two", json!({"foo": "in"})).unwrap();
+        assert_eq!(output, json!({"foo": "inab", "log": ["a", "b"]}));
+    }
+
+    #[test]
+    fn fail_fails_with_the_kind_that_callers_see() {
+        let error = graphs().invoke("fail", json!({})).unwrap_err();
+        assert_eq!((error.kind(), error.message()), ("ValueError", "boom"));
+    }
+
+    #[test]
+    fn effects_posts_once_for_each_task_and_once_after_them() {
+        answer_http(|request| {
+            selvedge_sdk::info!("{} {}", request.method(), request.url());
+            Ok((200, vec![]))
+        });
+        let output = graphs().invoke("effects", json!({"counter": "http://counter/"})).unwrap();
+        assert_eq!(output["done"], json!(["one", "two", "three", "after"]));
+        let lines = selvedge_sdk::testing::logs();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[3].1, "POST http://counter/?task=after");
+    }
+
+    #[test]
+    fn hitl_waits_for_one_answer() {
+        let mut run = Run::start(&graphs(), "hitl", json!({})).unwrap();
+        assert_eq!(run.questions(), [json!({"question": "Go on?"})]);
+        run.resume("yes").unwrap();
+        assert_eq!(run.output(), json!({"answer": "yes", "log": ["asked", "after"]}));
+    }
+
+    #[test]
+    fn tokens_shows_what_it_returns() {
+        let run = Run::start(&graphs(), "tokens", json!({})).unwrap();
+        assert_eq!(run.tokens(), "hello there world");
+        assert_eq!(run.output()["messages"][0]["content"], "hello there world");
+    }
+}
