@@ -18,11 +18,21 @@ pub trait ChatModel {
     ///
     /// # Errors
     /// If there is no answer.
-    fn answer(&self, messages: &[Message], tools: &[Tool], ctx: &Context) -> Result<Message, NodeError>;
+    fn answer(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+        ctx: &Context,
+    ) -> Result<Message, NodeError>;
 }
 
 impl ChatModel for Box<dyn ChatModel> {
-    fn answer(&self, messages: &[Message], tools: &[Tool], ctx: &Context) -> Result<Message, NodeError> {
+    fn answer(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+        ctx: &Context,
+    ) -> Result<Message, NodeError> {
         self.as_ref().answer(messages, tools, ctx)
     }
 }

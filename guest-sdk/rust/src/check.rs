@@ -19,7 +19,10 @@ impl<S: State> StateGraph<S> {
 }
 
 pub(crate) fn problems<S: State>(graph: &StateGraph<S>) -> Vec<String> {
-    let mut check = Check { nodes: graph.nodes.iter().map(|n| n.name.as_ref()).collect(), problems: Vec::new() };
+    let mut check = Check {
+        nodes: graph.nodes.iter().map(|n| n.name.as_ref()).collect(),
+        problems: Vec::new(),
+    };
     check.names(graph);
     check.edges(graph);
     check.branches(graph);
@@ -58,7 +61,11 @@ impl<'a> Check<'a> {
         let mut seen = BTreeSet::new();
         for channel in S::channels() {
             if let Some(reason) = refused(channel.name) {
-                self.say(format!("channel `{}` of {}: {reason}", channel.name, S::NAME));
+                self.say(format!(
+                    "channel `{}` of {}: {reason}",
+                    channel.name,
+                    S::NAME
+                ));
             }
             if !seen.insert(channel.name) {
                 self.say(format!("{} has two channels `{}`", S::NAME, channel.name));
@@ -76,10 +83,17 @@ impl<'a> Check<'a> {
                 self.source(&what, from);
             }
             if edge.from.len() > 1 && edge.from.iter().any(|f| f == START) {
-                self.say(format!("{what}: START cannot be waited for together with nodes"));
+                self.say(format!(
+                    "{what}: START cannot be waited for together with nodes"
+                ));
             }
             self.target(&what, &edge.to);
-            if graph.edges.iter().take(position).any(|e| e.from == edge.from && e.to == edge.to) {
+            if graph
+                .edges
+                .iter()
+                .take(position)
+                .any(|e| e.from == edge.from && e.to == edge.to)
+            {
                 self.say(format!("{what} is there twice"));
             }
         }
@@ -98,19 +112,42 @@ impl<'a> Check<'a> {
     fn options<S: State>(&mut self, graph: &'a StateGraph<S>) {
         let is_channel = |name: &str| S::channels().iter().any(|c| c.name == name);
         for node in &graph.nodes {
-            for channel in node.options.reads.iter().flatten().filter(|c| !is_channel(c)) {
-                self.say(format!("node `{}` reads `{channel}`, which {} does not have", node.name, S::NAME));
+            for channel in node
+                .options
+                .reads
+                .iter()
+                .flatten()
+                .filter(|c| !is_channel(c))
+            {
+                self.say(format!(
+                    "node `{}` reads `{channel}`, which {} does not have",
+                    node.name,
+                    S::NAME
+                ));
             }
             for target in node.options.destinations.iter().flatten() {
                 self.target(&format!("destinations of `{}`", node.name), target);
             }
         }
-        for channel in graph.input_channels.iter().chain(&graph.output_channels).flatten() {
+        for channel in graph
+            .input_channels
+            .iter()
+            .chain(&graph.output_channels)
+            .flatten()
+        {
             if !is_channel(channel) {
-                self.say(format!("input or output has `{channel}`, which {} does not have", S::NAME));
+                self.say(format!(
+                    "input or output has `{channel}`, which {} does not have",
+                    S::NAME
+                ));
             }
         }
-        for node in graph.interrupt_before.iter().chain(&graph.interrupt_after).filter(|n| *n != "*") {
+        for node in graph
+            .interrupt_before
+            .iter()
+            .chain(&graph.interrupt_after)
+            .filter(|n| *n != "*")
+        {
             if !self.nodes.contains(node.as_ref()) {
                 self.say(format!("a breakpoint names `{node}`, which is no node"));
             }
@@ -118,7 +155,10 @@ impl<'a> Check<'a> {
     }
 
     fn way_in<S: State>(&mut self, graph: &'a StateGraph<S>) -> bool {
-        let from_start = graph.edges.iter().any(|e| e.from.iter().any(|f| f == START))
+        let from_start = graph
+            .edges
+            .iter()
+            .any(|e| e.from.iter().any(|f| f == START))
             || graph.branches.iter().any(|b| b.from == START);
         if !from_start {
             self.say("nothing leads from START to a node: add `.edge(START, …)`".to_owned());
@@ -144,7 +184,12 @@ impl<'a> Check<'a> {
                 }
             }
             for node in &graph.nodes {
-                if let Some(targets) = node.options.destinations.as_ref().filter(|_| reached.contains(node.name.as_ref())) {
+                if let Some(targets) = node
+                    .options
+                    .destinations
+                    .as_ref()
+                    .filter(|_| reached.contains(node.name.as_ref()))
+                {
                     reached.extend(targets.iter().map(AsRef::as_ref));
                 }
             }
@@ -152,7 +197,12 @@ impl<'a> Check<'a> {
                 break;
             }
         }
-        let lost: Vec<&str> = self.nodes.iter().copied().filter(|n| !reached.contains(n)).collect();
+        let lost: Vec<&str> = self
+            .nodes
+            .iter()
+            .copied()
+            .filter(|n| !reached.contains(n))
+            .collect();
         for node in lost {
             self.say(format!(
                 "node `{node}` is never reached: no edge or branch leads to it from START \
@@ -165,7 +215,10 @@ impl<'a> Check<'a> {
         if name == END {
             self.say(format!("{what}: nothing can come after END"));
         } else if name != START && !self.nodes.contains(name) {
-            self.say(format!("{what}: there is no node `{name}`{}", self.similar(name)));
+            self.say(format!(
+                "{what}: there is no node `{name}`{}",
+                self.similar(name)
+            ));
         }
     }
 
@@ -173,12 +226,17 @@ impl<'a> Check<'a> {
         if name == START {
             self.say(format!("{what}: nothing can lead to START"));
         } else if name != END && !self.nodes.contains(name) {
-            self.say(format!("{what}: there is no node `{name}`{}", self.similar(name)));
+            self.say(format!(
+                "{what}: there is no node `{name}`{}",
+                self.similar(name)
+            ));
         }
     }
 
     fn similar(&self, name: &str) -> String {
-        let same_letters = |n: &&&str| n.eq_ignore_ascii_case(name) || n.trim_matches('_') == name.trim_matches('_');
+        let same_letters = |n: &&&str| {
+            n.eq_ignore_ascii_case(name) || n.trim_matches('_') == name.trim_matches('_')
+        };
         match self.nodes.iter().find(same_letters) {
             Some(node) => format!(" (did you mean `{node}`?)"),
             None => String::new(),
@@ -190,9 +248,13 @@ impl<'a> Check<'a> {
 fn refused(name: &str) -> Option<&'static str> {
     if name.is_empty() || name.chars().count() > 200 {
         Some("a name has 1 to 200 characters")
-    } else if name.starts_with("__") || name.starts_with("branch:to:") || name.starts_with("join:") {
+    } else if name.starts_with("__") || name.starts_with("branch:to:") || name.starts_with("join:")
+    {
         Some("names that begin with `__`, `branch:to:` or `join:` are reserved")
-    } else if name.chars().any(|c| c == '|' || c == ':' || c.is_ascii_control()) {
+    } else if name
+        .chars()
+        .any(|c| c == '|' || c == ':' || c.is_ascii_control())
+    {
         Some("`|`, `:` and control characters cannot be part of a name")
     } else {
         None
@@ -200,5 +262,9 @@ fn refused(name: &str) -> Option<&'static str> {
 }
 
 fn listed(names: &[crate::graph::Name]) -> String {
-    names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" + ")
+    names
+        .iter()
+        .map(|n| format!("`{n}`"))
+        .collect::<Vec<_>>()
+        .join(" + ")
 }

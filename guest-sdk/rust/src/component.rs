@@ -22,7 +22,13 @@ pub trait Graph {
     ///
     /// # Errors
     /// What the branch returned.
-    fn route(&self, node: &str, branch: &str, state: &str, ctx: &Context) -> Result<String, NodeError>;
+    fn route(
+        &self,
+        node: &str,
+        branch: &str,
+        state: &str,
+        ctx: &Context,
+    ) -> Result<String, NodeError>;
     /// Combines writes by a reducer of the author's; the answer is that of `reduce`.
     ///
     /// # Errors
@@ -54,7 +60,10 @@ impl Graphs {
     /// One graph.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Box<dyn Graph>> {
-        self.table.iter().find(|(n, _)| *n == name).map(|(_, build)| build())
+        self.table
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, build)| build())
     }
 
     /// The answer of `describe`.
@@ -73,7 +82,12 @@ impl Graphs {
             if self.table.iter().take(position).any(|(n, _)| *n == name) {
                 problems.push(format!("graph `{name}`: the name is used twice"));
             }
-            problems.extend(graph.problems().into_iter().map(|p| format!("graph `{name}`: {p}")));
+            problems.extend(
+                graph
+                    .problems()
+                    .into_iter()
+                    .map(|p| format!("graph `{name}`: {p}")),
+            );
         }
         Problems::none_or(problems)
     }
@@ -85,7 +99,11 @@ pub struct Problems(Vec<String>);
 
 impl Problems {
     pub(crate) fn none_or(problems: Vec<String>) -> Result<(), Self> {
-        if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(problems))
+        }
     }
 
     /// Each mistake, for people.

@@ -89,7 +89,11 @@ pub struct Config {
 
 impl Context {
     pub(crate) fn new(task: String, host: Rc<dyn Host>) -> Self {
-        Self { task, facts: OnceCell::new(), host }
+        Self {
+            task,
+            facts: OnceCell::new(),
+            host,
+        }
     }
 
     pub(crate) fn task_json(&self) -> &str {
@@ -98,7 +102,8 @@ impl Context {
 
     fn facts(&self) -> &Facts {
         self.facts.get_or_init(|| {
-            serde_json::from_str(&self.task).expect("the host gives a task's facts as the contract says")
+            serde_json::from_str(&self.task)
+                .expect("the host gives a task's facts as the contract says")
         })
     }
 
@@ -126,7 +131,8 @@ impl Context {
     /// `ConfigError` if it does not have that form.
     pub fn configurable<T: DeserializeOwned>(&self) -> Result<T, NodeError> {
         let settings = Value::Object(self.config().configurable.clone());
-        serde_json::from_value(settings).map_err(|e| NodeError::new("ConfigError", format!("config.configurable: {e}")))
+        serde_json::from_value(settings)
+            .map_err(|e| NodeError::new("ConfigError", format!("config.configurable: {e}")))
     }
 
     /// The run's `context` as a type of the author's.
@@ -138,7 +144,8 @@ impl Context {
             Value::Null => Value::Object(Map::new()),
             value => value.clone(),
         };
-        serde_json::from_value(value).map_err(|e| NodeError::new("ContextError", format!("context: {e}")))
+        serde_json::from_value(value)
+            .map_err(|e| NodeError::new("ContextError", format!("context: {e}")))
     }
 
     /// A variable of the environment. A graph sees those that the operator named for it, and nothing else.
@@ -202,8 +209,13 @@ impl Context {
     /// # Errors
     /// The interrupt itself; `InvalidAnswer` if the answer does not have the expected form.
     pub fn interrupt<A: DeserializeOwned>(&self, question: impl Serialize) -> Result<A, NodeError> {
-        let answer = self.host.interrupt(&serde_json::to_string(&question)?).ok_or_else(NodeError::interrupted)?;
-        serde_json::from_str(&answer).map_err(|e| NodeError::new("InvalidAnswer", format!("the answer to the interrupt: {e}")))
+        let answer = self
+            .host
+            .interrupt(&serde_json::to_string(&question)?)
+            .ok_or_else(NodeError::interrupted)?;
+        serde_json::from_str(&answer).map_err(|e| {
+            NodeError::new("InvalidAnswer", format!("the answer to the interrupt: {e}"))
+        })
     }
 
     /// Writes a log line; the macros [`info!`](crate::info) and so on are shorter.

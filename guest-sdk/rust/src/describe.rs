@@ -9,7 +9,10 @@ use crate::state::{Channel, State};
 
 /// All graphs of a component.
 pub(crate) fn component(graphs: &Graphs) -> Value {
-    let described: Vec<Value> = graphs.iter().map(|(name, graph)| graph.describe(name)).collect();
+    let described: Vec<Value> = graphs
+        .iter()
+        .map(|(name, graph)| graph.describe(name))
+        .collect();
     json!({"sdk": concat!("selvedge-sdk-rust ", env!("CARGO_PKG_VERSION")), "graphs": described})
 }
 
@@ -51,7 +54,10 @@ fn node(node: &Node) -> Value {
 
 fn branch(branch: &Branch) -> Value {
     let label = |d: &crate::graph::Name| (d.to_string(), Value::from(d.as_ref()));
-    let destinations = branch.destinations.as_ref().map(|ds| ds.iter().map(label).collect::<Map<_, _>>());
+    let destinations = branch
+        .destinations
+        .as_ref()
+        .map(|ds| ds.iter().map(label).collect::<Map<_, _>>());
     json!({"from": branch.from, "name": branch.name, "destinations": destinations})
 }
 
@@ -68,14 +74,19 @@ fn schemas<S: State>(graph: &StateGraph<S>) -> Value {
 
 /// The JSON Schema (draft 2020-12) of a type.
 pub(crate) fn schema<T: JsonSchema>() -> Value {
-    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
+    SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
 }
 
 /// The state's schema, where a caller may leave out the channels that have a value without them.
 fn input_of<S: State>(state: &Value) -> Value {
     let mut schema = state.clone();
     let filled = |name: &Value| {
-        S::channels().iter().any(|c| name == c.name && (c.default.is_some() || c.reducer.starts_filled()))
+        S::channels()
+            .iter()
+            .any(|c| name == c.name && (c.default.is_some() || c.reducer.starts_filled()))
     };
     if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
         required.retain(|name| !filled(name));

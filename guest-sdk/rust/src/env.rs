@@ -3,7 +3,9 @@
 /// A variable, or nothing where it is not set. Prefer [`Context::var`](crate::Context::var), which a test can fill.
 #[must_use]
 pub fn var(name: &str) -> Option<String> {
-    vars().into_iter().find_map(|(key, value)| (key == name).then_some(value))
+    vars()
+        .into_iter()
+        .find_map(|(key, value)| (key == name).then_some(value))
 }
 
 /// All variables.

@@ -29,7 +29,12 @@ pub struct NodeError {
 impl NodeError {
     /// A failure that trying again does not mend.
     pub fn new(kind: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
-        Self { kind: kind.into(), message: message.to_string(), retryable: false, interrupted: false }
+        Self {
+            kind: kind.into(),
+            message: message.to_string(),
+            retryable: false,
+            interrupted: false,
+        }
     }
 
     /// A failure of kind `ValueError`: what the node was given cannot be worked with.
@@ -46,7 +51,10 @@ impl NodeError {
     }
 
     pub(crate) fn interrupted() -> Self {
-        Self { interrupted: true, ..Self::new("GraphInterrupt", "waits for an answer") }
+        Self {
+            interrupted: true,
+            ..Self::new("GraphInterrupt", "waits for an answer")
+        }
     }
 
     /// The short name that callers see as `error`.
@@ -96,7 +104,10 @@ impl<E: Error + 'static> From<E> for NodeError {
     fn from(error: E) -> Self {
         let any: &dyn Any = &error;
         if let Some(http) = any.downcast_ref::<HttpError>() {
-            return Self { retryable: http.is_retryable(), ..Self::new(http.kind(), http) };
+            return Self {
+                retryable: http.is_retryable(),
+                ..Self::new(http.kind(), http)
+            };
         }
         Self::new(kind_of::<E>(any), with_sources(&error))
     }
@@ -106,7 +117,10 @@ fn kind_of<E>(error: &dyn Any) -> &'static str {
     use std::num::{ParseFloatError, ParseIntError, TryFromIntError};
     if error.is::<serde_json::Error>() {
         "JsonError"
-    } else if error.is::<ParseIntError>() || error.is::<ParseFloatError>() || error.is::<TryFromIntError>() {
+    } else if error.is::<ParseIntError>()
+        || error.is::<ParseFloatError>()
+        || error.is::<TryFromIntError>()
+    {
         "ValueError"
     } else {
         let name = std::any::type_name::<E>();
@@ -154,6 +168,9 @@ mod tests {
         }
         impl Error for OutOfStock {}
         let error = NodeError::from(OutOfStock);
-        assert_eq!((error.kind(), error.message()), ("OutOfStock", "nothing left"));
+        assert_eq!(
+            (error.kind(), error.message()),
+            ("OutOfStock", "nothing left")
+        );
     }
 }

@@ -68,7 +68,12 @@ fn graph(graphs: Graphs, name: &str) -> Result<Rc<dyn Graph>, NodeError> {
             return Ok(Rc::clone(graph));
         }
         report_panics();
-        let unknown = || NodeError::new("UnknownGraph", format!("the component has no graph `{name}`"));
+        let unknown = || {
+            NodeError::new(
+                "UnknownGraph",
+                format!("the component has no graph `{name}`"),
+            )
+        };
         let graph: Rc<dyn Graph> = graphs.get(name).ok_or_else(unknown)?.into();
         *built = Some((name.to_owned(), Rc::clone(&graph)));
         Ok(graph)
@@ -94,20 +99,43 @@ pub fn describe(graphs: Graphs) -> String {
 }
 
 pub fn run_node(graphs: Graphs, name: &str, node: &str, task: String) -> Result<String, Failure> {
-    graph(graphs, name).and_then(|g| g.run_node(node, &Context::new(task, Rc::new(ComponentHost)))).map_err(failure)
+    graph(graphs, name)
+        .and_then(|g| g.run_node(node, &Context::new(task, Rc::new(ComponentHost))))
+        .map_err(failure)
 }
 
-pub fn route(graphs: Graphs, name: &str, node: &str, branch: &str, state: &str, task: String) -> Result<String, Failure> {
+pub fn route(
+    graphs: Graphs,
+    name: &str,
+    node: &str,
+    branch: &str,
+    state: &str,
+    task: String,
+) -> Result<String, Failure> {
     let ctx = Context::new(task, Rc::new(ComponentHost));
-    graph(graphs, name).and_then(|g| g.route(node, branch, state, &ctx)).map_err(failure)
+    graph(graphs, name)
+        .and_then(|g| g.route(node, branch, state, &ctx))
+        .map_err(failure)
 }
 
-pub fn reduce(graphs: Graphs, name: &str, channel: &str, current: &str, updates: &str) -> Result<String, Failure> {
-    graph(graphs, name).and_then(|g| g.reduce(channel, current, updates)).map_err(failure)
+pub fn reduce(
+    graphs: Graphs,
+    name: &str,
+    channel: &str,
+    current: &str,
+    updates: &str,
+) -> Result<String, Failure> {
+    graph(graphs, name)
+        .and_then(|g| g.reduce(channel, current, updates))
+        .map_err(failure)
 }
 
 fn failure(error: NodeError) -> Failure {
-    Failure { kind: error.kind().to_owned(), message: error.message().to_owned(), retryable: error.is_retryable() }
+    Failure {
+        kind: error.kind().to_owned(),
+        message: error.message().to_owned(),
+        retryable: error.is_retryable(),
+    }
 }
 
 /// Exports the graphs that the function returns.
@@ -151,7 +179,7 @@ macro_rules! __export {
                 }
             }
 
-            bindings::export!(Component with_types_in bindings);
+    bindings::export!(Component with_types_in bindings);
         };
     };
 }

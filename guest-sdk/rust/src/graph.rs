@@ -37,10 +37,15 @@ pub struct StateGraph<S> {
     state: PhantomData<fn() -> S>,
 }
 
+/// A node's function, with the reading of its argument.
+type RunNode = Box<dyn Fn(&Context) -> Result<Effects, NodeError>>;
+/// A branch's function, with the reading of the state.
+type Choose = Box<dyn Fn(&str, &Context) -> Result<Vec<Goto>, NodeError>>;
+
 pub(crate) struct Node {
     pub name: Name,
     pub options: NodeOptions,
-    run: Box<dyn Fn(&Context) -> Result<Effects, NodeError>>,
+    run: RunNode,
 }
 
 pub(crate) struct Edge {
@@ -52,7 +57,7 @@ pub(crate) struct Branch {
     pub from: Name,
     pub name: String,
     pub destinations: Option<Vec<Name>>,
-    choose: Box<dyn Fn(&str, &Context) -> Result<Vec<Goto>, NodeError>>,
+    choose: Choose,
 }
 
 /// How to make the JSON Schemas; they are made only when the host asks for a description.
@@ -107,10 +112,14 @@ impl<S: State> StateGraph<S> {
     {
         let run = Box::new(move |ctx: &Context| {
             let frame: Frame<A> = serde_json::from_str(ctx.task_json()).map_err(unreadable)?;
-            let _ids = ids::enter(frame.task.id);
+            let _ids = ids::enter(frame.task.message_prefix());
             Ok(run(frame.state, ctx)?.into_effects())
         });
-        self.nodes.push(Node { name: name.into(), options, run });
+        self.nodes.push(Node {
+            name: name.into(),
+            options,
+            run,
+        });
         self
     }
 
@@ -120,8 +129,15 @@ impl<S: State> StateGraph<S> {
     }
 
     /// Once **all** of `from` have run since `to` last did, `to` runs.
-    pub fn join(mut self, from: impl IntoIterator<Item = impl Into<Name>>, to: impl Into<Name>) -> Self {
-        self.edges.push(Edge { from: from.into_iter().map(Into::into).collect(), to: to.into() });
+    pub fn join(
+        mut self,
+        from: impl IntoIterator<Item = impl Into<Name>>,
+        to: impl Into<Name>,
+    ) -> Self {
+        self.edges.push(Edge {
+            from: from.into_iter().map(Into::into).collect(),
+            to: to.into(),
+        });
         self
     }
 
@@ -133,31 +149,51 @@ impl<S: State> StateGraph<S> {
         R: IntoTargets,
         F: Fn(&S) -> R + 'static,
     {
-        self.add_branch(from.into(), function_name::<F>(), None, move |state, _| Ok(choose(state).into_targets()))
+        self.add_branch(from.into(), function_name::<F>(), None, move |state, _| {
+            Ok(choose(state).into_targets())
+        })
     }
 
     /// As [`branch`](Self::branch), with the list of the possible targets.
-    pub fn branch_to<R, F, D>(self, from: impl Into<Name>, choose: F, targets: impl IntoIterator<Item = D>) -> Self
+    pub fn branch_to<R, F, D>(
+        self,
+        from: impl Into<Name>,
+        choose: F,
+        targets: impl IntoIterator<Item = D>,
+    ) -> Self
     where
         R: IntoTargets,
         F: Fn(&S) -> R + 'static,
         D: Into<Name>,
     {
         let targets = targets.into_iter().map(Into::into).collect();
-        self.add_branch(from.into(), function_name::<F>(), Some(targets), move |state, _| Ok(choose(state).into_targets()))
+        self.add_branch(
+            from.into(),
+            function_name::<F>(),
+            Some(targets),
+            move |state, _| Ok(choose(state).into_targets()),
+        )
     }
 
     /// As [`branch_to`](Self::branch_to), for a function that also looks at the run's facts or may fail.
-    pub fn branch_with<R, F, D>(self, from: impl Into<Name>, choose: F, targets: impl IntoIterator<Item = D>) -> Self
+    pub fn branch_with<R, F, D>(
+        self,
+        from: impl Into<Name>,
+        choose: F,
+        targets: impl IntoIterator<Item = D>,
+    ) -> Self
     where
         R: IntoTargets,
         F: Fn(&S, &Context) -> Result<R, NodeError> + 'static,
         D: Into<Name>,
     {
         let targets = targets.into_iter().map(Into::into).collect();
-        self.add_branch(from.into(), function_name::<F>(), Some(targets), move |state, ctx| {
-            Ok(choose(state, ctx)?.into_targets())
-        })
+        self.add_branch(
+            from.into(),
+            function_name::<F>(),
+            Some(targets),
+            move |state, ctx| Ok(choose(state, ctx)?.into_targets()),
+        )
     }
 
     fn add_branch(
@@ -169,26 +205,39 @@ impl<S: State> StateGraph<S> {
     ) -> Self {
         let same = |n: &str| self.branches.iter().any(|b| b.from == from && b.name == n);
         let name = (1..)
-            .map(|n| if n == 1 { name.to_owned() } else { format!("{name}_{n}") })
+            .map(|n| {
+                if n == 1 {
+                    name.to_owned()
+                } else {
+                    format!("{name}_{n}")
+                }
+            })
             .find(|n| !same(n))
             .unwrap_or_default();
         let choose = Box::new(move |state: &str, ctx: &Context| {
             let state: S = serde_json::from_str(state).map_err(unreadable)?;
             choose(&state, ctx)
         });
-        self.branches.push(Branch { from, name, destinations, choose });
+        self.branches.push(Branch {
+            from,
+            name,
+            destinations,
+            choose,
+        });
         self
     }
 
     /// Stops a run before these nodes, until it is resumed.
     pub fn interrupt_before(mut self, nodes: impl IntoIterator<Item = impl Into<Name>>) -> Self {
-        self.interrupt_before.extend(nodes.into_iter().map(Into::into));
+        self.interrupt_before
+            .extend(nodes.into_iter().map(Into::into));
         self
     }
 
     /// Stops a run after these nodes, until it is resumed.
     pub fn interrupt_after(mut self, nodes: impl IntoIterator<Item = impl Into<Name>>) -> Self {
-        self.interrupt_after.extend(nodes.into_iter().map(Into::into));
+        self.interrupt_after
+            .extend(nodes.into_iter().map(Into::into));
         self
     }
 
@@ -236,7 +285,9 @@ impl<S: State> Graph for StateGraph<S> {
 
     fn run_node(&self, node: &str, ctx: &Context) -> Result<String, NodeError> {
         let found = self.nodes.iter().find(|n| n.name == node);
-        let node = found.ok_or_else(|| NodeError::new("UnknownNode", format!("the graph has no node `{node}`")))?;
+        let node = found.ok_or_else(|| {
+            NodeError::new("UnknownNode", format!("the graph has no node `{node}`"))
+        })?;
         match (node.run)(ctx) {
             Ok(effects) => effects.into_json(),
             // The host has noted the question and does not look at the answer.
@@ -245,16 +296,38 @@ impl<S: State> Graph for StateGraph<S> {
         }
     }
 
-    fn route(&self, node: &str, branch: &str, state: &str, ctx: &Context) -> Result<String, NodeError> {
-        let found = self.branches.iter().find(|b| b.from == node && b.name == branch);
-        let unknown = || NodeError::new("UnknownBranch", format!("the node `{node}` has no branch `{branch}`"));
+    fn route(
+        &self,
+        node: &str,
+        branch: &str,
+        state: &str,
+        ctx: &Context,
+    ) -> Result<String, NodeError> {
+        let found = self
+            .branches
+            .iter()
+            .find(|b| b.from == node && b.name == branch);
+        let unknown = || {
+            NodeError::new(
+                "UnknownBranch",
+                format!("the node `{node}` has no branch `{branch}`"),
+            )
+        };
         let targets = (found.ok_or_else(unknown)?.choose)(state, ctx)?;
         Ok(serde_json::to_string(&targets)?)
     }
 
     fn reduce(&self, channel: &str, current: &str, updates: &str) -> Result<String, NodeError> {
-        let found = S::channels().iter().find(|c| c.name == channel).and_then(|c| c.reduce);
-        let unknown = || NodeError::new("UnknownChannel", format!("the channel `{channel}` has no reducer of its own"));
+        let found = S::channels()
+            .iter()
+            .find(|c| c.name == channel)
+            .and_then(|c| c.reduce);
+        let unknown = || {
+            NodeError::new(
+                "UnknownChannel",
+                format!("the channel `{channel}` has no reducer of its own"),
+            )
+        };
         found.ok_or_else(unknown)?(current, updates)
     }
 }
@@ -269,6 +342,16 @@ struct Frame<A> {
 #[derive(Deserialize)]
 struct TaskId {
     id: String,
+    #[serde(default)]
+    attempt: u32,
+}
+
+impl TaskId {
+    /// What the ids of the task's messages begin with. A retry has another, or readers of the stream would join what
+    /// the failed attempt has shown with what this one shows.
+    fn message_prefix(self) -> String {
+        if self.attempt > 1 { format!("{}-{}", self.id, self.attempt) } else { self.id }
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
@@ -278,7 +361,10 @@ fn unreadable(error: serde_json::Error) -> NodeError {
     } else {
         ""
     };
-    NodeError::new("InvalidStateError", format!("the state does not have the form that the code expects: {error}{hint}"))
+    NodeError::new(
+        "InvalidStateError",
+        format!("the state does not have the form that the code expects: {error}{hint}"),
+    )
 }
 
 /// The last part of a function's path; `condition` for a closure, as LangGraph calls it.

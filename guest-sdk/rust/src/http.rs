@@ -127,7 +127,15 @@ fn split(url: &str) -> Result<(bool, &str, String), HttpError> {
     if authority.is_empty() {
         return Err(invalid());
     }
-    Ok((https, authority, if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }))
+    Ok((
+        https,
+        authority,
+        if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -136,8 +144,14 @@ mod tests {
 
     #[test]
     fn a_url_is_split_into_what_wasi_wants() {
-        assert_eq!(split("http://a:1/b?c=d#e").unwrap(), (false, "a:1", "/b?c=d".to_owned()));
-        assert_eq!(split("https://a?c=d").unwrap(), (true, "a", "/?c=d".to_owned()));
+        assert_eq!(
+            split("http://a:1/b?c=d#e").unwrap(),
+            (false, "a:1", "/b?c=d".to_owned())
+        );
+        assert_eq!(
+            split("https://a?c=d").unwrap(),
+            (true, "a", "/?c=d".to_owned())
+        );
         assert_eq!(split("https://a").unwrap(), (true, "a", "/".to_owned()));
         assert!(split("ftp://a").is_err() && split("/a").is_err() && split("http:///a").is_err());
     }

@@ -1,7 +1,7 @@
 //! Ids for the messages that a node makes, from the id of its task.
 //!
-//! They come out the same when the task is done again (a retry, or a resume after an interrupt), so that
-//! `add_messages` replaces a message instead of doubling it. No randomness is needed, so a graph imports none.
+//! They come out the same when the task is done again after an interrupt or a crash, so that `add_messages` replaces
+//! a message instead of doubling it. No randomness is needed, so a graph imports none.
 
 use std::cell::RefCell;
 
@@ -20,7 +20,11 @@ thread_local! {
 pub(crate) struct Scope(Option<Counter>);
 
 pub(crate) fn enter(task: String) -> Scope {
-    Scope(CURRENT.replace(Some(Counter { task, next: 0, open: None })))
+    Scope(CURRENT.replace(Some(Counter {
+        task,
+        next: 0,
+        open: None,
+    })))
 }
 
 impl Drop for Scope {

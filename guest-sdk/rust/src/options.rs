@@ -30,7 +30,8 @@ impl NodeOptions {
         self
     }
 
-    /// The node waits until no other task is left.
+    /// The node waits until no edge and no branch leads to another node. As in LangGraph, tasks that were made by a
+    /// `Send` do not hold it up: let an edge lead from their node to this one instead.
     pub fn defer(mut self) -> Self {
         self.defer = true;
         self

@@ -6,7 +6,10 @@ pub fn bytes(count: usize) -> Vec<u8> {
     #[cfg(target_arch = "wasm32")]
     return wasip2::random::random::get_random_bytes(count as u64);
     #[cfg(not(target_arch = "wasm32"))]
-    (0..count.div_ceil(8)).flat_map(|_| u64().to_le_bytes()).take(count).collect()
+    (0..count.div_ceil(8))
+        .flat_map(|_| u64().to_le_bytes())
+        .take(count)
+        .collect()
 }
 
 /// A random number; natively, in tests, it is not cryptographically strong.

@@ -20,11 +20,13 @@ pub trait State: Serialize + DeserializeOwned + JsonSchema + 'static {
     fn channels() -> &'static [Channel];
 
     /// An empty update, to be filled by the setters that the derive made: `Chat::update().summary("short")`.
-    #[must_use]
     fn update() -> Update<Self> {
         Update::new()
     }
 }
+
+/// A reducer of the author's: from the current value and the writes of one super-step, as JSON texts, to the next value.
+pub type Reduce = fn(&str, &str) -> Result<String, NodeError>;
 
 /// A key of the state.
 pub struct Channel {
@@ -34,8 +36,8 @@ pub struct Channel {
     pub reducer: Reducer,
     /// Makes the value before the first write.
     pub default: Option<fn() -> Value>,
-    /// For [`Reducer::Custom`]: from the current value and the writes, as JSON texts, to the next value.
-    pub reduce: Option<fn(&str, &str) -> Result<String, NodeError>>,
+    /// For [`Reducer::Custom`].
+    pub reduce: Option<Reduce>,
 }
 
 /// What becomes of the writes of one super-step to a channel. All but `Custom` are done by the host.
@@ -79,7 +81,10 @@ impl Reducer {
 
     /// Whether the channel has a value before anyone writes to it.
     pub(crate) fn starts_filled(self) -> bool {
-        matches!(self, Self::Append | Self::AddMessages | Self::Merge | Self::Sum)
+        matches!(
+            self,
+            Self::Append | Self::AddMessages | Self::Merge | Self::Sum
+        )
     }
 }
 
@@ -137,12 +142,17 @@ pub mod private {
         T: Serialize + DeserializeOwned,
         W: DeserializeOwned,
     {
-        let refuse = |what: &str, e: serde_json::Error| NodeError::new("InvalidUpdateError", format!("{what}: {e}"));
+        let refuse = |what: &str, e: serde_json::Error| {
+            NodeError::new("InvalidUpdateError", format!("{what}: {e}"))
+        };
         let current = match current {
             "null" => start(),
             text => serde_json::from_str(text).map_err(|e| refuse("the current value", e))?,
         };
-        let updates: Vec<W> = serde_json::from_str(updates).map_err(|e| refuse("a written value", e))?;
-        Ok(serde_json::to_string(&updates.into_iter().fold(current, combine))?)
+        let updates: Vec<W> =
+            serde_json::from_str(updates).map_err(|e| refuse("a written value", e))?;
+        Ok(serde_json::to_string(
+            &updates.into_iter().fold(current, combine),
+        )?)
     }
 }

@@ -38,7 +38,14 @@ struct PartialCall {
 impl<'a> MessageStream<'a> {
     pub(crate) fn new(ctx: &'a Context) -> Self {
         let id = ids::next().unwrap_or_default();
-        Self { ctx, id, text: String::new(), calls: Vec::new(), usage: None, response_metadata: Map::new() }
+        Self {
+            ctx,
+            id,
+            text: String::new(),
+            calls: Vec::new(),
+            usage: None,
+            response_metadata: Map::new(),
+        }
     }
 
     /// Adds to the text and shows the piece; an empty piece is not shown.
@@ -50,7 +57,8 @@ impl<'a> MessageStream<'a> {
             return Ok(());
         }
         self.text.push_str(piece);
-        self.ctx.emit_message(&MessageChunk::text(self.id.as_str(), piece))
+        self.ctx
+            .emit_message(&MessageChunk::text(self.id.as_str(), piece))
     }
 
     /// Adds to the tool call with this index and shows the piece.
@@ -58,10 +66,19 @@ impl<'a> MessageStream<'a> {
     /// # Errors
     /// As [`Context::emit_message`].
     pub fn tool_call(&mut self, piece: ToolCallChunk) -> Result<(), NodeError> {
-        let position = self.calls.iter().position(|c| c.index == piece.index).unwrap_or_else(|| {
-            self.calls.push(PartialCall { index: piece.index, id: None, name: String::new(), args: String::new() });
-            self.calls.len() - 1
-        });
+        let position = self
+            .calls
+            .iter()
+            .position(|c| c.index == piece.index)
+            .unwrap_or_else(|| {
+                self.calls.push(PartialCall {
+                    index: piece.index,
+                    id: None,
+                    name: String::new(),
+                    args: String::new(),
+                });
+                self.calls.len() - 1
+            });
         let call = &mut self.calls[position];
         // A provider may repeat the id and the name on every piece, or send them empty on later ones.
         if let Some(id) = piece.id.as_ref().filter(|id| !id.is_empty()) {
@@ -70,8 +87,10 @@ impl<'a> MessageStream<'a> {
         if let Some(name) = piece.name.as_ref().filter(|name| !name.is_empty()) {
             call.name.clone_from(name);
         }
-        call.args.push_str(piece.args.as_deref().unwrap_or_default());
-        self.ctx.emit_message(&MessageChunk::tool_call(self.id.as_str(), piece))
+        call.args
+            .push_str(piece.args.as_deref().unwrap_or_default());
+        self.ctx
+            .emit_message(&MessageChunk::tool_call(self.id.as_str(), piece))
     }
 
     /// Notes the tokens used: `{"input_tokens", "output_tokens", "total_tokens"}`.
@@ -104,10 +123,15 @@ impl<'a> MessageStream<'a> {
             }
         }
         if !invalid.is_empty() {
-            message.extra.insert("invalid_tool_calls".to_owned(), invalid.into());
+            message
+                .extra
+                .insert("invalid_tool_calls".to_owned(), invalid.into());
         }
         if !self.response_metadata.is_empty() {
-            message.extra.insert("response_metadata".to_owned(), self.response_metadata.into());
+            message.extra.insert(
+                "response_metadata".to_owned(),
+                self.response_metadata.into(),
+            );
         }
         if let Some(usage) = self.usage {
             message.extra.insert("usage_metadata".to_owned(), usage);
@@ -119,15 +143,28 @@ impl<'a> MessageStream<'a> {
 impl PartialCall {
     fn parse(self) -> Result<ToolCall, InvalidToolCall> {
         // A call of a tool without parameters may come with no text at all.
-        let text = if self.args.trim().is_empty() { "{}" } else { &self.args };
+        let text = if self.args.trim().is_empty() {
+            "{}"
+        } else {
+            &self.args
+        };
         match serde_json::from_str(text) {
-            Ok(args @ Value::Object(_)) => Ok(ToolCall { name: self.name, args, id: self.id }),
+            Ok(args @ Value::Object(_)) => Ok(ToolCall {
+                name: self.name,
+                args,
+                id: self.id,
+            }),
             Ok(_) => Err(self.invalid("the arguments are not an object".to_owned())),
             Err(e) => Err(self.invalid(e.to_string())),
         }
     }
 
     fn invalid(self, error: String) -> InvalidToolCall {
-        InvalidToolCall { name: self.name, args: self.args, id: self.id, error }
+        InvalidToolCall {
+            name: self.name,
+            args: self.args,
+            id: self.id,
+            error,
+        }
     }
 }

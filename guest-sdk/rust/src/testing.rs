@@ -30,7 +30,10 @@ impl Graphs {
     pub fn invoke(&self, graph: &str, input: Value) -> Result<Value, NodeError> {
         let run = Run::start(self, graph, input)?;
         match run.questions().first() {
-            Some(question) => Err(NodeError::new("GraphInterrupt", format!("the graph waits for an answer to {question}"))),
+            Some(question) => Err(NodeError::new(
+                "GraphInterrupt",
+                format!("the graph waits for an answer to {question}"),
+            )),
             None => Ok(run.output()),
         }
     }
@@ -55,7 +58,11 @@ impl Received<'_> {
     /// A header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.0.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.0
+            .headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 
     /// Its body as text.
@@ -70,7 +77,12 @@ pub fn answer_http(answer: impl Fn(&Received) -> Result<(u16, Vec<String>), Http
     native::answer_with(move |request| {
         let (status, pieces) = answer(&Received(request))?;
         let body = native::Body::from_pieces(pieces.into_iter().map(String::into_bytes));
-        Ok(Response { status, headers: Vec::new(), body, rest: Vec::new() })
+        Ok(Response {
+            status,
+            headers: Vec::new(),
+            body,
+            rest: Vec::new(),
+        })
     });
 }
 

@@ -15,8 +15,11 @@ pub struct Tool {
     name: String,
     description: String,
     parameters: fn() -> Value,
-    run: Box<dyn Fn(&Value, &Context) -> Result<String, ToolFailure>>,
+    run: RunTool,
 }
+
+/// A tool's function, with the reading of its arguments.
+type RunTool = Box<dyn Fn(&Value, &Context) -> Result<String, ToolFailure>>;
 
 enum ToolFailure {
     /// The model wrote arguments that do not fit.
@@ -51,7 +54,8 @@ where
     F: Fn(A, &Context) -> Result<R, NodeError> + 'static,
 {
     let run = move |arguments: &Value, ctx: &Context| {
-        let arguments = A::deserialize(arguments).map_err(|e| ToolFailure::Arguments(e.to_string()))?;
+        let arguments =
+            A::deserialize(arguments).map_err(|e| ToolFailure::Arguments(e.to_string()))?;
         let result = run(arguments, ctx).map_err(ToolFailure::Run)?;
         match serde_json::to_value(result) {
             Ok(Value::String(text)) => Ok(text),
@@ -59,7 +63,12 @@ where
             Err(e) => Err(ToolFailure::Run(e.into())),
         }
     };
-    Tool { name: name.into(), description: description.into(), parameters: describe::schema::<A>, run: Box::new(run) }
+    Tool {
+        name: name.into(),
+        description: description.into(),
+        parameters: describe::schema::<A>,
+        run: Box::new(run),
+    }
 }
 
 impl Tool {
@@ -90,9 +99,10 @@ impl Tool {
     pub fn call(&self, call: &ToolCall, ctx: &Context) -> Result<Message, NodeError> {
         match (self.run)(&call.args, ctx) {
             Ok(result) => Ok(Message::tool_result(call, result)),
-            Err(ToolFailure::Arguments(what)) => {
-                Ok(Message::tool_error(call, format!("Error: the arguments do not fit the tool's schema: {what}")))
-            }
+            Err(ToolFailure::Arguments(what)) => Ok(Message::tool_error(
+                call,
+                format!("Error: the arguments do not fit the tool's schema: {what}"),
+            )),
             Err(ToolFailure::Run(e)) if e.is_interrupt() || e.is_retryable() => Err(e),
             Err(ToolFailure::Run(e)) => Ok(Message::tool_error(call, format!("Error: {e}"))),
         }

@@ -17,7 +17,26 @@ pub const END: &str = "__end__";
 /// What a node writes and where it goes, for a graph with the state `S`.
 ///
 /// Begin with `Chat::update()` (or `Update::new()`, where the type is known) and chain the setters that
-/// `#[derive(State)]` made from the fields. An empty update writes nothing.
+/// `#[derive(State)]` made from the fields. An empty update writes nothing. Names and types are checked:
+///
+/// ```
+/// # use selvedge_sdk::prelude::*;
+/// # #[derive(State, Serialize, Deserialize, JsonSchema)] struct Chat { summary: Option<String>, count: u64 }
+/// let update = Chat::update().summary("short").count(3).goto("next");
+/// # assert_eq!(update.written::<u64>("count"), Some(3));
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use selvedge_sdk::prelude::*;
+/// # #[derive(State, Serialize, Deserialize, JsonSchema)] struct Chat { summary: Option<String>, count: u64 }
+/// let update = Chat::update().sumary("short");
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use selvedge_sdk::prelude::*;
+/// # #[derive(State, Serialize, Deserialize, JsonSchema)] struct Chat { summary: Option<String>, count: u64 }
+/// let update = Chat::update().count("three");
+/// ```
 #[must_use = "an update does nothing unless the node returns it"]
 pub struct Update<S> {
     effects: Effects,
@@ -36,7 +55,10 @@ pub(crate) struct Effects {
 impl<S> Update<S> {
     /// Writes nothing and goes where the edges lead.
     pub fn new() -> Self {
-        Self { effects: Effects::default(), state: PhantomData }
+        Self {
+            effects: Effects::default(),
+            state: PhantomData,
+        }
     }
 
     /// Runs a node next, beside those that the edges lead to.
@@ -57,14 +79,22 @@ impl<S> Update<S> {
     }
 
     /// Writes to a channel by name. The derived setters do this with names and types checked; prefer them.
-    pub fn write(mut self, channel: impl Into<Cow<'static, str>>, value: &(impl Serialize + ?Sized)) -> Self {
+    pub fn write(
+        mut self,
+        channel: impl Into<Cow<'static, str>>,
+        value: &(impl Serialize + ?Sized),
+    ) -> Self {
         self.effects.push(channel.into(), value);
         self
     }
 
     /// Replaces the value of a channel whose writes would be combined with it. The derived `overwrite_…` setters do
     /// this with names and types checked.
-    pub fn overwrite(self, channel: impl Into<Cow<'static, str>>, value: &(impl Serialize + ?Sized)) -> Self {
+    pub fn overwrite(
+        self,
+        channel: impl Into<Cow<'static, str>>,
+        value: &(impl Serialize + ?Sized),
+    ) -> Self {
         #[derive(Serialize)]
         struct Overwrite<T> {
             #[serde(rename = "__overwrite__")]
@@ -76,7 +106,12 @@ impl<S> Update<S> {
     /// What was last written to a channel, read as `T`: for tests.
     #[must_use]
     pub fn written<T: DeserializeOwned>(&self, channel: &str) -> Option<T> {
-        let (_, json) = self.effects.writes.iter().rev().find(|(name, _)| name == channel)?;
+        let (_, json) = self
+            .effects
+            .writes
+            .iter()
+            .rev()
+            .find(|(name, _)| name == channel)?;
         serde_json::from_str(json).ok()
     }
 
@@ -102,7 +137,10 @@ impl Effects {
         match serde_json::to_string(value) {
             Ok(json) => self.writes.push((channel, json)),
             Err(e) if self.error.is_none() => {
-                self.error = Some(NodeError::new("InvalidUpdateError", format!("channel `{channel}`: {e}")));
+                self.error = Some(NodeError::new(
+                    "InvalidUpdateError",
+                    format!("channel `{channel}`: {e}"),
+                ));
             }
             Err(_) => {}
         }
@@ -116,12 +154,21 @@ impl Effects {
         let mut objects: Vec<Vec<usize>> = vec![Vec::new()];
         for index in 0..self.writes.len() {
             let name = &self.writes[index].0;
-            match objects.iter_mut().find(|o| o.iter().all(|&i| self.writes[i].0 != *name)) {
+            match objects
+                .iter_mut()
+                .find(|o| o.iter().all(|&i| self.writes[i].0 != *name))
+            {
                 Some(object) => object.push(index),
                 None => objects.push(vec![index]),
             }
         }
-        let mut text = String::with_capacity(64 + self.writes.iter().map(|(n, v)| n.len() + v.len() + 4).sum::<usize>());
+        let mut text = String::with_capacity(
+            64 + self
+                .writes
+                .iter()
+                .map(|(n, v)| n.len() + v.len() + 4)
+                .sum::<usize>(),
+        );
         let several = objects.len() > 1;
         text.push_str(if several { "[" } else { "" });
         for (n, object) in objects.iter().enumerate() {
@@ -138,7 +185,11 @@ impl Effects {
                 text.push('}');
             }
             if n == 0 && !self.goto.is_empty() {
-                text.push_str(if object.is_empty() { "\"goto\":" } else { ",\"goto\":" });
+                text.push_str(if object.is_empty() {
+                    "\"goto\":"
+                } else {
+                    ",\"goto\":"
+                });
                 text.push_str(&serde_json::to_string(&self.goto)?);
             }
             text.push('}');
@@ -172,8 +223,12 @@ impl Send {
     /// # Panics
     /// If the argument cannot be written as JSON (a map with keys that are no strings).
     pub fn new(node: impl Into<Cow<'static, str>>, argument: impl Serialize) -> Self {
-        let input = serde_json::to_value(argument).expect("the argument of a Send can be written as JSON");
-        Self { node: node.into(), input }
+        let input =
+            serde_json::to_value(argument).expect("the argument of a Send can be written as JSON");
+        Self {
+            node: node.into(),
+            input,
+        }
     }
 
     /// The node that will run.
@@ -261,7 +316,11 @@ mod tests {
 
     #[test]
     fn a_channel_written_twice_makes_two_objects() {
-        let update = Update::new().write("log", &["a"]).write("foo", "x").write("log", &["b"]).goto("next");
+        let update = Update::new()
+            .write("log", &["a"])
+            .write("foo", "x")
+            .write("log", &["b"])
+            .goto("next");
         assert_eq!(
             json(update),
             serde_json::json!([{"update": {"log": ["a"], "foo": "x"}, "goto": ["next"]}, {"update": {"log": ["b"]}}])
@@ -270,14 +329,23 @@ mod tests {
 
     #[test]
     fn a_goto_alone_has_no_update() {
-        let update = Update::new().goto_if(false, "a").send([Send::new("work", 3)]);
-        assert_eq!(json(update), serde_json::json!({"goto": [{"node": "work", "input": 3}]}));
+        let update = Update::new()
+            .goto_if(false, "a")
+            .send([Send::new("work", 3)]);
+        assert_eq!(
+            json(update),
+            serde_json::json!({"goto": [{"node": "work", "input": 3}]})
+        );
     }
 
     #[test]
     fn a_value_that_is_no_json_fails_the_node() {
         let bad = std::collections::BTreeMap::from([((1, 2), 3)]);
-        let error = Update::<()>::new().write("map", &bad).into_effects().into_json().unwrap_err();
+        let error = Update::<()>::new()
+            .write("map", &bad)
+            .into_effects()
+            .into_json()
+            .unwrap_err();
         assert_eq!(error.kind(), "InvalidUpdateError");
         assert!(error.message().starts_with("channel `map`"), "{error}");
     }

@@ -5,7 +5,17 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, Field, GenericArgument, Ident, LitStr, Path, PathArguments, Result, Type};
 
 /// The names that `Update` has for itself; a setter of the same name could never be called.
-const TAKEN: &[&str] = &["new", "goto", "goto_if", "send", "write", "overwrite", "written", "targets", "to_json"];
+const TAKEN: &[&str] = &[
+    "new",
+    "goto",
+    "goto_if",
+    "send",
+    "write",
+    "overwrite",
+    "written",
+    "targets",
+    "to_json",
+];
 
 /// A field of the state.
 pub struct Channel {
@@ -26,19 +36,34 @@ pub enum Reducer {
     /// A built-in one, as the variant of `selvedge_sdk::Reducer`.
     BuiltIn(Ident),
     /// The author's function and the type that it takes from a write.
-    Custom { path: Path, write: Option<Type> },
+    Custom {
+        path: Box<Path>,
+        write: Option<Box<Type>>,
+    },
 }
 
 impl Channel {
     /// Reads one field.
     pub fn read(field: &Field) -> Result<Self> {
-        let ident = field.ident.clone().ok_or_else(|| Error::new(field.span(), "a channel needs a name"))?;
+        let ident = field
+            .ident
+            .clone()
+            .ok_or_else(|| Error::new(field.span(), "a channel needs a name"))?;
         if TAKEN.contains(&ident.to_string().as_str()) {
-            let message = format!("`{ident}` is a method of Update: give the field another name, and keep the channel's with #[serde(rename = \"{ident}\")]");
+            let message = format!(
+                "`{ident}` is a method of Update: give the field another name, and keep the channel's with #[serde(rename = \"{ident}\")]"
+            );
             return Err(Error::new(ident.span(), message));
         }
-        let name = serde_name(field)?.unwrap_or_else(|| ident.to_string().trim_start_matches("r#").to_owned());
-        let mut channel = Self { name, ty: field.ty.clone(), reducer: built_in("LastValue", ident.span()), default: None, ident };
+        let name = serde_name(field)?
+            .unwrap_or_else(|| ident.to_string().trim_start_matches("r#").to_owned());
+        let mut channel = Self {
+            name,
+            ty: field.ty.clone(),
+            reducer: built_in("LastValue", ident.span()),
+            default: None,
+            ident,
+        };
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("channel")) {
             channel.read_attribute(attribute)?;
         }
@@ -58,7 +83,7 @@ impl Channel {
                 "any_value" => self.reducer = built_in("AnyValue", span),
                 "ephemeral" => self.reducer = built_in("Ephemeral", span),
                 "untracked" => self.reducer = built_in("Untracked", span),
-                "reducer" => self.reducer = Reducer::Custom { path: meta.value()?.parse()?, write: None },
+                "reducer" => self.reducer = Reducer::Custom { path: Box::new(meta.value()?.parse()?), write: None },
                 "write" => write = Some((span, meta.value()?.parse::<Type>()?)),
                 "default" => self.default = Some(meta.value()?.parse()?),
                 _ => {
@@ -71,8 +96,10 @@ impl Channel {
             Ok(())
         })?;
         match (write, &mut self.reducer) {
-            (Some((_, ty)), Reducer::Custom { write, .. }) => *write = Some(ty),
-            (Some((span, _)), Reducer::BuiltIn(_)) => return Err(Error::new(span, "`write` goes with `reducer = path`")),
+            (Some((_, ty)), Reducer::Custom { write, .. }) => *write = Some(Box::new(ty)),
+            (Some((span, _)), Reducer::BuiltIn(_)) => {
+                return Err(Error::new(span, "`write` goes with `reducer = path`"));
+            }
             (None, _) => {}
         }
         Ok(())
@@ -80,9 +107,13 @@ impl Channel {
 
     /// `T` where the field's type is written as `Option<T>`.
     pub fn optional(&self) -> Option<&Type> {
-        let Type::Path(path) = &self.ty else { return None };
+        let Type::Path(path) = &self.ty else {
+            return None;
+        };
         let last = path.path.segments.last().filter(|s| s.ident == "Option")?;
-        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+            return None;
+        };
         match arguments.args.first() {
             Some(GenericArgument::Type(inner)) => Some(inner),
             _ => None,
@@ -93,7 +124,8 @@ impl Channel {
 /// Whether a literal such as `3` should be taken for this type as it is: `impl Into<u64>` would make it an `i32`.
 pub fn is_primitive(ty: &Type) -> bool {
     const PRIMITIVES: &[&str] = &[
-        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128", "usize",
+        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16",
+        "u32", "u64", "u128", "usize",
     ];
     matches!(ty, Type::Path(path) if path.path.get_ident().is_some_and(|i| PRIMITIVES.contains(&i.to_string().as_str())))
 }

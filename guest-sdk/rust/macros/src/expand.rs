@@ -11,20 +11,37 @@ pub fn state(input: &DeriveInput) -> Result<TokenStream> {
     let fields = match &input.data {
         Data::Struct(data) => match &data.fields {
             Fields::Named(named) => &named.named,
-            _ => return Err(Error::new_spanned(&input.ident, "a state is a struct with named fields")),
+            _ => {
+                return Err(Error::new_spanned(
+                    &input.ident,
+                    "a state is a struct with named fields",
+                ));
+            }
         },
-        _ => return Err(Error::new_spanned(&input.ident, "a state is a struct with named fields")),
+        _ => {
+            return Err(Error::new_spanned(
+                &input.ident,
+                "a state is a struct with named fields",
+            ));
+        }
     };
     if !input.generics.params.is_empty() {
-        return Err(Error::new_spanned(&input.generics, "a state cannot be generic: its channels are fixed"));
+        return Err(Error::new_spanned(
+            &input.generics,
+            "a state cannot be generic: its channels are fixed",
+        ));
     }
     refuse_rename_all(input)?;
-    let channels = fields.iter().map(Channel::read).collect::<Result<Vec<_>>>()?;
+    let channels = fields
+        .iter()
+        .map(Channel::read)
+        .collect::<Result<Vec<_>>>()?;
 
     let name = &input.ident;
     let vis = &input.vis;
     let setters_name = format_ident!("{name}Update");
-    let setters_doc = format!("Typed setters for the channels of [`{name}`], for use on `{name}::update()`.");
+    let setters_doc =
+        format!("Typed setters for the channels of [`{name}`], for use on `{name}::update()`.");
     let table = channels.iter().map(table_entry);
     let setters = channels.iter().map(setters);
     let (heads, bodies): (Vec<_>, Vec<_>) = setters.flatten().unzip();
@@ -57,7 +74,9 @@ fn refuse_rename_all(input: &DeriveInput) -> Result<()> {
     for attribute in input.attrs.iter().filter(|a| a.path().is_ident("serde")) {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("rename_all") {
-                return Err(meta.error("the channels would have other names than the fields: rename fields one by one"));
+                return Err(meta.error(
+                    "the channels would have other names than the fields: rename fields one by one",
+                ));
             }
             if meta.input.peek(syn::Token![=]) {
                 meta.value()?.parse::<syn::Expr>()?;
@@ -70,12 +89,22 @@ fn refuse_rename_all(input: &DeriveInput) -> Result<()> {
 
 /// One line of the table of channels.
 fn table_entry(channel: &Channel) -> TokenStream {
-    let Channel { name, ty, reducer, default, .. } = channel;
-    let default_value = default.as_ref().map(|expr| quote!({ let value: #ty = #expr; value }));
+    let Channel {
+        name,
+        ty,
+        reducer,
+        default,
+        ..
+    } = channel;
+    let default_value = default
+        .as_ref()
+        .map(|expr| quote!({ let value: #ty = #expr; value }));
     match reducer {
         Reducer::BuiltIn(variant) => {
             let default = match default_value {
-                Some(value) => quote!(::core::option::Option::Some(|| ::selvedge_sdk::__private::value(&#value))),
+                Some(value) => {
+                    quote!(::core::option::Option::Some(|| ::selvedge_sdk::__private::value(&#value)))
+                }
                 None => quote!(::core::option::Option::None),
             };
             quote! {
@@ -88,8 +117,9 @@ fn table_entry(channel: &Channel) -> TokenStream {
             }
         }
         Reducer::Custom { path, write } => {
-            let write = write.as_ref().unwrap_or(ty);
-            let start = default_value.unwrap_or_else(|| quote!(<#ty as ::core::default::Default>::default()));
+            let write = write.as_deref().unwrap_or(ty);
+            let start = default_value
+                .unwrap_or_else(|| quote!(<#ty as ::core::default::Default>::default()));
             quote! {
                 ::selvedge_sdk::Channel {
                     name: #name,
@@ -106,7 +136,13 @@ fn table_entry(channel: &Channel) -> TokenStream {
 
 /// The setters of one channel, each as (signature with its doc, definition).
 fn setters(channel: &Channel) -> Vec<(TokenStream, TokenStream)> {
-    let Channel { ident, name, ty, reducer, .. } = channel;
+    let Channel {
+        ident,
+        name,
+        ty,
+        reducer,
+        ..
+    } = channel;
     let variant = match reducer {
         Reducer::BuiltIn(variant) => variant.to_string(),
         Reducer::Custom { .. } => "Custom".to_owned(),
@@ -122,7 +158,12 @@ fn setters(channel: &Channel) -> Vec<(TokenStream, TokenStream)> {
                     .collect::<::std::vec::Vec<_>>()
             },
         ),
-        (_, Reducer::Custom { write: Some(write), .. }) => (quote!(), quote!(#write), quote!(value)),
+        (
+            _,
+            Reducer::Custom {
+                write: Some(write), ..
+            },
+        ) => (quote!(), quote!(#write), quote!(value)),
         _ => single(channel),
     };
     let doc = format!("Writes to the channel `{name}`.");
@@ -131,11 +172,19 @@ fn setters(channel: &Channel) -> Vec<(TokenStream, TokenStream)> {
         quote!(#[doc = #doc] #head),
         quote! { #head { let value = #written; self.write(#name, &value) } },
     )];
-    if matches!(variant.as_str(), "AddMessages" | "Append" | "Merge" | "Sum" | "Custom") {
+    if matches!(
+        variant.as_str(),
+        "AddMessages" | "Append" | "Merge" | "Sum" | "Custom"
+    ) {
         let overwrite = format_ident!("overwrite_{}", ident.to_string().trim_start_matches("r#"));
-        let doc = format!("Replaces the value of the channel `{name}`, where a write would be combined with it.");
+        let doc = format!(
+            "Replaces the value of the channel `{name}`, where a write would be combined with it."
+        );
         let head = quote!(fn #overwrite(self, value: #ty) -> Self);
-        all.push((quote!(#[doc = #doc] #head), quote! { #head { self.overwrite(#name, &value) } }));
+        all.push((
+            quote!(#[doc = #doc] #head),
+            quote! { #head { self.overwrite(#name, &value) } },
+        ));
     }
     all
 }

@@ -28,5 +28,7 @@ use proc_macro::TokenStream;
 #[proc_macro_derive(State, attributes(channel))]
 pub fn derive_state(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
-    expand::state(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+    expand::state(&input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }

@@ -78,7 +78,12 @@ impl OpenAi {
 }
 
 impl ChatModel for OpenAi {
-    fn answer(&self, messages: &[Message], tools: &[Tool], ctx: &Context) -> Result<Message, NodeError> {
+    fn answer(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+        ctx: &Context,
+    ) -> Result<Message, NodeError> {
         let mut request = Request::post(format!("{}/chat/completions", self.base))
             .header("accept", "text/event-stream")
             .json(&self.request(messages, tools))
@@ -95,12 +100,18 @@ impl ChatModel for OpenAi {
                 finished = true;
                 break;
             }
-            let chunk: Chunk = serde_json::from_str(&event.data)
-                .map_err(|e| NodeError::new("ModelError", format!("the model's server sent something else than a chunk: {e}")))?;
+            let chunk: Chunk = serde_json::from_str(&event.data).map_err(|e| {
+                NodeError::new(
+                    "ModelError",
+                    format!("the model's server sent something else than a chunk: {e}"),
+                )
+            })?;
             finished |= take(&mut reply, chunk)?;
         }
         if !finished {
-            return Err(NodeError::new("ModelUnavailable", "the model's answer broke off").retryable());
+            return Err(
+                NodeError::new("ModelUnavailable", "the model's answer broke off").retryable(),
+            );
         }
         reply.finish()
     }
@@ -154,7 +165,9 @@ fn take(reply: &mut MessageStream<'_>, chunk: Chunk) -> Result<bool, NodeError> 
         return Err(NodeError::new("ModelError", told(&error)));
     }
     if let Some(usage) = chunk.usage {
-        let total = usage.total_tokens.unwrap_or(usage.prompt_tokens + usage.completion_tokens);
+        let total = usage
+            .total_tokens
+            .unwrap_or(usage.prompt_tokens + usage.completion_tokens);
         reply.usage(json!({
             "input_tokens": usage.prompt_tokens,
             "output_tokens": usage.completion_tokens,
@@ -170,8 +183,12 @@ fn take(reply: &mut MessageStream<'_>, chunk: Chunk) -> Result<bool, NodeError> 
         if let Some(delta) = choice.delta {
             reply.text(&delta.content.unwrap_or_default())?;
             for (position, call) in delta.tool_calls.unwrap_or_default().into_iter().enumerate() {
-                let index = call.index.unwrap_or(u32::try_from(position).unwrap_or(u32::MAX));
-                let (name, arguments) = call.function.map_or((None, None), |f| (f.name, f.arguments));
+                let index = call
+                    .index
+                    .unwrap_or(u32::try_from(position).unwrap_or(u32::MAX));
+                let (name, arguments) = call
+                    .function
+                    .map_or((None, None), |f| (f.name, f.arguments));
                 reply.tool_call(ToolCallChunk::new(index, call.id, name, arguments))?;
             }
         }
@@ -220,7 +237,8 @@ fn offered(tool: &Tool) -> Value {
 fn explained(error: HttpError) -> HttpError {
     match error {
         HttpError::Status { status, body } => {
-            let body = serde_json::from_str::<Value>(&body).map_or(body, |v| told(v.get("error").unwrap_or(&v)));
+            let body = serde_json::from_str::<Value>(&body)
+                .map_or(body, |v| told(v.get("error").unwrap_or(&v)));
             HttpError::Status { status, body }
         }
         other => other,
@@ -228,7 +246,10 @@ fn explained(error: HttpError) -> HttpError {
 }
 
 fn told(error: &Value) -> String {
-    error.get("message").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned)
+    error
+        .get("message")
+        .and_then(Value::as_str)
+        .map_or_else(|| error.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -237,7 +258,10 @@ mod tests {
     use crate::testing::{Fake, answer_http};
 
     fn chunk(delta: &Value, finish: Option<&str>) -> String {
-        format!("data: {}\n\n", json!({"model": "m-1", "choices": [{"delta": delta, "finish_reason": finish}]}))
+        format!(
+            "data: {}\n\n",
+            json!({"model": "m-1", "choices": [{"delta": delta, "finish_reason": finish}]})
+        )
     }
 
     #[test]
@@ -248,20 +272,34 @@ mod tests {
             let body: Value = serde_json::from_str(&request.body()).unwrap();
             assert_eq!(body["messages"], json!([{"role": "user", "content": "hi"}]));
             assert_eq!(body["temperature"], 0);
-            let usage = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}});
-            Ok((200, vec![
-                chunk(&json!({"role": "assistant", "content": "Hel"}), None),
-                chunk(&json!({"content": "lo"}), None),
-                chunk(&json!({}), Some("stop")),
-                format!("data: {usage}\n\ndata: [DONE]\n\n"),
-            ]))
+            let usage =
+                json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}});
+            Ok((
+                200,
+                vec![
+                    chunk(&json!({"role": "assistant", "content": "Hel"}), None),
+                    chunk(&json!({"content": "lo"}), None),
+                    chunk(&json!({}), Some("stop")),
+                    format!("data: {usage}\n\ndata: [DONE]\n\n"),
+                ],
+            ))
         });
         let fake = Fake::new();
-        let model = OpenAi::new("http://model/v1/", "m").api_key(Some("placeholder".into())).setting("temperature", 0);
-        let message = model.answer(&[Message::human("hi")], &[], fake.ctx()).unwrap();
+        let model = OpenAi::new("http://model/v1/", "m")
+            .api_key(Some("placeholder".into()))
+            .setting("temperature", 0);
+        let message = model
+            .answer(&[Message::human("hi")], &[], fake.ctx())
+            .unwrap();
         assert_eq!(message.text(), "Hello");
-        assert_eq!(message.extra["usage_metadata"], json!({"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}));
-        assert_eq!(message.extra["response_metadata"], json!({"model_name": "m-1", "finish_reason": "stop"}));
+        assert_eq!(
+            message.extra["usage_metadata"],
+            json!({"input_tokens": 3, "output_tokens": 2, "total_tokens": 5})
+        );
+        assert_eq!(
+            message.extra["response_metadata"],
+            json!({"model_name": "m-1", "finish_reason": "stop"})
+        );
         assert_eq!(fake.tokens(), "Hello");
         assert!(fake.chunks().iter().all(|c| c["id"] == json!(message.id)));
     }
@@ -275,33 +313,53 @@ mod tests {
                 ]});
                 chunk(&delta, None)
             };
-            Ok((200, vec![
-                call(0, Some("c0"), Some("add"), "{\"a\":"),
-                call(1, Some("c1"), Some("now"), ""),
-                call(0, None, None, " 1}"),
-                chunk(&json!({}), Some("tool_calls")),
-            ]))
+            Ok((
+                200,
+                vec![
+                    call(0, Some("c0"), Some("add"), "{\"a\":"),
+                    call(1, Some("c1"), Some("now"), ""),
+                    call(0, None, None, " 1}"),
+                    chunk(&json!({}), Some("tool_calls")),
+                ],
+            ))
         });
         let fake = Fake::new();
-        let message = OpenAi::new("http://model", "m").answer(&[], &[], fake.ctx()).unwrap();
-        assert_eq!(message.tool_calls, [
-            ToolCall::new("add", json!({"a": 1})).with_id("c0"),
-            ToolCall::new("now", json!({})).with_id("c1"),
-        ]);
+        let message = OpenAi::new("http://model", "m")
+            .answer(&[], &[], fake.ctx())
+            .unwrap();
+        assert_eq!(
+            message.tool_calls,
+            [
+                ToolCall::new("add", json!({"a": 1})).with_id("c0"),
+                ToolCall::new("now", json!({})).with_id("c1"),
+            ]
+        );
     }
 
     #[test]
     fn an_error_body_is_explained() {
-        answer_http(|_| Ok((429, vec![json!({"error": {"message": "slow down"}}).to_string()])));
-        let error = OpenAi::new("http://model", "m").answer(&[], &[], Fake::new().ctx()).unwrap_err();
-        assert_eq!((error.kind(), error.message()), ("HttpStatusError", "the server answered 429: slow down"));
+        answer_http(|_| {
+            Ok((
+                429,
+                vec![json!({"error": {"message": "slow down"}}).to_string()],
+            ))
+        });
+        let error = OpenAi::new("http://model", "m")
+            .answer(&[], &[], Fake::new().ctx())
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            ("HttpStatusError", "the server answered 429: slow down")
+        );
         assert!(error.is_retryable());
     }
 
     #[test]
     fn an_answer_that_breaks_off_may_be_tried_again() {
         answer_http(|_| Ok((200, vec![chunk(&json!({"content": "Hel"}), None)])));
-        let error = OpenAi::new("http://model", "m").answer(&[], &[], Fake::new().ctx()).unwrap_err();
+        let error = OpenAi::new("http://model", "m")
+            .answer(&[], &[], Fake::new().ctx())
+            .unwrap_err();
         assert_eq!(error.kind(), "ModelUnavailable");
         assert!(error.is_retryable());
     }

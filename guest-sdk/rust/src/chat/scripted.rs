@@ -17,18 +17,42 @@ use crate::tool::Tool;
 pub struct Scripted;
 
 impl ChatModel for Scripted {
-    fn answer(&self, messages: &[Message], tools: &[Tool], ctx: &Context) -> Result<Message, NodeError> {
+    fn answer(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+        ctx: &Context,
+    ) -> Result<Message, NodeError> {
         let mut reply = ctx.stream();
         reply.response_metadata("model_name", "scripted");
-        let results: Vec<&Message> = messages.iter().rev().take_while(|m| m.role == Role::Tool).collect();
-        let question = messages.iter().rev().find(|m| m.role == Role::Human).map(Message::text).unwrap_or_default();
+        let results: Vec<&Message> = messages
+            .iter()
+            .rev()
+            .take_while(|m| m.role == Role::Tool)
+            .collect();
+        let question = messages
+            .iter()
+            .rev()
+            .find(|m| m.role == Role::Human)
+            .map(Message::text)
+            .unwrap_or_default();
         if !results.is_empty() {
             let told: Vec<_> = results.iter().rev().map(|m| m.text()).collect();
-            say(&mut reply, &format!("The answer is {}.", told.join(" and ")))?;
-        } else if let Some((tool, arguments)) = wanted(&question).filter(|(t, _)| tools.iter().any(|o| o.name() == t)) {
+            say(
+                &mut reply,
+                &format!("The answer is {}.", told.join(" and ")),
+            )?;
+        } else if let Some((tool, arguments)) =
+            wanted(&question).filter(|(t, _)| tools.iter().any(|o| o.name() == t))
+        {
             // The id follows from the place in the conversation, so that two calls never share one.
             let id = format!("call_{}", messages.len());
-            reply.tool_call(ToolCallChunk::new(0, Some(id), Some(tool), Some(arguments.to_string())))?;
+            reply.tool_call(ToolCallChunk::new(
+                0,
+                Some(id),
+                Some(tool),
+                Some(arguments.to_string()),
+            ))?;
             reply.response_metadata("finish_reason", "tool_calls");
             return reply.finish();
         } else {
@@ -40,7 +64,8 @@ impl ChatModel for Scripted {
 }
 
 fn say(reply: &mut crate::MessageStream<'_>, text: &str) -> Result<(), NodeError> {
-    text.split_inclusive(' ').try_for_each(|word| reply.text(word))
+    text.split_inclusive(' ')
+        .try_for_each(|word| reply.text(word))
 }
 
 /// The tool that a message asks for, and its arguments.
@@ -53,9 +78,13 @@ fn wanted(question: &str) -> Option<(String, Value)> {
     if lower.contains("what time") {
         return Some(("current_time".to_owned(), json!({})));
     }
-    let asked = lower.strip_prefix("what is ").or(lower.strip_prefix("calculate "))?;
+    let asked = lower
+        .strip_prefix("what is ")
+        .or(lower.strip_prefix("calculate "))?;
     let expression = asked.trim_end_matches(['?', '.', ' ']);
-    let sum = expression.chars().all(|c| c.is_ascii_digit() || " .+-*/()".contains(c));
+    let sum = expression
+        .chars()
+        .all(|c| c.is_ascii_digit() || " .+-*/()".contains(c));
     let counts = sum && expression.chars().any(|c| c.is_ascii_digit());
     counts.then(|| ("calculator".to_owned(), json!({"expression": expression})))
 }
@@ -80,15 +109,26 @@ mod tests {
         let mut messages = vec![Message::human("What is 6 * 7?")];
         messages.push(Scripted.answer(&messages, &tools, fake.ctx()).unwrap());
         let call = messages[1].tool_calls[0].clone();
-        assert_eq!(call, ToolCall::new("calculator", json!({"expression": "6 * 7"})).with_id("call_1"));
+        assert_eq!(
+            call,
+            ToolCall::new("calculator", json!({"expression": "6 * 7"})).with_id("call_1")
+        );
         messages.push(tools[0].call(&call, fake.ctx()).unwrap());
-        assert_eq!(Scripted.answer(&messages, &tools, fake.ctx()).unwrap().text(), "The answer is 42.");
+        assert_eq!(
+            Scripted
+                .answer(&messages, &tools, fake.ctx())
+                .unwrap()
+                .text(),
+            "The answer is 42."
+        );
     }
 
     #[test]
     fn other_messages_are_answered_in_words() {
         let fake = Fake::new();
-        let answer = Scripted.answer(&[Message::human("what is love?")], &[], fake.ctx()).unwrap();
+        let answer = Scripted
+            .answer(&[Message::human("what is love?")], &[], fake.ctx())
+            .unwrap();
         assert_eq!(answer.text(), "You said: what is love?");
         assert_eq!(fake.tokens(), answer.text());
         assert!(fake.chunks().len() > 4);

@@ -56,7 +56,9 @@ impl fmt::Display for HttpError {
             Self::Connection(text) => write!(f, "no connection: {text}"),
             Self::Timeout(text) => write!(f, "no answer in time: {text}"),
             Self::Protocol(text) => write!(f, "the answer is not valid: {text}"),
-            Self::Status { status, body } if body.is_empty() => write!(f, "the server answered {status}"),
+            Self::Status { status, body } if body.is_empty() => {
+                write!(f, "the server answered {status}")
+            }
             Self::Status { status, body } => write!(f, "the server answered {status}: {body}"),
         }
     }

@@ -19,7 +19,11 @@ pub(crate) fn answer_with(answer: impl Fn(&Request) -> Result<Response, HttpErro
 
 pub(crate) fn send(request: &Request) -> Result<Response, HttpError> {
     let answer = ANSWER.with_borrow(Clone::clone);
-    answer.ok_or_else(|| HttpError::Connection("there is no network in a native test: see testing::answer_http".into()))?(request)
+    answer.ok_or_else(|| {
+        HttpError::Connection(
+            "there is no network in a native test: see testing::answer_http".into(),
+        )
+    })?(request)
 }
 
 /// A body in pieces.

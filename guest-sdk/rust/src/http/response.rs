@@ -33,7 +33,10 @@ impl Response {
     /// A header, whatever the case of its name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 
     /// The same answer if its status is below 400.
@@ -50,8 +53,15 @@ impl Response {
         {
             body.extend(piece);
         }
-        let body = String::from_utf8_lossy(&body).trim().chars().take(2_000).collect();
-        Err(HttpError::Status { status: self.status, body })
+        let body = String::from_utf8_lossy(&body)
+            .trim()
+            .chars()
+            .take(2_000)
+            .collect();
+        Err(HttpError::Status {
+            status: self.status,
+            body,
+        })
     }
 
     /// The next piece of the body as it arrives; nothing at its end.
@@ -59,7 +69,11 @@ impl Response {
     /// # Errors
     /// If the connection breaks or pauses for too long.
     pub fn chunk(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
-        if self.rest.is_empty() { self.body.next() } else { Ok(Some(std::mem::take(&mut self.rest))) }
+        if self.rest.is_empty() {
+            self.body.next()
+        } else {
+            Ok(Some(std::mem::take(&mut self.rest)))
+        }
     }
 
     /// The whole body.
@@ -121,7 +135,12 @@ impl Response {
             // A blank line ends an event; one without data is none (WHATWG HTML, 9.2.6).
             if line.is_empty() {
                 match data {
-                    Some(data) => return Ok(Some(ServerEvent { event: named(name), data })),
+                    Some(data) => {
+                        return Ok(Some(ServerEvent {
+                            event: named(name),
+                            data,
+                        }));
+                    }
                     None => name.clear(),
                 }
                 continue;
@@ -141,12 +160,19 @@ impl Response {
             }
         }
         // Some servers forget the last blank line.
-        Ok(data.map(|data| ServerEvent { event: named(name), data }))
+        Ok(data.map(|data| ServerEvent {
+            event: named(name),
+            data,
+        }))
     }
 }
 
 fn named(name: String) -> String {
-    if name.is_empty() { "message".to_owned() } else { name }
+    if name.is_empty() {
+        "message".to_owned()
+    } else {
+        name
+    }
 }
 
 fn utf8_line(mut line: Vec<u8>) -> Result<String, HttpError> {
@@ -162,13 +188,27 @@ mod tests {
 
     fn response(pieces: &[&str]) -> Response {
         let body = Body::from_pieces(pieces.iter().map(|p| p.as_bytes().to_vec()));
-        Response { status: 200, headers: Vec::new(), body, rest: Vec::new() }
+        Response {
+            status: 200,
+            headers: Vec::new(),
+            body,
+            rest: Vec::new(),
+        }
     }
 
     #[test]
     fn events_are_read_across_the_pieces_of_the_body() {
-        let mut response = response(&[": hi\r\n\r\nda", "ta: a\ndata:b\n", "\nevent: end\nid: 1\ndata: c"]);
-        let event = |event: &str, data: &str| Some(ServerEvent { event: event.into(), data: data.into() });
+        let mut response = response(&[
+            ": hi\r\n\r\nda",
+            "ta: a\ndata:b\n",
+            "\nevent: end\nid: 1\ndata: c",
+        ]);
+        let event = |event: &str, data: &str| {
+            Some(ServerEvent {
+                event: event.into(),
+                data: data.into(),
+            })
+        };
         assert_eq!(response.event().unwrap(), event("message", "a\nb"));
         assert_eq!(response.event().unwrap(), event("end", "c"));
         assert_eq!(response.event().unwrap(), None);
@@ -176,8 +216,15 @@ mod tests {
 
     #[test]
     fn a_character_may_be_cut_between_pieces() {
-        let body = Body::from_pieces(["é".as_bytes()[..1].to_vec(), "é".as_bytes()[1..].to_vec()].into_iter());
-        let mut response = Response { status: 200, headers: Vec::new(), body, rest: Vec::new() };
+        let body = Body::from_pieces(
+            ["é".as_bytes()[..1].to_vec(), "é".as_bytes()[1..].to_vec()].into_iter(),
+        );
+        let mut response = Response {
+            status: 200,
+            headers: Vec::new(),
+            body,
+            rest: Vec::new(),
+        };
         assert_eq!(response.line().unwrap().as_deref(), Some("é"));
     }
 }

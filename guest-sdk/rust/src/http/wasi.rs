@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
-    http_error_code,
+    ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    RequestOptions, Scheme, http_error_code,
 };
 use wasip2::io::streams::{InputStream, StreamError};
 
@@ -23,7 +23,9 @@ pub(crate) fn send(request: &Request) -> Result<Response, HttpError> {
     let _ = options.set_first_byte_timeout(Some(nanos(request.first_byte_timeout)));
     let _ = options.set_between_bytes_timeout(Some(nanos(request.idle_timeout)));
 
-    let body = outgoing.body().map_err(|()| HttpError::InvalidRequest("no body".to_owned()))?;
+    let body = outgoing
+        .body()
+        .map_err(|()| HttpError::InvalidRequest("no body".to_owned()))?;
     let answer = outgoing_handler::handle(outgoing, Some(options)).map_err(error)?;
     // If writing fails, the answer tells more about why.
     let written = write(&body, &request.body);
@@ -43,16 +45,27 @@ pub(crate) fn send(request: &Request) -> Result<Response, HttpError> {
 
 fn head(request: &Request) -> Result<OutgoingRequest, HttpError> {
     let (https, authority, path) = split(&request.url)?;
-    let mut headers: Vec<(String, Vec<u8>)> =
-        request.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect();
+    let mut headers: Vec<(String, Vec<u8>)> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
+        .collect();
     if !request.body.is_empty() {
-        headers.push(("content-length".to_owned(), request.body.len().to_string().into_bytes()));
+        headers.push((
+            "content-length".to_owned(),
+            request.body.len().to_string().into_bytes(),
+        ));
     }
-    let headers = Fields::from_list(&headers).map_err(|e| HttpError::InvalidRequest(format!("headers: {e}")))?;
+    let headers = Fields::from_list(&headers)
+        .map_err(|e| HttpError::InvalidRequest(format!("headers: {e}")))?;
     let outgoing = OutgoingRequest::new(headers);
     let invalid = |()| HttpError::InvalidRequest(format!("{} {}", request.method, request.url));
-    outgoing.set_method(&method(&request.method)).map_err(invalid)?;
-    outgoing.set_scheme(Some(if https { &Scheme::Https } else { &Scheme::Http })).map_err(invalid)?;
+    outgoing
+        .set_method(&method(&request.method))
+        .map_err(invalid)?;
+    outgoing
+        .set_scheme(Some(if https { &Scheme::Https } else { &Scheme::Http }))
+        .map_err(invalid)?;
     outgoing.set_authority(Some(authority)).map_err(invalid)?;
     outgoing.set_path_with_query(Some(&path)).map_err(invalid)?;
     Ok(outgoing)
@@ -72,18 +85,33 @@ fn method(name: &str) -> Method {
 }
 
 fn write(body: &OutgoingBody, bytes: &[u8]) -> Result<(), StreamError> {
-    let Ok(stream) = body.write() else { return Err(StreamError::Closed) };
-    bytes.chunks(WRITE_BYTES).try_for_each(|piece| stream.blocking_write_and_flush(piece))
+    let Ok(stream) = body.write() else {
+        return Err(StreamError::Closed);
+    };
+    bytes
+        .chunks(WRITE_BYTES)
+        .try_for_each(|piece| stream.blocking_write_and_flush(piece))
 }
 
 fn read(response: IncomingResponse) -> Result<Response, HttpError> {
     let headers = response.headers().entries();
-    let headers = headers.into_iter().map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned())).collect();
+    let headers = headers
+        .into_iter()
+        .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
+        .collect();
     let gone = |()| HttpError::Protocol("the answer has no body".to_owned());
     let body = response.consume().map_err(gone)?;
     let stream = body.stream().map_err(gone)?;
-    let body = Body { stream, _body: body };
-    Ok(Response { status: response.status(), headers, body, rest: Vec::new() })
+    let body = Body {
+        stream,
+        _body: body,
+    };
+    Ok(Response {
+        status: response.status(),
+        headers,
+        body,
+        rest: Vec::new(),
+    })
 }
 
 /// A body that is still arriving. The stream is a child of the body and must go first: fields are dropped in order.

@@ -59,7 +59,10 @@ impl MessageChunk {
 
     /// A piece of a tool call.
     pub fn tool_call(id: impl Into<String>, piece: ToolCallChunk) -> Self {
-        Self { tool_call_chunks: vec![piece], ..Self::text(id, "") }
+        Self {
+            tool_call_chunks: vec![piece],
+            ..Self::text(id, "")
+        }
     }
 }
 
@@ -67,6 +70,12 @@ impl ToolCallChunk {
     /// A piece of the call with this index.
     #[must_use]
     pub fn new(index: u32, id: Option<String>, name: Option<String>, args: Option<String>) -> Self {
-        Self { name, args, id, index, r#type: "tool_call_chunk" }
+        Self {
+            name,
+            args,
+            id,
+            index,
+            r#type: "tool_call_chunk",
+        }
     }
 }

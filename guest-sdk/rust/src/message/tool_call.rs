@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// One call of a tool, as a message of the model asks for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(into = "Written", from = "Form")]
+#[serde(into = "Written", try_from = "Form")]
 pub struct ToolCall {
     /// The tool.
     pub name: String,
@@ -18,7 +18,11 @@ pub struct ToolCall {
 impl ToolCall {
     /// A call without an id.
     pub fn new(name: impl Into<String>, args: Value) -> Self {
-        Self { name: name.into(), args, id: None }
+        Self {
+            name: name.into(),
+            args,
+            id: None,
+        }
     }
 
     /// The same call with an id.
@@ -53,16 +57,23 @@ struct Written {
 
 impl From<ToolCall> for Written {
     fn from(call: ToolCall) -> Self {
-        Self { name: call.name, args: call.args, id: call.id, r#type: "tool_call" }
+        Self {
+            name: call.name,
+            args: call.args,
+            id: call.id,
+            r#type: "tool_call",
+        }
     }
 }
 
-/// Either form.
+/// Either form: LangChain's has `name` and `args`, OpenAI's has `function`.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Form {
-    LangChain { name: String, #[serde(default)] args: Value, #[serde(default)] id: Option<String> },
-    OpenAi { function: Function, #[serde(default)] id: Option<String> },
+struct Form {
+    name: Option<String>,
+    #[serde(default)]
+    args: Value,
+    id: Option<String>,
+    function: Option<Function>,
 }
 
 #[derive(Deserialize)]
@@ -72,14 +83,27 @@ struct Function {
     arguments: String,
 }
 
-impl From<Form> for ToolCall {
-    fn from(form: Form) -> Self {
-        match form {
-            Form::LangChain { name, args, id } => Self { name, args, id },
-            Form::OpenAi { function, id } => {
-                let args = serde_json::from_str(&function.arguments).unwrap_or(Value::String(function.arguments));
-                Self { name: function.name, args, id }
+impl TryFrom<Form> for ToolCall {
+    type Error = &'static str;
+
+    fn try_from(form: Form) -> Result<Self, Self::Error> {
+        match form.function {
+            Some(function) => {
+                let args = serde_json::from_str(&function.arguments)
+                    .unwrap_or(Value::String(function.arguments));
+                Ok(Self {
+                    name: function.name,
+                    args,
+                    id: form.id,
+                })
             }
+            None => Ok(Self {
+                name: form
+                    .name
+                    .ok_or("a tool call needs a `name` or a `function`")?,
+                args: form.args,
+                id: form.id,
+            }),
         }
     }
 }

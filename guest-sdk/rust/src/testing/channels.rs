@@ -29,8 +29,14 @@ impl Channels {
             _ => None,
         };
         Self {
-            values: plans.iter().filter_map(|p| Some((p.name.clone(), start(p)?))).collect(),
-            order: plans.iter().map(|p| (p.name.clone(), p.reducer.clone())).collect(),
+            values: plans
+                .iter()
+                .filter_map(|p| Some((p.name.clone(), start(p)?)))
+                .collect(),
+            order: plans
+                .iter()
+                .map(|p| (p.name.clone(), p.reducer.clone()))
+                .collect(),
             messages: 0,
         }
     }
@@ -38,16 +44,30 @@ impl Channels {
     /// The values of these channels, or of all.
     pub fn view(&self, names: Option<&[String]>) -> Value {
         let wanted = |name: &String| names.is_none_or(|names| names.contains(name));
-        self.values.iter().filter(|(name, _)| wanted(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+        self.values
+            .iter()
+            .filter(|(name, _)| wanted(name))
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect()
     }
 
     /// Ends a super-step: the writes of all its tasks, in their order.
     pub fn apply(&mut self, graph: &dyn Graph, writes: &[Write]) -> Result<(), NodeError> {
-        if let Some((name, _)) = writes.iter().find(|(name, _)| !self.order.iter().any(|(n, _)| n == name)) {
-            return Err(NodeError::new("InvalidUpdateError", format!("there is no channel `{name}`")));
+        if let Some((name, _)) = writes
+            .iter()
+            .find(|(name, _)| !self.order.iter().any(|(n, _)| n == name))
+        {
+            return Err(NodeError::new(
+                "InvalidUpdateError",
+                format!("there is no channel `{name}`"),
+            ));
         }
         for (name, reducer) in self.order.clone() {
-            let written: Vec<&Value> = writes.iter().filter(|(n, _)| *n == name).map(|(_, v)| v).collect();
+            let written: Vec<&Value> = writes
+                .iter()
+                .filter(|(n, _)| *n == name)
+                .map(|(_, v)| v)
+                .collect();
             if written.is_empty() {
                 if reducer == "ephemeral" {
                     self.values.remove(&name);
@@ -60,8 +80,15 @@ impl Channels {
         Ok(())
     }
 
-    fn combine(&mut self, graph: &dyn Graph, name: &str, reducer: &str, writes: &[&Value]) -> Result<Value, NodeError> {
-        let refuse = |what: &str| NodeError::new("InvalidUpdateError", format!("at key `{name}`: {what}"));
+    fn combine(
+        &mut self,
+        graph: &dyn Graph,
+        name: &str,
+        reducer: &str,
+        writes: &[&Value],
+    ) -> Result<Value, NodeError> {
+        let refuse =
+            |what: &str| NodeError::new("InvalidUpdateError", format!("at key `{name}`: {what}"));
         let mut current = self.values.get(name).cloned();
         let overwrite = |write: &Value| write.get("__overwrite__").cloned();
         if matches!(reducer, "last_value" | "untracked" | "ephemeral") && writes.len() > 1 {
@@ -76,15 +103,25 @@ impl Channels {
                 None => writes.to_vec(),
             };
             let current = current.unwrap_or(Value::Null).to_string();
-            return Ok(serde_json::from_str(&graph.reduce(name, &current, &serde_json::to_string(&kept)?)?)?);
+            return Ok(serde_json::from_str(&graph.reduce(
+                name,
+                &current,
+                &serde_json::to_string(&kept)?,
+            )?)?);
         }
         for write in writes {
             current = Some(match (overwrite(write), current, reducer) {
                 (Some(value), _, _) => value,
                 (None, Some(Value::Array(list)), "append") => appended(list, write),
-                (None, Some(Value::Array(list)), "add_messages") => self.add_messages(list, write)?,
-                (None, Some(Value::Object(object)), "merge") => merged(object, write).ok_or_else(|| refuse("expected an object"))?,
-                (None, Some(sum), "sum") => added(&sum, write).ok_or_else(|| refuse("expected a number"))?,
+                (None, Some(Value::Array(list)), "add_messages") => {
+                    self.add_messages(list, write)?
+                }
+                (None, Some(Value::Object(object)), "merge") => {
+                    merged(object, write).ok_or_else(|| refuse("expected an object"))?
+                }
+                (None, Some(sum), "sum") => {
+                    added(&sum, write).ok_or_else(|| refuse("expected a number"))?
+                }
                 (None, _, _) => (*write).clone(),
             });
         }
@@ -105,7 +142,9 @@ impl Channels {
             match messages.iter().position(|m| m.id == message.id) {
                 Some(at) if message.role == Role::Remove => drop(messages.remove(at)),
                 Some(at) => messages[at] = message,
-                None if message.role == Role::Remove => return Err(NodeError::value("there is no message to remove")),
+                None if message.role == Role::Remove => {
+                    return Err(NodeError::value("there is no message to remove"));
+                }
                 None => messages.push(message),
             }
         }

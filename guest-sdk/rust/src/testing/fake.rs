@@ -50,7 +50,11 @@ impl Fake {
     /// No answers, no variables, a task with the id `test`.
     #[must_use]
     pub fn new() -> Self {
-        Self { host: Rc::default(), task: task("test", "node", 1), ctx: OnceCell::new() }
+        Self {
+            host: Rc::default(),
+            task: task("test", "node", 1),
+            ctx: OnceCell::new(),
+        }
     }
 
     /// The n-th interrupt gets the n-th answer.
@@ -63,7 +67,10 @@ impl Fake {
     /// Sets a variable of the environment.
     #[must_use]
     pub fn var(self, name: &str, value: &str) -> Self {
-        self.host.vars.borrow_mut().insert(name.to_owned(), value.to_owned());
+        self.host
+            .vars
+            .borrow_mut()
+            .insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -83,7 +90,12 @@ impl Fake {
 
     /// The context for the node.
     pub fn ctx(&self) -> &Context {
-        let make = || (Context::new(self.task.to_string(), self.host.clone()), ids::enter("test".to_owned()));
+        let make = || {
+            (
+                Context::new(self.task.to_string(), self.host.clone()),
+                ids::enter("test".to_owned()),
+            )
+        };
         &self.ctx.get_or_init(make).0
     }
 
@@ -114,7 +126,11 @@ impl Fake {
 
 impl FakeHost {
     pub fn tokens(&self) -> String {
-        self.chunks.borrow().iter().filter_map(|c| c["content"].as_str().map(str::to_owned)).collect()
+        self.chunks
+            .borrow()
+            .iter()
+            .filter_map(|c| c["content"].as_str().map(str::to_owned))
+            .collect()
     }
 }
 
@@ -139,7 +155,10 @@ impl Host for FakeHost {
 
     fn interrupt(&self, value: &str) -> Option<String> {
         self.questions.borrow_mut().push(parse(value));
-        self.answers.borrow_mut().pop_front().map(|answer| answer.to_string())
+        self.answers
+            .borrow_mut()
+            .pop_front()
+            .map(|answer| answer.to_string())
     }
 
     fn remaining_ms(&self) -> u64 {

@@ -50,7 +50,8 @@ pub(super) struct BranchPlan {
 
 impl Plan {
     pub fn of(graph: &dyn Graph) -> Self {
-        serde_json::from_value(graph.describe("test")).expect("the SDK's description has the contract's form")
+        serde_json::from_value(graph.describe("test"))
+            .expect("the SDK's description has the contract's form")
     }
 
     pub fn node(&self, name: &str) -> Option<&NodePlan> {

@@ -76,7 +76,12 @@ impl Run {
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn start_with(graphs: &Graphs, name: &str, input: Value, vars: &[(&str, &str)]) -> Result<Self, NodeError> {
+    pub fn start_with(
+        graphs: &Graphs,
+        name: &str,
+        input: Value,
+        vars: &[(&str, &str)],
+    ) -> Result<Self, NodeError> {
         let unknown = || NodeError::new("UnknownGraph", format!("there is no graph `{name}`"));
         let graph = graphs.get(name).ok_or_else(unknown)?;
         let problems = graph.problems();
@@ -85,7 +90,10 @@ impl Run {
         }
         let plan = Plan::of(graph.as_ref());
         let host = FakeHost::default();
-        *host.vars.borrow_mut() = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        *host.vars.borrow_mut() = vars
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         let mut run = Self {
             channels: Channels::new(&plan.channels),
             graph,
@@ -97,7 +105,7 @@ impl Run {
             tasks: Vec::new(),
             step: 0,
         };
-        run.enter(&input)?;
+        run.enter(input)?;
         run.advance()?;
         Ok(run)
     }
@@ -107,17 +115,30 @@ impl Run {
     /// # Errors
     /// What a node failed with, or that nobody asked.
     pub fn resume(&mut self, answer: impl Into<Value>) -> Result<(), NodeError> {
-        let asked = self.tasks.iter_mut().find(|t| matches!(t.outcome, Outcome::Asked(_)));
+        let asked = self
+            .tasks
+            .iter_mut()
+            .find(|t| matches!(t.outcome, Outcome::Asked(_)));
         let task = asked.ok_or_else(|| NodeError::value("the run waits for no answer"))?;
         task.answers.push(answer.into());
         task.outcome = Outcome::Waiting;
-        if self.questions().is_empty() { self.advance() } else { Ok(()) }
+        if self.questions().is_empty() {
+            self.advance()
+        } else {
+            Ok(())
+        }
     }
 
     /// What people are asked, as long as the run waits.
     #[must_use]
     pub fn questions(&self) -> Vec<Value> {
-        let asked = |t: &Task| if let Outcome::Asked(question) = &t.outcome { Some(question.clone()) } else { None };
+        let asked = |t: &Task| {
+            if let Outcome::Asked(question) = &t.outcome {
+                Some(question.clone())
+            } else {
+                None
+            }
+        };
         self.tasks.iter().filter_map(asked).collect()
     }
 
@@ -151,12 +172,21 @@ impl Run {
         self.host.custom.borrow().clone()
     }
 
-    fn enter(&mut self, input: &Value) -> Result<(), NodeError> {
-        let object = input.as_object().ok_or_else(|| NodeError::value("an input is an object"))?;
-        let allowed = |name: &String| self.plan.input_channels.as_ref().is_none_or(|names| names.contains(name));
+    fn enter(&mut self, input: Value) -> Result<(), NodeError> {
+        let Value::Object(input) = input else {
+            return Err(NodeError::value("an input is an object"));
+        };
+        let allowed = |name: &String| {
+            self.plan
+                .input_channels
+                .as_ref()
+                .is_none_or(|names| names.contains(name))
+        };
         let known = |name: &String| self.plan.channels.iter().any(|c| c.name == *name);
-        let writes: Vec<Write> =
-            object.iter().filter(|(n, _)| known(n) && allowed(n)).map(|(n, v)| (n.clone(), v.clone())).collect();
+        let writes: Vec<Write> = input
+            .into_iter()
+            .filter(|(name, _)| known(name) && allowed(name))
+            .collect();
         self.channels.apply(self.graph.as_ref(), &writes)?;
         let ctx = self.context("input", START, 1, None);
         let state = self.channels.view(None).to_string();
@@ -172,7 +202,10 @@ impl Run {
                 return Ok(());
             }
             if self.step > STEPS {
-                return Err(NodeError::new("GraphRecursionError", format!("no end after {STEPS} super-steps")));
+                return Err(NodeError::new(
+                    "GraphRecursionError",
+                    format!("no end after {STEPS} super-steps"),
+                ));
             }
             for at in 0..self.tasks.len() {
                 if matches!(self.tasks[at].outcome, Outcome::Waiting) {
@@ -186,32 +219,48 @@ impl Run {
         }
     }
 
-    /// The tasks of the next super-step: nodes by name, then sends in order. Deferred nodes wait for the others.
+    /// The tasks of the next super-step: nodes by name, then sends in order. Deferred nodes wait until edges and
+    /// branches lead to no other; as in LangGraph, sends do not hold them up.
     fn prepare(&mut self) {
         let deferred = |name: &String| self.plan.node(name).is_some_and(|n| n.defer);
-        let (late, now): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut self.triggered).into_iter().partition(deferred);
+        let (late, now): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut self.triggered)
+            .into_iter()
+            .partition(deferred);
         let sends = std::mem::take(&mut self.sends);
-        let (now, late) = if now.is_empty() && sends.is_empty() { (late, BTreeSet::new()) } else { (now, late) };
+        let (now, late) = if now.is_empty() {
+            (late, BTreeSet::new())
+        } else {
+            (now, late)
+        };
         self.triggered = late;
-        let nodes = now.into_iter().map(|node| (node, None)).chain(sends.into_iter().map(|(n, i)| (n, Some(i))));
+        let nodes = now
+            .into_iter()
+            .map(|node| (node, None))
+            .chain(sends.into_iter().map(|(n, i)| (n, Some(i))));
         let nodes: Vec<_> = nodes.collect();
         if !nodes.is_empty() {
             self.step += 1;
         }
-        let made = nodes.into_iter().enumerate().map(|(index, (node, argument))| Task {
-            id: format!("task-{}-{index}", self.step),
-            node,
-            argument,
-            answers: Vec::new(),
-            outcome: Outcome::Waiting,
-        });
+        let made = nodes
+            .into_iter()
+            .enumerate()
+            .map(|(index, (node, argument))| Task {
+                id: format!("task-{}-{index}", self.step),
+                node,
+                argument,
+                answers: Vec::new(),
+                outcome: Outcome::Waiting,
+            });
         self.tasks = made.collect();
     }
 
     fn execute(&self, task: &Task) -> Result<Outcome, NodeError> {
         let unknown = || NodeError::value(format!("there is no node `{}` to go to", task.node));
         let node = self.plan.node(&task.node).ok_or_else(unknown)?;
-        let state = task.argument.clone().unwrap_or_else(|| self.channels.view(node.reads.as_deref()));
+        let state = task
+            .argument
+            .clone()
+            .unwrap_or_else(|| self.channels.view(node.reads.as_deref()));
         for attempt in 1.. {
             *self.host.answers.borrow_mut() = task.answers.iter().cloned().collect();
             self.host.questions.borrow_mut().clear();
@@ -243,7 +292,13 @@ impl Run {
             let ctx = self.context(&task.id, &task.node, 1, None);
             self.leave(&task.node, &own.view(None).to_string(), &ctx)?;
         }
-        let targets = tasks.into_iter().filter_map(|t| if let Outcome::Done(o) = t.outcome { Some(o) } else { None });
+        let targets = tasks.into_iter().filter_map(|t| {
+            if let Outcome::Done(o) = t.outcome {
+                Some(o)
+            } else {
+                None
+            }
+        });
         for target in targets.flatten().flat_map(|output| output.goto) {
             self.follow(target);
         }
@@ -252,7 +307,13 @@ impl Run {
 
     /// Follows the edges and branches that leave a node.
     fn leave(&mut self, node: &str, state: &str, ctx: &Context) -> Result<(), NodeError> {
-        for (index, edge) in self.plan.edges.iter().enumerate().filter(|(_, e)| e.from.iter().any(|f| f == node)) {
+        for (index, edge) in self
+            .plan
+            .edges
+            .iter()
+            .enumerate()
+            .filter(|(_, e)| e.from.iter().any(|f| f == node))
+        {
             let seen = self.joins.entry(index).or_default();
             seen.insert(node.to_owned());
             if seen.len() == edge.from.iter().collect::<BTreeSet<_>>().len() {
@@ -262,9 +323,16 @@ impl Run {
                 }
             }
         }
-        let branches: Vec<String> = self.plan.branches.iter().filter(|b| b.from == node).map(|b| b.name.clone()).collect();
+        let branches: Vec<String> = self
+            .plan
+            .branches
+            .iter()
+            .filter(|b| b.from == node)
+            .map(|b| b.name.clone())
+            .collect();
         for branch in branches {
-            let targets: Vec<Target> = serde_json::from_str(&self.graph.route(node, &branch, state, ctx)?)?;
+            let targets: Vec<Target> =
+                serde_json::from_str(&self.graph.route(node, &branch, state, ctx)?)?;
             targets.into_iter().for_each(|t| self.follow(t));
         }
         Ok(())
@@ -290,15 +358,23 @@ impl Run {
 
 impl Task {
     fn writes(&self) -> Vec<Write> {
-        let Outcome::Done(outputs) = &self.outcome else { return Vec::new() };
-        outputs.iter().flat_map(|o| o.update.iter().map(|(n, v)| (n.clone(), v.clone()))).collect()
+        let Outcome::Done(outputs) = &self.outcome else {
+            return Vec::new();
+        };
+        outputs
+            .iter()
+            .flat_map(|o| o.update.iter().map(|(n, v)| (n.clone(), v.clone())))
+            .collect()
     }
 }
 
 /// One object or an array of them.
 fn read_outputs(json: &str) -> Result<Vec<Output>, NodeError> {
     Ok(match serde_json::from_str(json)? {
-        Value::Array(outputs) => outputs.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?,
+        Value::Array(outputs) => outputs
+            .into_iter()
+            .map(serde_json::from_value)
+            .collect::<Result<_, _>>()?,
         output => vec![serde_json::from_value(output)?],
     })
 }
