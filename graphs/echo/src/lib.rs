@@ -11,7 +11,10 @@ pub struct Echo {
 }
 
 fn echo(state: Echo, _ctx: &Context) -> NodeResult<Echo> {
-    let last = state.messages.last().ok_or_else(|| NodeError::value("there is no message to answer"))?;
+    let last = state
+        .messages
+        .last()
+        .ok_or_else(|| NodeError::value("there is no message to answer"))?;
     Ok(Echo::update().messages([Message::ai(last.text())]))
 }
 
@@ -20,4 +23,27 @@ selvedge_sdk::graphs! {
         .node("echo", echo)
         .edge(START, "echo")
         .edge("echo", END),
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::graphs;
+
+    #[test]
+    fn the_last_message_comes_back() {
+        let input = json!({"messages": [{"role": "user", "content": "first"}, {"role": "user", "content": "second"}]});
+        let output = graphs().invoke("echo", input).unwrap();
+        assert_eq!(output["messages"][2]["type"], "ai");
+        assert_eq!(output["messages"][2]["content"], "second");
+    }
+
+    #[test]
+    fn without_a_message_there_is_nothing_to_answer() {
+        assert_eq!(
+            graphs().invoke("echo", json!({})).unwrap_err().kind(),
+            "ValueError"
+        );
+    }
 }

@@ -26,18 +26,31 @@ struct Job {
 pub fn graph() -> StateGraph<Effects> {
     StateGraph::new()
         .node("effect", |job: Job, _: &Context| work(&job))
-        .node("after", |state: Effects, _: &Context| work(&job(&state, "after")))
-        .branch_to(START, |s: &Effects| ["one", "two", "three"].map(|name| Send::new("effect", job(s, name))), ["effect"])
+        .node("after", |state: Effects, _: &Context| {
+            work(&job(&state, "after"))
+        })
+        .branch_to(
+            START,
+            |s: &Effects| ["one", "two", "three"].map(|name| Send::new("effect", job(s, name))),
+            ["effect"],
+        )
         .edge("effect", "after")
         .edge("after", END)
 }
 
 fn job(state: &Effects, name: &str) -> Job {
-    Job { name: name.to_owned(), counter: state.counter.clone(), ms: state.ms }
+    Job {
+        name: name.to_owned(),
+        counter: state.counter.clone(),
+        ms: state.ms,
+    }
 }
 
 fn work(job: &Job) -> NodeResult<Effects> {
-    Request::post(format!("{}?task={}", job.counter, job.name)).send()?.error_for_status()?.bytes()?;
+    Request::post(format!("{}?task={}", job.counter, job.name))
+        .send()?
+        .error_for_status()?
+        .bytes()?;
     if let Some(ms) = job.ms {
         selvedge_sdk::time::sleep(Duration::from_millis(ms));
     }

@@ -14,7 +14,10 @@ pub struct Empty {
 }
 
 fn single(name: &'static str, node: fn(Empty, &Context) -> NodeResult<Empty>) -> StateGraph<Empty> {
-    StateGraph::new().node(name, node).edge(START, name).edge(name, END)
+    StateGraph::new()
+        .node(name, node)
+        .edge(START, name)
+        .edge(name, END)
 }
 
 pub fn fail() -> StateGraph<Empty> {

@@ -12,7 +12,9 @@ pub struct Hitl {
 pub fn graph() -> StateGraph<Hitl> {
     StateGraph::new()
         .node("ask", ask)
-        .node("after", |_: Hitl, _: &Context| Ok(Hitl::update().log(["after"])))
+        .node("after", |_: Hitl, _: &Context| {
+            Ok(Hitl::update().log(["after"]))
+        })
         .edge(START, "ask")
         .edge("ask", "after")
         .edge("after", END)

@@ -24,6 +24,7 @@ selvedge_sdk::graphs! {
     "tokens" => shows::tokens(),
     "garbage" => garbage::graph(),
     "env" => surroundings::env(),
+    "given" => surroundings::given(),
     "stdout" => surroundings::stdout(),
 }
 
@@ -57,7 +58,9 @@ mod tests {
             selvedge_sdk::info!("{} {}", request.method(), request.url());
             Ok((200, vec![]))
         });
-        let output = graphs().invoke("effects", json!({"counter": "http://counter/"})).unwrap();
+        let output = graphs()
+            .invoke("effects", json!({"counter": "http://counter/"}))
+            .unwrap();
         assert_eq!(output["done"], json!(["one", "two", "three", "after"]));
         let lines = selvedge_sdk::testing::logs();
         assert_eq!(lines.len(), 4);
@@ -69,7 +72,10 @@ mod tests {
         let mut run = Run::start(&graphs(), "hitl", json!({})).unwrap();
         assert_eq!(run.questions(), [json!({"question": "Go on?"})]);
         run.resume("yes").unwrap();
-        assert_eq!(run.output(), json!({"answer": "yes", "log": ["asked", "after"]}));
+        assert_eq!(
+            run.output(),
+            json!({"answer": "yes", "log": ["asked", "after"]})
+        );
     }
 
     #[test]

@@ -15,7 +15,10 @@ pub fn custom() -> StateGraph<Shows> {
         ctx.emit_custom("plain string")?;
         Ok(Shows::update().foo("c"))
     };
-    StateGraph::new().node("custom", node).edge(START, "custom").edge("custom", END)
+    StateGraph::new()
+        .node("custom", node)
+        .edge(START, "custom")
+        .edge("custom", END)
 }
 
 pub fn tokens() -> StateGraph<Shows> {
@@ -26,5 +29,8 @@ pub fn tokens() -> StateGraph<Shows> {
         }
         Ok(Shows::update().messages([reply.finish()?]))
     };
-    StateGraph::new().node("chat", node).edge(START, "chat").edge("chat", END)
+    StateGraph::new()
+        .node("chat", node)
+        .edge(START, "chat")
+        .edge("chat", END)
 }

@@ -1,7 +1,8 @@
 //! Graphs that look at what surrounds them.
 //!
-//! `env` returns all environment variables, and the one whose name the input gives. `stdout` writes a line to the
-//! standard output, one to the standard error and one to the log.
+//! `env` returns all environment variables, and the one whose name the input gives. `given` returns the run's context,
+//! its `configurable` and its metadata as the node sees them. `stdout` writes a line to the standard output, one to the
+//! standard error and one to the log.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,31 @@ pub fn env() -> StateGraph<Surroundings> {
         let value = state.name.and_then(|name| ctx.var(&name));
         Ok(Surroundings::update().vars(vars).value(value))
     };
-    StateGraph::new().node("env", node).edge(START, "env").edge("env", END)
+    StateGraph::new()
+        .node("env", node)
+        .edge(START, "env")
+        .edge("env", END)
+}
+
+#[derive(State, Serialize, Deserialize, JsonSchema)]
+pub struct Given {
+    context: Option<Value>,
+    configurable: Option<Value>,
+    metadata: Option<Value>,
+}
+
+pub fn given() -> StateGraph<Given> {
+    let node = |_: Given, ctx: &Context| {
+        let config = ctx.config();
+        Ok(Given::update()
+            .context(ctx.context::<Value>()?)
+            .configurable(Value::Object(config.configurable.clone()))
+            .metadata(Value::Object(config.metadata.clone())))
+    };
+    StateGraph::new()
+        .node("given", node)
+        .edge(START, "given")
+        .edge("given", END)
 }
 
 pub fn stdout() -> StateGraph<Surroundings> {
@@ -29,7 +54,10 @@ pub fn stdout() -> StateGraph<Surroundings> {
         selvedge_sdk::info!("to the log");
         Ok(Surroundings::update().value("printed".to_owned()))
     };
-    StateGraph::new().node("stdout", node).edge(START, "stdout").edge("stdout", END)
+    StateGraph::new()
+        .node("stdout", node)
+        .edge(START, "stdout")
+        .edge("stdout", END)
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -12,7 +12,12 @@ pub struct Two {
 }
 
 pub fn graph() -> StateGraph<Two> {
-    StateGraph::new().node("a", a).node("b", b).edge(START, "a").edge("a", "b").edge("b", END)
+    StateGraph::new()
+        .node("a", a)
+        .node("b", b)
+        .edge(START, "a")
+        .edge("a", "b")
+        .edge("b", END)
 }
 
 fn a(state: Two, _ctx: &Context) -> NodeResult<Two> {

@@ -18,7 +18,10 @@ pub fn slow() -> StateGraph<Slow> {
         selvedge_sdk::time::sleep(Duration::from_millis(state.ms));
         Ok(Slow::update().done(true))
     };
-    StateGraph::new().node("slow", node).edge(START, "slow").edge("slow", END)
+    StateGraph::new()
+        .node("slow", node)
+        .edge(START, "slow")
+        .edge("slow", END)
 }
 
 #[derive(State, Serialize, Deserialize, JsonSchema)]
@@ -30,5 +33,8 @@ pub struct Big {
 
 pub fn big() -> StateGraph<Big> {
     let node = |state: Big, _: &Context| Ok(Big::update().data("x".repeat(state.bytes)));
-    StateGraph::new().node("big", node).edge(START, "big").edge("big", END)
+    StateGraph::new()
+        .node("big", node)
+        .edge(START, "big")
+        .edge("big", END)
 }
