@@ -213,7 +213,7 @@ case("error", "a failure and a question", {"a": fails(1), "b": asks("q"), "c": s
 case("error", "a question, then a failure", {"a": [{"interrupt": "q"}, *fails(1)], "b": says()}, edges((START, "a"), ("a", "b")), [invoke(), command(resume="r"), go_on()])
 case("error", "retried until it works", {"a": fails(2), "b": says()}, edges((START, "a"), ("a", "b")), [invoke()], options={"a": {"retry": [{"max_attempts": 3, "retry_on": ["ValueError"]}]}})
 case("error", "retried too often", {"a": fails(3), "b": says()}, edges((START, "a"), ("a", "b")), [invoke(), go_on()], options={"a": {"retry": [{"max_attempts": 2, "retry_on": ["ValueError"]}]}})
-case("error", "not for this policy", {"a": fails(1, "KeyError")}, edges((START, "a")), [invoke(), go_on()], options={"a": {"retry": [{"max_attempts": 5, "retry_on": ["RuntimeError"]}]}})
+case("error", "not for this policy", {"a": fails(1, "RuntimeError")}, edges((START, "a")), [invoke(), go_on()], options={"a": {"retry": [{"max_attempts": 5, "retry_on": ["KeyError"]}]}})
 case("error", "a new input after it", {"a": fails(1), "b": says()}, edges((START, "a"), (START, "b")), [invoke(), invoke({"foo": "new"})])
 case("error", "an update after it", {"a": fails(1), "b": says(), "c": says()}, edges((START, "a"), (START, "b"), ("a", "c")), [invoke(), update(({"log": ["u"]}, "a")), go_on()])
 

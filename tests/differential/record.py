@@ -13,6 +13,7 @@ What is long and seldom wrong is a digest (`#…`) in generated cases, to keep t
 everything is written out to PATH instead, and the Rust test reads that file when `FIXTURE` names it.
 """
 
+import concurrent.futures
 import json
 import logging
 import pathlib
@@ -21,6 +22,7 @@ import uuid
 import warnings
 
 import langgraph.pregel._checkpoint as checkpoints
+import langgraph.pregel._executor as executor
 import langgraph.pregel._loop as loops
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.memory import InMemorySaver
@@ -110,6 +112,21 @@ def remember(self, *args):
 loops.SyncPregelLoop.__exit__ = remember
 
 
+submit = executor.BackgroundExecutor.submit
+
+
+def submit_or_save(self, fn, *args, **kwargs):
+    """The end of a failing run can cancel a save that no thread has begun yet: here none is left to chance."""
+    if getattr(fn, "__name__", "") != "put_writes":
+        return submit(self, fn, *args, **kwargs)
+    saved = concurrent.futures.Future()
+    saved.set_result(fn(*args))
+    return saved
+
+
+executor.BackgroundExecutor.submit = submit_or_save
+
+
 def plain(value):
     """A value as JSON."""
     match value:
@@ -121,6 +138,8 @@ def plain(value):
             return {"node": value.node, "input": plain(value.arg)}
         case BaseException():
             return repr(value)
+        case {"value": asked, "id": id, "response_schema": None}:
+            return {"value": plain(asked), "id": id}
         case dict():
             return {k: plain(v) for k, v in value.items()}
         case list() | tuple():
@@ -180,6 +199,8 @@ class Recorder:
         options = {k: action[k] for k in ("interrupt_before", "interrupt_after") if k in action}
 
         def stream():
+            # As `invoke` does it: what callers see is what the output schema names.
+            options["output_keys"] = self.graph.output_channels
             for _ in self.graph.stream(given, self.config(action), stream_mode=MODES, durability="sync", **options):
                 pass
 

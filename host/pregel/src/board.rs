@@ -132,6 +132,13 @@ impl Board {
         Ok(updated)
     }
 
+    /// Empties what holds for one step only.
+    pub(crate) fn expire_all(&mut self) {
+        for (held, spec) in self.held.iter_mut().zip(self.graph.channels.values()) {
+            spec.expire(held);
+        }
+    }
+
     /// What changed since the last call, for a checkpoint.
     pub(crate) fn take_changes(&mut self) -> BTreeMap<String, Change> {
         let dirty = std::mem::take(&mut self.dirty);

@@ -119,7 +119,13 @@ impl Execution {
 
     /// A task has failed.
     pub(crate) fn show_failed(&mut self, index: usize, error: &Json, mint: &mut dyn Mint) {
-        if !self.tasks[index].is_internal() {
+        let task = &self.tasks[index];
+        if !task.is_internal() {
+            if !task.answers.is_empty() && self.shows(StreamMode::Updates) {
+                // LangGraph shows a task that was answered before it failed as one that gave nothing.
+                let update = self.update_of(task, &[]);
+                self.emit(StreamMode::Updates, Json::object(update.iter()));
+            }
             let nothing = Json::object::<&str>([]);
             self.show_task_end(index, error, &nothing, &Json::array([]), mint);
         }

@@ -77,7 +77,7 @@ pub(crate) fn as_map(resume: &Json) -> Option<IndexMap<String, Json>> {
 }
 
 /// Gives the tasks that are not finished the answers they had, those that the map has for them, and the loose one if
-/// only one of them waits. Says to which task the loose one went.
+/// only one of them waits or can ask. Says to which task the loose one went.
 pub(crate) fn hand_out_answers(
     tasks: &mut [Task],
     pending: &[PendingWrite],
@@ -103,6 +103,12 @@ pub(crate) fn hand_out_answers(
             None if is_open && task.writes.is_empty() => waiting.push(index),
             None => {}
         }
+    }
+    if waiting.is_empty() {
+        // Nobody waits: if only one task can ask at all, the answer is its own.
+        let unfinished = tasks.iter().enumerate().filter(|(_, t)| t.writes.is_empty());
+        waiting = unfinished.map(|(index, _)| index).collect();
+        waiting.retain(|&index| !tasks[index].is_internal());
     }
     match (loose_answer(pending), waiting.as_slice()) {
         (Some(answer), [only]) => {

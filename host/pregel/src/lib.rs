@@ -48,5 +48,5 @@ pub use problems::GraphProblem;
 pub use program::{Failure, GuestCall, Program};
 pub use task::{PathPart, TaskInfo};
 pub use update::StateUpdate;
-pub use view::{StateView, TaskView, record, view};
+pub use view::{StateView, TaskView, record, record_with, values, view, view_with};
 pub use writes::Writes;

@@ -12,6 +12,7 @@ use selvedge_model::{Json, TaskId};
 
 use crate::begin::unasked;
 use crate::board::{Board, Reduced, TaskWrites};
+use crate::channel;
 use crate::events;
 use crate::graph::Graph;
 use crate::ids::NULL_TASK;
@@ -65,21 +66,53 @@ impl TaskView {
     }
 }
 
+/// Asks the graph's own reducer: channel, current value, updates. `None` leaves the writes out.
+pub type Reduce<'a> = &'a mut dyn FnMut(&str, &Json, &Json) -> Option<Json>;
+
 /// How the thread stands: what finished tasks of the open step wrote is in `values`, only unfinished ones are
 /// `next`, and only questions without an answer are shown. Writes that only the graph's own reducer could apply are
-/// left out of `values`, since this asks no guest.
+/// left out of `values`, since this asks no guest: [`view_with`] does.
 #[must_use]
 pub fn view(graph: &Arc<Graph>, saved: &SavedCheckpoint) -> StateView {
-    read(graph, saved, true)
+    view_with(graph, saved, &mut |_, _, _| None)
+}
+
+/// [`view`] with the graph's own reducers.
+#[must_use]
+pub fn view_with(graph: &Arc<Graph>, saved: &SavedCheckpoint, reduce: Reduce<'_>) -> StateView {
+    read(graph, saved, true, reduce)
 }
 
 /// How the step began: the values before it, all of its tasks, and all that they asked.
 #[must_use]
 pub fn record(graph: &Arc<Graph>, saved: &SavedCheckpoint) -> StateView {
-    read(graph, saved, false)
+    record_with(graph, saved, &mut |_, _, _| None)
 }
 
-fn read(graph: &Arc<Graph>, saved: &SavedCheckpoint, live: bool) -> StateView {
+/// [`record`] with the graph's own reducers: only the writes of a command need them here.
+#[must_use]
+pub fn record_with(graph: &Arc<Graph>, saved: &SavedCheckpoint, reduce: Reduce<'_>) -> StateView {
+    read(graph, saved, false, reduce)
+}
+
+/// The author's channels as the state shows them, from an object of those that something was written to: a channel
+/// that begins with a value (an empty list) has it before.
+#[must_use]
+pub fn values(graph: &Graph, written: &Json) -> Json {
+    let written = written.members().unwrap_or_default();
+    let shown: Vec<(&str, Json)> = graph
+        .state
+        .iter()
+        .filter_map(|&c| {
+            let name = graph.channel_name(c);
+            let initial = || channel::value_of(&graph.channels[c].initial());
+            Some((name, written.get(name).cloned().or_else(initial)?))
+        })
+        .collect();
+    Json::object(shown.iter().map(|(name, value)| (*name, value)))
+}
+
+fn read(graph: &Arc<Graph>, saved: &SavedCheckpoint, live: bool, reduce: Reduce<'_>) -> StateView {
     let checkpoint = &saved.checkpoint;
     let statuses = interrupt::statuses(&saved.pending);
     let mut board = Board::load(graph, Some(checkpoint));
@@ -91,7 +124,7 @@ fn read(graph: &Arc<Graph>, saved: &SavedCheckpoint, live: bool) -> StateView {
     let mut tasks = task::prepare(&board, place, None);
     let unasked_writes = saved.pending.iter().filter(|w| w.task == NULL_TASK);
     let unasked_writes: Vec<_> = unasked_writes.map(|w| (w.channel.clone(), w.value.clone())).collect();
-    apply(&mut board, vec![unasked(unasked_writes)]);
+    apply(&mut board, vec![unasked(unasked_writes)], reduce);
     if live {
         for task in &mut tasks {
             if let Some(status) = statuses.get(&task.id) {
@@ -99,7 +132,12 @@ fn read(graph: &Arc<Graph>, saved: &SavedCheckpoint, live: bool) -> StateView {
             }
         }
         let finished = tasks.iter().filter(|t| !t.writes.is_empty());
-        apply(&mut board, finished.map(Task::to_apply).collect());
+        let finished: Vec<TaskWrites> = finished.map(Task::to_apply).collect();
+        if !finished.is_empty() {
+            apply(&mut board, finished, reduce);
+            // What holds for one step only is not shown: that step has not begun.
+            board.expire_all();
+        }
     }
     StateView {
         values: board.read(&graph.state),
@@ -135,15 +173,20 @@ fn task_view(graph: &Graph, task: &Task, status: Option<&Status>, live: bool) ->
     }
 }
 
-/// Applies what can be applied without a guest. Writes that are refused (two to one last value) are not shown; the
-/// run that made them has failed of it.
-fn apply(board: &mut Board, mut tasks: Vec<TaskWrites>) {
+/// Applies what can be applied. Writes that are refused (two to one last value) are not shown; the run that made them
+/// has failed of it.
+fn apply(board: &mut Board, mut tasks: Vec<TaskWrites>, reduce: Reduce<'_>) {
+    let mut reduced = Reduced::new();
     for call in board.to_reduce(&tasks).unwrap_or_default() {
         let name = board.graph.channel_name(call.channel).to_owned();
+        if let Some(value) = reduce(&name, &call.current, &Json::array(&call.updates)) {
+            reduced.insert(call.channel, value);
+            continue;
+        }
         for task in &mut tasks {
             task.writes.retain(|(channel, _)| *channel != name);
         }
     }
     // Refused writes leave the values as they were.
-    let _ = board.apply(&tasks, &Reduced::new());
+    let _ = board.apply(&tasks, &reduced);
 }
