@@ -326,16 +326,16 @@ mod tests {
         let cases: [(&str, Change); 6] = [
             ("allowed_ports[1]", |o| o.allowed_ports = vec![443, 0]),
             ("allowed_domains[0]", |o| {
-                o.allowed_domains = vec!["a.*.example.com".to_owned()]
+                o.allowed_domains = vec!["a.*.example.com".to_owned()];
             }),
             ("denied_domains[0]", |o| {
-                o.denied_domains = vec!["127.0.0.1".to_owned()]
+                o.denied_domains = vec!["127.0.0.1".to_owned()];
             }),
             ("allowed_networks[0]", |o| {
-                o.allowed_networks = vec!["10.0.0.1/8".to_owned()]
+                o.allowed_networks = vec!["10.0.0.1/8".to_owned()];
             }),
             ("denied_networks[0]", |o| {
-                o.denied_networks = vec!["ten".to_owned()]
+                o.denied_networks = vec!["ten".to_owned()];
             }),
             ("methods[0]", |o| o.methods = vec!["TRACE".to_owned()]),
         ];

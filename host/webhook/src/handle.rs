@@ -57,7 +57,7 @@ impl Webhooks {
         let sender = Sender {
             client,
             storage: Arc::clone(&storage),
-            clock: Arc::clone(&clock),
+            clock,
             headers: options.headers,
             schedule: options.retry,
             timeout: options.timeout,

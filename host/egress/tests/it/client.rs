@@ -188,9 +188,10 @@ async fn a_peer_that_closes_without_an_answer_is_a_protocol_error_with_its_addre
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut head = [0; 1024];
-        tokio::io::AsyncReadExt::read(&mut stream, &mut head)
+        let read = tokio::io::AsyncReadExt::read(&mut stream, &mut head)
             .await
             .unwrap();
+        assert!(read > 0, "the client sent nothing");
     });
     let client = client(&open_loopback(), &ClientOptions::default());
     let error = send(&client, &format!("http://{address}/?token=secret"))

@@ -162,10 +162,10 @@ async fn answers_that_redirect_swell_or_do_not_end_stay_within_bounds() {
             let mut answer = ok("");
             match request.uri().path() {
                 "/redirect-307-to-metadata" => {
-                    *answer.status_mut() = http::StatusCode::TEMPORARY_REDIRECT
+                    *answer.status_mut() = http::StatusCode::TEMPORARY_REDIRECT;
                 }
                 "/redirect-308-to-attacker" => {
-                    *answer.status_mut() = http::StatusCode::PERMANENT_REDIRECT
+                    *answer.status_mut() = http::StatusCode::PERMANENT_REDIRECT;
                 }
                 "/gzip-bomb" => {
                     answer = ok(BOMB);

@@ -34,7 +34,8 @@ async fn server(name: &str) -> (SocketAddr, CertificateDer<'static>) {
                 continue;
             };
             let mut head = [0; 4096];
-            stream.read(&mut head).await.unwrap();
+            let read = stream.read(&mut head).await.unwrap();
+            assert!(read > 0, "the client sent nothing");
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
                 .await

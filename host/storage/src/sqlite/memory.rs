@@ -10,17 +10,18 @@ use selvedge_model::CheckpointId;
 
 use super::places::Places;
 
-/// Threads whose newest checkpoints are remembered. At about a kilobyte each this is the size of a few runs; when
-/// it is exceeded everything is forgotten and read again, which costs two look-ups a thread.
-const MAX_THREADS: usize = 4_096;
-/// Namespaces remembered for one thread.
-const MAX_NAMESPACES: usize = 64;
+/// Checkpoints, and threads, that are remembered: those of the runs that a process executes at once (1,000 unless
+/// configured) with a few subgraphs each, in some megabytes. When there are more, everything is forgotten and read
+/// again as it is needed, which costs two look-ups a thread.
+const MAX_REMEMBERED: usize = 4_096;
 
 #[derive(Default)]
 pub(super) struct Memory {
     pending_runs: u64,
     claimed_deliveries: HashSet<i64>,
     threads: HashMap<i64, ThreadMemory>,
+    /// Heads of all threads.
+    heads: usize,
     undo: Vec<Undo>,
 }
 
@@ -86,7 +87,9 @@ impl Memory {
 
     /// Takes the checkpoint that was written last in a namespace, to become the next one.
     pub(super) fn take_head(&mut self, thread: i64, namespace: &str) -> Option<Head> {
-        self.threads.get_mut(&thread)?.heads.remove(namespace)
+        let head = self.threads.get_mut(&thread)?.heads.remove(namespace)?;
+        self.heads -= 1;
+        Some(head)
     }
 
     /// The same to look at.
@@ -95,11 +98,8 @@ impl Memory {
     }
 
     pub(super) fn set_head(&mut self, thread: i64, namespace: String, head: Head) {
-        let memory = self.touch(thread);
-        if memory.heads.len() >= MAX_NAMESPACES {
-            memory.heads.clear();
-        }
-        memory.heads.insert(namespace, head);
+        let replaced = self.touch(thread).heads.insert(namespace, head);
+        self.heads += usize::from(replaced.is_none());
     }
 
     pub(super) fn next_segment(&self, thread: i64) -> Option<i64> {
@@ -111,12 +111,15 @@ impl Memory {
     }
 
     pub(super) fn forget_thread(&mut self, thread: i64) {
-        self.threads.remove(&thread);
+        if let Some(forgotten) = self.threads.remove(&thread) {
+            self.heads -= forgotten.heads.len();
+        }
     }
 
     fn touch(&mut self, thread: i64) -> &mut ThreadMemory {
-        if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&thread) {
+        if self.heads.max(self.threads.len()) >= MAX_REMEMBERED {
             self.threads.clear();
+            self.heads = 0;
         }
         self.undo.push(Undo::Thread(thread));
         self.threads.entry(thread).or_default()
@@ -147,5 +150,51 @@ impl Memory {
     /// After a commit: nothing is undone any more.
     pub(super) fn keep(&mut self) {
         self.undo.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn head(key: i64) -> Head {
+        Head {
+            id: CheckpointId(Uuid::from_u128(1)),
+            key,
+            places: Places::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_failed_unit_changed_is_taken_back_and_the_rest_stays() {
+        let mut memory = Memory::new(5);
+        memory.claim(1);
+        memory.set_head(7, String::new(), head(1));
+        let mark = memory.mark();
+        memory.claim(2);
+        memory.unclaim(1);
+        memory.add_pending_runs(3);
+        memory.set_head(8, String::new(), head(2));
+        memory.undo_to(mark);
+        assert!(memory.is_claimed(1) && !memory.is_claimed(2));
+        assert_eq!(memory.pending_runs(), 5);
+        assert!(memory.head(7, "").is_some() && memory.head(8, "").is_none());
+    }
+
+    #[test]
+    fn no_more_is_remembered_than_the_bound() {
+        let mut memory = Memory::new(0);
+        for n in 0..3 * MAX_REMEMBERED {
+            memory.set_head(1, n.to_string(), head(1));
+        }
+        assert!(memory.heads <= MAX_REMEMBERED);
+        assert_eq!(memory.heads, memory.threads[&1].heads.len());
+        for thread in 0..3 * MAX_REMEMBERED as i64 {
+            memory.set_next_segment(thread, 1);
+        }
+        assert!(memory.threads.len() <= MAX_REMEMBERED);
+        memory.forget_thread(1);
+        assert!(memory.take_head(1, "0").is_none());
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! In the row: `{"messages":[7,3,12,5000,800]}` is version 7, segment 3, up to index 12, where the value at index
 //! 0 has 5,000 bytes and the rest 800; `[7,3]` is a value that is not a list; `[7]` is a channel that is empty,
-//! and a version of −1 is none. Names are spelled out: interning them would save about 60 bytes of a row of some
-//! 300 on a typical graph, and cost a table of names that a graph could grow without end.
+//! and a version of −1 is none. Names are spelled out: a table of names would save their
+//! length in each row, and be a table that a graph can grow without end.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

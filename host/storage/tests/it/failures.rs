@@ -60,6 +60,9 @@ pub async fn a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_be
             .unwrap()
             .unwrap();
         assert_eq!(newest.checkpoint.id, checkpoint_id(1), "{table}");
+        // What was rolled back is no parent, in the database or in memory.
+        let orphan = step([write(3, Some(2), [])]);
+        assert!(storage.commit_step(lease, orphan).await.is_err(), "{table}");
         assert!(
             storage
                 .claim_deliveries(at(9), 1)

@@ -57,6 +57,16 @@ async fn two_thousand_appends_cost_the_same_each_and_four_times_their_content_at
         panic!("a list");
     };
     assert_eq!(items.len() as u64, APPENDS);
+    // Written anew in full at 32, 64, 128 and 256 KiB of growth.
+    let segments: i64 = home
+        .database()
+        .query_row(
+            "SELECT count(DISTINCT segment) FROM channel_value",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(segments, 5);
     storage.close().await;
     let file = std::fs::metadata(home.path().join("selvedge.db"))
         .unwrap()

@@ -1,77 +1,74 @@
 //! Group commit under the first adversary: units that share a transaction with one that fails, a commit that
 //! fails, a writer that stalls.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use selvedge_model::ThreadId;
 use selvedge_model::run::Lease;
+use selvedge_model::thread::Thread;
 use selvedge_storage::sqlite::{Options, Sqlite};
-use selvedge_storage::{Storage, StorageError};
-use tokio::task::JoinHandle;
+use selvedge_storage::{Insert, NewThread, Storage, StorageError};
 
 use crate::given::{
-    append, at, checkpoint_id, end, list, new_run, queued, running, step, unclaimed, write,
+    append, at, checkpoint_id, delivered, end, json, list, new_run, queued, running, step,
+    unclaimed, write,
 };
 use crate::home::{Home, SqliteHome};
 
-type Answer = JoinHandle<Result<(), StorageError>>;
+/// A write that is in the writer's queue: asking for it puts it there, waiting for it gives the answer.
+struct Asked<'a, T>(Pin<Box<dyn Future<Output = Result<T, StorageError>> + 'a>>);
 
-/// Another connection's write transaction, which the writer has to wait for: what is asked for meanwhile is one
-/// group when it ends.
-struct Stall(rusqlite::Connection);
-
-impl Stall {
-    fn begin(home: &SqliteHome) -> Self {
-        let database = home.database();
-        database.execute_batch("BEGIN IMMEDIATE").unwrap();
-        Self(database)
+impl<'a, T: 'a> Asked<'a, T> {
+    fn new(call: impl Future<Output = Result<T, StorageError>> + 'a) -> Self {
+        let mut call = Box::pin(call);
+        let mut first_result = None;
+        if let Poll::Ready(result) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            first_result = Some(result);
+        }
+        Self(Box::pin(async move {
+            match first_result {
+                Some(result) => result,
+                None => call.await,
+            }
+        }))
     }
+}
 
-    fn end(self) {
-        self.0.execute_batch("ROLLBACK").unwrap();
+fn commit(storage: &Arc<dyn Storage>, lease: Lease, n: u64) -> Asked<'_, ()> {
+    let parent = n.checked_sub(2).map(|_| n - 1);
+    let steps = step([write(n, parent, [("log", append(&["1"]))])]);
+    Asked::new(storage.commit_step(lease, steps))
+}
+
+/// Keeps the writer in a unit for about a second, so that what is asked for now is its next group.
+async fn stall<'a>(home: &SqliteHome, storage: &'a Arc<dyn Storage>) -> Asked<'a, Insert<Thread>> {
+    let thread = ThreadId::new();
+    let id = thread.0.simple();
+    home.database()
+        .execute_batch(&format!(
+            "CREATE TRIGGER slow AFTER INSERT ON thread WHEN new.uuid = x'{id}' BEGIN \
+             SELECT max(n) FROM (WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 8000000) \
+             SELECT n FROM c); END"
+        ))
+        .unwrap();
+    let new = NewThread {
+        thread_id: thread,
+        metadata: json("{}"),
+        created_at: at(0),
+    };
+    let plug = Asked::new(storage.create_thread(new));
+    // The unit has begun once its transaction keeps others from writing.
+    let other = home.database();
+    other.busy_timeout(Duration::ZERO).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
+        assert!(Instant::now() < deadline, "the writer does not begin");
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-}
-
-fn commit(storage: &Arc<dyn Storage>, lease: Lease, n: u64) -> Answer {
-    let storage = Arc::clone(storage);
-    let steps = step([write(
-        n,
-        n.checked_sub(2).map(|_| n - 1),
-        [("log", append(&["1"]))],
-    )]);
-    tokio::spawn(async move { storage.commit_step(lease, steps).await })
-}
-
-/// Sends one write that the writer stalls on, then the others, which thus share the next transaction.
-async fn in_one_group(
-    home: &SqliteHome,
-    storage: &Arc<dyn Storage>,
-    others: impl FnOnce() -> Vec<Answer>,
-) -> Vec<Result<(), StorageError>> {
-    let stall = Stall::begin(home);
-    let plug = running_soon(storage);
-    wait_until_taken(storage).await;
-    let answers = others();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    stall.end();
-    plug.await.unwrap();
-    let mut results = Vec::new();
-    for answer in answers {
-        results.push(answer.await.unwrap());
-    }
-    results
-}
-
-fn running_soon(storage: &Arc<dyn Storage>) -> JoinHandle<Lease> {
-    let storage = Arc::clone(storage);
-    tokio::spawn(async move { running(&storage).await })
-}
-
-/// The writer takes what is queued in microseconds; reads go on while it stalls.
-async fn wait_until_taken(storage: &Arc<dyn Storage>) {
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    storage.check().await.unwrap();
+    plug
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,13 +94,16 @@ async fn a_unit_that_fails_does_not_harm_the_others_of_its_group() {
              BEGIN SELECT raise(ABORT, 'broken on purpose'); END"
         ))
         .unwrap();
-    let results = in_one_group(&home, &storage, || {
-        leases
-            .iter()
-            .map(|lease| commit(&storage, *lease, 1))
-            .collect()
-    })
-    .await;
+    let plug = stall(&home, &storage).await;
+    let asked: Vec<_> = leases
+        .iter()
+        .map(|lease| commit(&storage, *lease, 1))
+        .collect();
+    plug.0.await.unwrap();
+    let mut results = Vec::new();
+    for asked in asked {
+        results.push(asked.0.await);
+    }
     for (position, result) in results.iter().enumerate() {
         let saved = storage
             .checkpoint(leases[position].thread_id, "", None)
@@ -121,7 +121,7 @@ async fn a_unit_that_fails_does_not_harm_the_others_of_its_group() {
         }
     }
     home.mend();
-    commit(&storage, leases[2], 1).await.unwrap().unwrap();
+    commit(&storage, leases[2], 1).0.await.unwrap();
 }
 
 /// A reference that is checked at the end of the transaction lets every unit succeed and the commit fail.
@@ -129,12 +129,13 @@ async fn a_unit_that_fails_does_not_harm_the_others_of_its_group() {
 async fn a_commit_that_fails_answers_everyone_with_an_error_and_nothing_happened() {
     let home = SqliteHome::new();
     let storage = home.open();
+    let delivery = delivered(&storage, 1).await;
     let mut leases = Vec::new();
     for _ in 0..4 {
         leases.push(running(&storage).await);
         commit(&storage, *leases.last().unwrap(), 1)
+            .0
             .await
-            .unwrap()
             .unwrap();
     }
     let pending = queued(&storage, unclaimed(new_run(ThreadId::new(), at(0)))).await;
@@ -144,38 +145,33 @@ async fn a_commit_that_fails_answers_everyone_with_an_error_and_nothing_happened
              CREATE TRIGGER dangle AFTER INSERT ON checkpoint BEGIN INSERT INTO dangling VALUES (-1); END",
         )
         .unwrap();
-    let results = in_one_group(&home, &storage, || {
-        let mut answers: Vec<_> = leases
-            .iter()
-            .map(|lease| commit(&storage, *lease, 2))
-            .collect();
-        let (claiming, deleting) = (Arc::clone(&storage), Arc::clone(&storage));
-        let thread = leases[0].thread_id;
-        answers.push(tokio::spawn(async move {
-            claiming.claim_runs(at(1), 9).await.map(|_| ())
-        }));
-        answers.push(tokio::spawn(async move {
-            deleting.delete_thread(thread).await.map(|_| ())
-        }));
-        answers
-    })
-    .await;
-    for result in results {
-        assert!(
-            matches!(&result, Err(StorageError::Failed(text)) if text.contains("FOREIGN KEY")),
-            "{result:?}"
-        );
+    let plug = stall(&home, &storage).await;
+    let commits: Vec<_> = leases
+        .iter()
+        .map(|lease| commit(&storage, *lease, 2))
+        .collect();
+    let claim = Asked::new(storage.claim_runs(at(1), 9));
+    let claim_delivery = Asked::new(storage.claim_deliveries(at(9), 9));
+    let deletion = Asked::new(storage.delete_thread(leases[0].thread_id));
+    plug.0.await.unwrap();
+    for commit in commits {
+        assert_dangling(&commit.0.await);
     }
+    assert_dangling(&claim.0.await);
+    assert_dangling(&claim_delivery.0.await);
+    assert_dangling(&deletion.0.await);
     home.mend();
-    assert_eq!(storage.count_pending_runs().await.unwrap(), 1);
-    assert_eq!(
-        storage.claim_runs(at(1), 9).await.unwrap().runs[0]
-            .run
-            .run_id,
-        pending.run_id
-    );
+
+    let due = storage.claim_deliveries(at(9), 9).await.unwrap().deliveries;
+    assert_eq!(due[0].delivery, delivery);
+    queued(&storage, unclaimed(new_run(ThreadId::new(), at(1)))).await;
+    assert_eq!(storage.count_pending_runs().await.unwrap(), 2);
+    let claims = storage.claim_runs(at(1), 1).await.unwrap();
+    assert_eq!(claims.runs[0].run.run_id, pending.run_id);
     for lease in leases {
-        commit(&storage, lease, 2).await.unwrap().unwrap();
+        // What was rolled back is no parent.
+        assert!(commit(&storage, lease, 3).0.await.is_err());
+        commit(&storage, lease, 2).0.await.unwrap();
         let saved = storage
             .checkpoint(lease.thread_id, "", None)
             .await
@@ -190,6 +186,13 @@ async fn a_commit_that_fails_answers_everyone_with_an_error_and_nothing_happened
     }
 }
 
+fn assert_dangling<T: std::fmt::Debug>(result: &Result<T, StorageError>) {
+    assert!(
+        matches!(result, Err(StorageError::Failed(text)) if text.contains("FOREIGN KEY")),
+        "{result:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_stalls_refuses_more_than_it_may_queue_and_then_goes_on() {
     let home = SqliteHome::new();
@@ -198,31 +201,22 @@ async fn a_writer_that_stalls_refuses_more_than_it_may_queue_and_then_goes_on() 
         ..home.options()
     };
     let storage: Arc<dyn Storage> = Sqlite::open(options).unwrap();
-    let stall = Stall::begin(&home);
-    let plug = running_soon(&storage);
-    wait_until_taken(&storage).await;
-    let admissions: Vec<_> = (0..20)
-        .map(|_| {
-            let storage = Arc::clone(&storage);
-            tokio::spawn(async move {
-                storage
-                    .admit_run(unclaimed(new_run(ThreadId::new(), at(0))))
-                    .await
-            })
-        })
-        .collect();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    stall.end();
-    plug.await.unwrap();
-    let mut refused = 0;
+    let lease = running(&storage).await;
+    let plug = stall(&home, &storage).await;
+    let admit = |_| Asked::new(storage.admit_run(unclaimed(new_run(ThreadId::new(), at(0)))));
+    let admissions: Vec<_> = (0..20).map(admit).collect();
+    // Reads do not wait for the writer.
+    assert!(storage.run(None, lease.run_id).await.unwrap().is_some());
+    let mut accepted = Vec::new();
     for admission in admissions {
-        match admission.await.unwrap() {
-            Ok(_) => {}
-            Err(StorageError::Overloaded) => refused += 1,
+        match admission.0.await {
+            Ok(_) => accepted.push(true),
+            Err(StorageError::Overloaded) => accepted.push(false),
             Err(other) => panic!("{other:?}"),
         }
     }
-    assert_eq!(refused, 12);
+    assert_eq!(accepted, [[true; 8].as_slice(), &[false; 12]].concat());
+    plug.0.await.unwrap();
     assert_eq!(storage.count_pending_runs().await.unwrap(), 8);
 }
 
@@ -231,11 +225,7 @@ async fn a_caller_that_goes_away_leaves_its_write_to_be_done() {
     let home = SqliteHome::new();
     let storage = home.open();
     let lease = running(&storage).await;
-    let stall = Stall::begin(&home);
-    let asked = commit(&storage, lease, 1);
-    wait_until_taken(&storage).await;
-    asked.abort();
-    stall.end();
+    drop(commit(&storage, lease, 1));
     storage.close().await;
     drop(storage);
     let storage = home.open();
