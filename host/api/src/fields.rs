@@ -50,7 +50,7 @@ impl Fields {
         match self.json(name) {
             None => Ok(Json::object::<&str>([])),
             Some(value) if value.is_object() => Ok(value.clone()),
-            Some(value) => Err(wrong_type(value, "\"object\"")),
+            Some(value) => Err(wrong_type(name, value, "\"object\"")),
         }
     }
 
@@ -61,7 +61,7 @@ impl Fields {
         };
         let number: i64 = value
             .decode()
-            .map_err(|_| wrong_type(value, "\"integer\""))?;
+            .map_err(|_| wrong_type(name, value, "\"integer\""))?;
         match u32::try_from(number) {
             Ok(number) if (min..=max).contains(&number) => Ok(number),
             _ if number < i64::from(min) => Err(ApiError::invalid(format!(
@@ -79,7 +79,7 @@ impl Fields {
         };
         let seconds: f64 = value
             .decode()
-            .map_err(|_| wrong_type(value, "\"number\""))?;
+            .map_err(|_| wrong_type(name, value, "\"number\""))?;
         if (0.0..=LONGEST_DELAY_SECS).contains(&seconds) {
             Ok(Duration::from_secs_f64(seconds))
         } else {
@@ -120,15 +120,12 @@ impl Fields {
             Some(value) => value
                 .decode()
                 .map(Some)
-                .map_err(|_| ApiError::invalid(format!("{name}: {}", describe(value, expected)))),
+                .map_err(|_| wrong_type(name, value, expected)),
         }
     }
 }
 
-fn wrong_type(value: &Json, expected: &str) -> ApiError {
-    ApiError::invalid(describe(value, expected))
-}
-
-fn describe(value: &Json, expected: &str) -> String {
-    format!("{} is not of type {expected}", shortened(value.as_str()))
+fn wrong_type(name: &str, value: &Json, expected: &str) -> ApiError {
+    let shown = shortened(value.as_str());
+    ApiError::invalid(format!("{name}: {shown} is not of type {expected}"))
 }

@@ -7,7 +7,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use selvedge_model::delivery::Attempt;
-use selvedge_model::run::{Breakpoints, Durability, MultitaskStrategy, Run, RunStatus, StreamMode};
+use selvedge_model::run::{Breakpoints, Command, Durability, MultitaskStrategy, Run, RunStatus, StreamMode};
 use selvedge_model::{CheckpointId, RunId, ThreadId};
 use selvedge_runtime::admit::Accepted;
 use selvedge_runtime::{AssistantRef, CreateRun, Place};
@@ -259,7 +259,7 @@ fn read(fields: &Fields, headers: &HeaderMap, place: Place) -> ApiResult<CreateR
         assistant: AssistantRef::parse(&fields.required_string("assistant_id")?),
         place,
         input: fields.json("input").cloned(),
-        command: fields.typed("command", "\"object\" {update, resume, goto}")?,
+        command: command(fields)?,
         checkpoint_id: checkpoint(fields)?,
         metadata: fields.object("metadata")?,
         config: config(fields)?,
@@ -313,6 +313,12 @@ fn config(fields: &Fields) -> ApiResult<selvedge_model::Json> {
         parts.integer("recursion_limit", 1, 1, u32::MAX)?;
     }
     Ok(config)
+}
+
+fn command(fields: &Fields) -> ApiResult<Option<Command>> {
+    // serde would read an array as a struct, member by member.
+    fields.object("command")?;
+    fields.typed("command", "\"object\" {update, resume, goto}")
 }
 
 fn webhook(fields: &Fields) -> ApiResult<Option<String>> {

@@ -16,7 +16,7 @@ use crate::request::{AdmitError, AssistantRef, CreateRun, Place};
 use crate::{Runtime, Shared};
 
 /// Members that callers cannot set in `configurable` and `context` (LangGraph's list).
-const RESERVED_CONFIGURABLE: [&str; 13] = [
+pub(crate) const RESERVED_CONFIGURABLE: [&str; 13] = [
     "langgraph_auth_user",
     "langgraph_auth_user_id",
     "langgraph_auth_permissions",
@@ -310,6 +310,11 @@ fn thread_need(request: &CreateRun, assistant: &Assistant) -> ThreadNeed {
         }
         Place::Stateless { keep: false } => ThreadNeed::None,
     }
+}
+
+/// Metadata of a caller's, without the members that the server sets.
+pub(crate) fn without_reserved(metadata: &Json) -> Json {
+    Json::object(&without(members(metadata), &RESERVED_METADATA))
 }
 
 fn members(json: &Json) -> Members {

@@ -20,6 +20,7 @@ use selvedge_sandbox::Job;
 use selvedge_storage::{PendingCommit, StorageError};
 use serde_json::json;
 
+use crate::admit::RESERVED_CONFIGURABLE;
 use crate::commit::{Committer, insist};
 use crate::finish::{self, How};
 use crate::graphs::ServedGraph;
@@ -432,7 +433,8 @@ fn facts(claimed: &ClaimedRun, graph: &ServedGraph) -> Json {
     ])
 }
 
-/// What callers can filter checkpoints by; LangGraph merges the run's metadata into it.
+/// What callers can filter checkpoints by; LangGraph merges the run's metadata into it, and what the caller set in
+/// `configurable`.
 fn checkpoint_metadata(claimed: &ClaimedRun) -> Json {
     let run = &claimed.run;
     if run.kwargs.temporary {
@@ -442,5 +444,25 @@ fn checkpoint_metadata(claimed: &ClaimedRun) -> Json {
     metadata.insert("run_id".into(), Json::from(json!(run.run_id)));
     metadata.insert("thread_id".into(), Json::from(json!(run.thread_id)));
     metadata.insert("run_attempt".into(), Json::from(json!(claimed.attempt)));
+    for (name, value) in settings(&run.kwargs.config) {
+        metadata.entry(name).or_insert(value);
+    }
     Json::object(&metadata)
+}
+
+/// The plain members of `configurable` that are the caller's own.
+fn settings(config: &Json) -> impl Iterator<Item = (String, Json)> {
+    const OURS: [&str; 3] = ["user_id", "checkpoint_id", "checkpoint_ns"];
+    let configurable = config
+        .members()
+        .and_then(|config| config.get("configurable")?.members());
+    configurable
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|(name, value)| {
+            let ours = name.starts_with("__")
+                || OURS.contains(&name.as_str())
+                || RESERVED_CONFIGURABLE.contains(&name.as_str());
+            !ours && !value.as_str().starts_with(['{', '[', 'n'])
+        })
 }

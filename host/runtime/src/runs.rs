@@ -62,11 +62,7 @@ impl Runtime {
 
     /// What a run that ended before gave: its thread has it.
     async fn what_is_left_of(&self, run: &Run) -> Result<Finished, StorageError> {
-        let thread = self
-            .0
-            .storage
-            .thread(run.thread_id, Values::Include)
-            .await?;
+        let thread = self.thread(run.thread_id).await?;
         let (values, outcome) = thread.map_or((None, None), |t| (t.values, t.outcome));
         let outcome = outcome.unwrap_or_default();
         Ok(Finished {

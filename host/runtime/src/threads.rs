@@ -1,5 +1,7 @@
 //! Threads: reading them and their state, creating and deleting them.
 
+use std::sync::Arc;
+
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::graph::is_internal_channel;
 use selvedge_model::run::RunStatus;
@@ -10,6 +12,8 @@ pub use selvedge_pregel::TaskView;
 use selvedge_storage::{Insert, NewThread, RunQuery, StorageError, Values};
 
 use crate::Runtime;
+use crate::admit::without_reserved;
+use crate::graphs::ServedGraph;
 
 /// A thread's state at one checkpoint.
 pub struct ThreadState {
@@ -28,7 +32,7 @@ impl Runtime {
     ) -> Result<Insert<Thread>, StorageError> {
         let thread = NewThread {
             thread_id: id,
-            metadata,
+            metadata: without_reserved(&metadata),
             created_at: Timestamp::now(),
         };
         self.0.storage.create_thread(thread).await
@@ -36,7 +40,21 @@ impl Runtime {
 
     /// One thread with its values.
     pub async fn thread(&self, id: ThreadId) -> Result<Option<Thread>, StorageError> {
-        self.0.storage.thread(id, Values::Include).await
+        let mut thread = self.0.storage.thread(id, Values::Include).await?;
+        if let Some(thread) = &mut thread
+            && let Some(graph) = self.graph_of(thread)
+            && let Some(values) = &mut thread.values
+        {
+            *values = selvedge_pregel::values(&graph.graph, values);
+        }
+        Ok(thread)
+    }
+
+    /// The graph that a thread's last run was of, while it is served.
+    fn graph_of(&self, thread: &Thread) -> Option<&Arc<ServedGraph>> {
+        let metadata = thread.metadata.members()?;
+        let graph_id: String = metadata.get("graph_id")?.decode().ok()?;
+        self.0.graphs.get(&graph_id)
     }
 
     /// Deletes a thread with its runs and checkpoints. A run that is going on stops at its next write; whoever waits
@@ -72,12 +90,9 @@ impl Runtime {
                 view: only_values(Json::object::<&str>([])),
             }));
         };
-        let graph_id: Option<String> = thread
-            .metadata
-            .members()
-            .and_then(|metadata| metadata.get("graph_id")?.decode().ok());
-        let graph = graph_id.and_then(|graph_id| self.0.graphs.get(&graph_id));
-        let view = match graph {
+        let view = match self.graph_of(&thread) {
+            // A checkpoint that is asked for by its id is history: it shows how its step began.
+            Some(served) if at.is_some() => selvedge_pregel::record(&served.graph, &saved),
             Some(served) => selvedge_pregel::view(&served.graph, &saved),
             // The graph is not served any more: what it left can still be read.
             None => only_values(visible(&saved)),
