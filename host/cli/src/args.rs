@@ -52,8 +52,9 @@ pub enum Command {
 }
 
 const DEV: &str = "\
-Builds every graph whose source folder stands beside its component (./graphs/echo.wasm is built from ./graphs/echo/),
-then serves the LangGraph API. Threads, runs and webhook deliveries are kept in ./.selvedge, beside langgraph.json.
+Builds every graph whose source folder stands beside its component (./graphs/echo.wasm is built \
+from ./graphs/echo/), then serves the LangGraph API. Threads, runs and webhook deliveries are \
+kept in ./.selvedge, beside langgraph.json.
 
 Examples:
   selvedge dev
@@ -62,18 +63,20 @@ Examples:
     -d '{\"assistant_id\": \"echo\", \"input\": {\"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]}}'";
 
 const SERVE: &str = "\
-Builds nothing: the components have to exist. Listens on loopback unless --no-auth is given, since this version asks
-nobody who they are; put it behind a reverse proxy that does. Ends on SIGTERM or Ctrl-C: running runs may finish within
-runtime.shutdown_grace_secs, the others go on after the next start.
+Builds nothing: the components have to exist. Listens on loopback unless --no-auth is given, \
+since this version asks nobody who they are; put it behind a reverse proxy that does. Ends on \
+SIGTERM or Ctrl-C: running runs may finish within runtime.shutdown_grace_secs, the others go on \
+after the next start.
 
 Examples:
   selvedge serve --config /etc/selvedge/langgraph.json --data-dir /var/lib/selvedge
   SELVEDGE_RUNTIME_MAX_RUNNING_RUNS=200 selvedge serve";
 
 const BUILD: &str = "\
-Without a folder: every graph of langgraph.json whose source folder stands beside its component. Uses the toolchain's own
-std for wasm32-unknown-unknown, or adds it by rustup (not with SELVEDGE_NO_RUSTUP=1), or unpacks Debian's packages into
-$SELVEDGE_HOME (default: $XDG_CACHE_HOME/selvedge or ~/.cache/selvedge) and compiles std there once.
+Without a folder: every graph of langgraph.json whose source folder stands beside its component. \
+Uses the toolchain's own std for wasm32-unknown-unknown, or adds it by rustup (not with \
+SELVEDGE_NO_RUSTUP=1), or unpacks Debian's packages into $SELVEDGE_HOME (default: \
+$XDG_CACHE_HOME/selvedge or ~/.cache/selvedge) and compiles std there once.
 
 Examples:
   selvedge build
@@ -171,7 +174,8 @@ pub enum WebhooksCommand {
 }
 
 const LISTEN: &str = "\
-Deliveries to loopback have to be allowed: \"webhooks\": {\"url\": {\"require_https\": false, \"disable_loopback\": false}}.
+Deliveries to loopback have to be allowed: \"webhooks\": {\"url\": {\"require_https\": false, \
+\"disable_loopback\": false}}.
 
 Examples:
   selvedge webhooks listen

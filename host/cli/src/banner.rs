@@ -9,7 +9,11 @@ use crate::serve::Mode;
 
 /// Says that the server is ready.
 pub fn show(config: &Config, mode: Mode, address: SocketAddr, took: Duration) {
-    let graphs: Vec<&str> = config.graphs.iter().map(|graph| graph.id.as_str()).collect();
+    let graphs: Vec<&str> = config
+        .graphs
+        .iter()
+        .map(|graph| graph.id.as_str())
+        .collect();
     print::line(format_args!(
         "Selvedge {}, ready in {} ms\n",
         env!("CARGO_PKG_VERSION"),
@@ -30,17 +34,26 @@ pub fn show(config: &Config, mode: Mode, address: SocketAddr, took: Duration) {
 fn opened(config: &Config) -> Vec<String> {
     let url = &config.webhooks.url;
     let rules = [
-        (!url.disable_loopback, "webhooks may go to this machine (webhooks.url.disable_loopback: false)"),
+        (
+            !url.disable_loopback,
+            "webhooks may go to this machine (webhooks.url.disable_loopback: false)",
+        ),
         (
             !url.disable_private_ips,
             "webhooks may go to private networks (webhooks.url.disable_private_ips: false)",
         ),
-        (!url.require_https, "webhooks may go over plain http (webhooks.url.require_https: false)"),
+        (
+            !url.require_https,
+            "webhooks may go over plain http (webhooks.url.require_https: false)",
+        ),
         (
             !url.allowed_networks.is_empty(),
             "webhooks may go to the networks in webhooks.url.allowed_networks",
         ),
-        (!config.egress.require_https, "graphs may call over plain http (egress.require_https: false)"),
+        (
+            !config.egress.require_https,
+            "graphs may call over plain http (egress.require_https: false)",
+        ),
         (
             !config.egress.allowed_networks.is_empty(),
             "graphs may call the networks in egress.allowed_networks",

@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
 use selvedge_egress::Policy;
 use selvedge_model::Timestamp;
 use selvedge_model::graph::is_internal_channel;
@@ -16,6 +16,9 @@ use crate::args::CheckArgs;
 use crate::components::Loader;
 use crate::config::{self, Config, Flags, GraphConfig};
 use crate::print;
+
+/// Columns of the table where there is no terminal to ask.
+const WIDTH: u16 = 120;
 
 /// Exit code 0: all is well, or the URL is allowed; 1: a graph has problems, or the URL is refused.
 pub async fn run(args: &CheckArgs) -> Result<ExitCode> {
@@ -58,9 +61,11 @@ fn webhook(config: &Config, url: &str) -> Result<ExitCode> {
 }
 
 async fn graphs(config: &Config) -> Result<ExitCode> {
-    // Nothing is kept of a check, and one thread is enough for `describe`.
+    // Nothing is kept of a check, but a component that several graphs share is compiled once. One thread is enough for
+    // `describe`.
+    let cache = tempfile::tempdir()?;
     let sandbox = Sandbox::start(selvedge_sandbox::Options {
-        cache_dir: None,
+        cache_dir: Some(cache.path().to_owned()),
         max_instances: 1,
         threads: 1,
         ..config.sandbox()
@@ -127,14 +132,24 @@ async fn row(loader: &Loader, graph: &GraphConfig) -> Row {
             row.problems
                 .extend(problems.iter().map(ToString::to_string));
         }
-        Err(error) => row.problems.push(error.to_string()),
+        Err(error) => {
+            let text = error.to_string();
+            let named = format!("graph `{}`: ", graph.id);
+            row.problems
+                .push(text.strip_prefix(&named).unwrap_or(&text).to_owned());
+        }
     }
     row
 }
 
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !table.is_tty() {
+        table.set_width(WIDTH);
+    }
     table.set_header(["graph", "nodes", "channels", "size", "problems"]);
     let count =
         |count: Option<usize>| count.map_or_else(|| "–".to_owned(), |count| count.to_string());

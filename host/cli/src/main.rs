@@ -55,7 +55,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Build(args) => build::run(&args)?,
         Command::Check(args) => return async_runtime()?.block_on(check::run(&args)),
         Command::Webhooks(WebhooksCommand::Listen(args)) => {
-            async_runtime()?.block_on(listen::run(args))?
+            async_runtime()?.block_on(listen::run(args))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -63,15 +63,21 @@ struct House {
 
 impl House {
     async fn open(config: &Config) -> Result<Self> {
-        let storage: Arc<dyn Storage> =
-            Sqlite::open(config.sqlite()).with_context(|| format!("data directory {}", config.storage.path.display()))?;
+        let storage: Arc<dyn Storage> = Sqlite::open(config.sqlite())
+            .with_context(|| format!("data directory {}", config.storage.path.display()))?;
         let sandbox = Sandbox::start(config.sandbox())?;
         let loader = Loader::new(sandbox.clone(), config)?;
         let sources = try_join_all(config.graphs.iter().map(|graph| loader.load(graph))).await?;
         let graphs = Graphs::new(sources, Timestamp::now())?;
 
-        let recovery = storage.recover(Timestamp::now(), config.runtime.max_attempts).await?;
-        let webhooks = Webhooks::start(config.webhooks.options(), storage.clone(), Arc::new(SystemClock))?;
+        let recovery = storage
+            .recover(Timestamp::now(), config.runtime.max_attempts)
+            .await?;
+        let webhooks = Webhooks::start(
+            config.webhooks.options(),
+            storage.clone(),
+            Arc::new(SystemClock),
+        )?;
         let webhooks = Arc::new(webhooks);
         let runtime = Runtime::start(
             config.runtime(),

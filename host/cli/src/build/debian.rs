@@ -88,7 +88,7 @@ impl Setup {
     fn unpacked(&self) -> Result<PathBuf> {
         for tool in ["apt-get", "apt-cache", "dpkg-deb", "tar"] {
             if !process::exists(tool) {
-                bail!("it has no {tool}, so Debian's packages cannot be used");
+                bail!("this machine has no {tool}, so Debian's packages cannot be used");
             }
         }
         let version = self.version()?;
@@ -112,8 +112,9 @@ impl Setup {
         } else {
             "; `sudo apt-get update` may help"
         };
-        version
-            .with_context(|| format!("its package lists have no rustc-web {OLDEST} or later{hint}"))
+        version.with_context(|| {
+            format!("this machine's package lists have no rustc-web {OLDEST} or later{hint}")
+        })
     }
 
     fn candidate(&self) -> Option<String> {

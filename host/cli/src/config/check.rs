@@ -73,11 +73,12 @@ impl Check<'_> {
     }
 
     fn unknown(&mut self, group: &Place<'_>, member: &Place<'_>, name: &str) {
-        let hint = match suggest::nearest(name, keys::names_below(group.pattern())) {
-            Some(near) => format!("; did you mean `{near}`?"),
-            None => match suggest::elsewhere(name) {
-                Some(path) => format!("; there is `{path}`"),
-                None => String::new(),
+        let hint = match name.rsplit_once('.').filter(|_| keys::find(name).is_some()) {
+            Some((path, name)) => format!("; write it as `{name}` in the object `{path}`"),
+            None => match suggest::nearest(name, keys::names_below(group.pattern())) {
+                Some(near) => format!("; did you mean `{near}`?"),
+                None => suggest::elsewhere(name)
+                    .map_or_else(String::new, |path| format!("; there is `{path}`")),
             },
         };
         self.problems

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::table::KEYS;
 
 /// One key, or one group of keys.
+#[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// Names joined by dots; `*` stands for a name that the operator chooses.
     pub path: &'static str,

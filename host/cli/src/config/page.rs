@@ -19,7 +19,7 @@ This page is made from the table in `host/cli/src/config/table.rs`; a test compa
   stop the start.
 - `${{ env.NAME }}` is replaced by that variable of the host's environment in `webhooks.headers`, `secrets.*.value` and
   `env`, and refused elsewhere. A variable that is not set stops the start.
-- Command line before variables before file: `--host` (127.0.0.1), `--port` (2024), `--data-dir`, `--config`
+- Command line before variables before file: `--host` (127.0.0.1), `--port` (8123), `--data-dir`, `--config`
   (`langgraph.json`), then `SELVEDGE_SECTION_KEY` (lists with commas), then LangGraph's own variable, then the file. An
   empty variable counts as unset.
 - There is no authentication yet: an address that other machines reach needs `--no-auth`.

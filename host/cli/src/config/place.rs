@@ -36,7 +36,9 @@ impl<'a> Place<'a> {
     pub(super) fn member(&self, name: &str) -> (Self, Option<&'static Key>) {
         let exact = join(&self.pattern, name);
         let chosen = join(&self.pattern, "*");
-        let known = |pattern: &str| keys::find(pattern).filter(|_| name != "*");
+        // A dot in a name is part of the name: `"http.max_body_bytes"` is not the path of that key.
+        let plain = name != "*" && !name.contains('.');
+        let known = |pattern: &str| keys::find(pattern).filter(|_| plain);
         let (pattern, key) = match known(&exact) {
             Some(key) => (exact, Some(key)),
             None => match keys::find(&chosen) {

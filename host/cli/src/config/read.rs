@@ -180,7 +180,7 @@ fn graphs(
         }
         graphs.push(GraphConfig {
             id: id.clone(),
-            path: directory.join(path),
+            path: join(directory, path),
             name: name.map(str::to_owned),
             description: group
                 .given("description")
@@ -200,6 +200,12 @@ fn graphs(
         });
     }
     graphs
+}
+
+/// `./` at the front of a path would stand in every message about it.
+fn join(directory: &Path, path: &str) -> PathBuf {
+    let path = Path::new(path);
+    directory.join(path.strip_prefix(".").unwrap_or(path))
 }
 
 /// What a graph says beats what the file says for all graphs.
@@ -313,7 +319,7 @@ fn runtime(group: Group<'_>) -> RuntimeConfig {
 fn storage(group: Group<'_>, directory: &Path, data_dir: Option<PathBuf>) -> StorageConfig {
     StorageConfig {
         // A path on the command line is relative to where the command is typed.
-        path: data_dir.unwrap_or_else(|| directory.join(group.text("path"))),
+        path: data_dir.unwrap_or_else(|| join(directory, &group.text("path"))),
         synchronous: match group.text("synchronous").as_str() {
             "normal" => Synchronous::Normal,
             _ => Synchronous::Full,

@@ -55,7 +55,10 @@ fn children(path: &str) -> impl Iterator<Item = (&'static str, &'static Key)> {
 
 fn property(key: &Key) -> Value {
     let mut property = shape(key);
-    property["description"] = Value::from(key.meaning);
+    property["description"] = match key.default {
+        Fallback::Words(words) => Value::from(format!("{} Default: {words}.", key.meaning)),
+        Fallback::Required | Fallback::Json(_) => Value::from(key.meaning),
+    };
     if let Some(default) = key.default_value() {
         property["default"] = default;
     }

@@ -39,12 +39,12 @@ pub async fn run(args: ListenArgs) -> Result<()> {
             )
         })?;
     let port = listener.local_addr()?.port();
-    let greeting = format!("listening on http://127.0.0.1:{port}/");
-    // Who reads JSON lines from stdout learns the address there too, since with `--port 0` it is news.
+    let address = format!("http://127.0.0.1:{port}/");
+    // Every line of stdout is JSON for whoever asked for JSON, the address included: with `--port 0` it is news.
     if args.json {
-        print::line(serde_json::json!({ "listening": format!("http://127.0.0.1:{port}/") }));
+        print::line(serde_json::json!({ "listening": address }));
     } else {
-        print::line(greeting);
+        print::line(format_args!("listening on {address}"));
     }
     let receiver = Arc::new(Receiver {
         args,
@@ -56,9 +56,9 @@ pub async fn run(args: ListenArgs) -> Result<()> {
     }
     let summary = receiver.ledger().summary();
     if receiver.args.json {
-        print::note(summary)
+        print::note(summary);
     } else {
-        print::line(summary)
+        print::line(summary);
     }
     Ok(())
 }
