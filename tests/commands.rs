@@ -1,0 +1,88 @@
+//! `check`, `build` and `webhooks listen`, as a user calls them.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::server::{selvedge, signal};
+use crate::support::{SELVEDGE, Setup, graphs, root};
+
+#[test]
+fn check_shows_the_graphs_of_the_repository_and_finds_nothing_wrong() {
+    graphs::example("echo");
+    let (code, text) = selvedge(&root(), &["check"]);
+    assert_eq!(code, Some(0), "{text}");
+    for word in ["echo", "agent", "fan_out", "approval", "nodes", "channels"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
+fn check_says_what_the_webhook_policy_decides_and_which_gate_decided() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory");
+    let config = json!({"graphs": {"echo": graphs::example("echo")}});
+    std::fs::write(directory.path().join("langgraph.json"), config.to_string()).expect("a file");
+    let decide = |url: &str| selvedge(directory.path(), &["check", "--webhook", url]);
+
+    let (code, text) = decide("https://hooks.example.com/in");
+    assert_eq!(code, Some(0), "{text}");
+    for (url, words) in [
+        ("http://hooks.example.com/", "https"),
+        ("https://127.0.0.1/", "loopback"),
+        ("https://2130706433/", "raw text"),
+        ("https://user@hooks.example.com/", "shape"),
+        ("https://metadata.google.internal/", "name"),
+    ] {
+        let (code, text) = decide(url);
+        assert_eq!(code, Some(1), "{url}: {text}");
+        assert!(text.contains(words), "{url}: {text}");
+    }
+}
+
+#[test]
+fn check_prints_a_json_schema() {
+    let (code, text) = selvedge(&root(), &["check", "--schema"]);
+    assert_eq!(code, Some(0));
+    let schema: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(schema["properties"]["graphs"]["type"], "object");
+}
+
+#[test]
+fn build_says_what_is_wrong_with_a_folder_that_holds_no_graph() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory");
+    let (code, text) = selvedge(directory.path(), &["build", "."]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("Cargo.toml"), "{text}");
+}
+
+#[tokio::test]
+async fn webhooks_listen_prints_each_delivery_and_answers_badly_when_asked_to() {
+    let mut listen = Command::new(SELVEDGE)
+        .args(["webhooks", "listen", "--port", "0", "--fail", "1", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("selvedge starts");
+    let mut lines = BufReader::new(listen.stdout.take().expect("its output")).lines();
+    let mut next = move || lines.next().expect("a line").expect("text");
+    let first = next();
+    let url = &first[first.find("http://").expect("a URL")..];
+
+    let server = Setup::probes(&["two"])
+        .set("webhooks.retry", json!({"schedule_secs": [0, 0]}))
+        .start()
+        .await;
+    let body = json!({"assistant_id": "two", "input": {"foo": "x"}, "webhook": url.trim()});
+    server.post_json("/runs/wait", &body).await;
+    let deliveries: Vec<Value> = tokio::task::spawn_blocking(move || {
+        (0..2).map(|_| serde_json::from_str(&next()).expect("JSON")).collect()
+    })
+    .await
+    .expect("two deliveries");
+    let text = |delivery: &Value| delivery.to_string();
+    assert!(text(&deliveries[0]).contains("500"), "{deliveries:?}");
+    assert!(text(&deliveries[1]).contains("200"), "{deliveries:?}");
+    signal(listen.id(), "INT");
+    assert!(listen.wait().expect("it ends").success());
+}

@@ -1,0 +1,24 @@
+//! Black-box tests of the `selvedge` binary: real wasm, real HTTP, real processes, real receivers.
+//!
+//! Each module is a promise that a user would look for. `support` starts servers and receivers; nothing here looks
+//! inside the program.
+#![allow(clippy::print_stdout, reason = "counts of what was tried belong into the test's output")]
+
+mod agent;
+mod commands;
+mod configuration;
+mod crashes;
+mod discovery;
+mod examples;
+mod faults;
+mod interrupts;
+mod lifecycle;
+mod queueing;
+mod run_options;
+mod runs;
+mod sandbox;
+mod streams;
+mod support;
+mod threads;
+mod webhook_policy;
+mod webhooks;

@@ -1,0 +1,110 @@
+//! What a graph does wrong ends its own run, with an error kind of its own, and nothing else.
+
+use serde_json::{Value, json};
+
+use crate::support::{Server, Setup};
+
+/// The error of a run that must fail.
+async fn error_of(server: &Server, graph: &str, input: Value) -> (String, String) {
+    let outcome = server
+        .post_json("/runs/wait", &json!({"assistant_id": graph, "input": input}))
+        .await;
+    let error = &outcome["__error__"];
+    let text = |name: &str| error[name].as_str().unwrap_or_else(|| panic!("{outcome}")).to_owned();
+    (text("error"), text("message"))
+}
+
+/// A neighbour still works.
+async fn next_run_succeeds(server: &Server) {
+    let values = server
+        .post_json("/runs/wait", &json!({"assistant_id": "two", "input": {"foo": "x"}}))
+        .await;
+    assert_eq!(values, json!({"foo": "xab", "log": ["a", "b"]}));
+}
+
+#[tokio::test]
+async fn a_graph_that_fails_gives_its_own_error_and_a_panic_its_message() {
+    let server = Setup::probes(&["two", "fail", "panic"]).start().await;
+    let (kind, message) = error_of(&server, "fail", json!({})).await;
+    assert_eq!((kind.as_str(), message.as_str()), ("ValueError", "boom"));
+
+    let (kind, message) = error_of(&server, "panic", json!({})).await;
+    assert_eq!(kind, "GuestPanicked");
+    assert!(message.contains("probe panicked on purpose"), "{message}");
+    next_run_succeeds(&server).await;
+}
+
+#[tokio::test]
+async fn a_graph_that_loops_for_ever_is_ended_by_its_cpu_bound_and_delays_nobody() {
+    let server = Setup::probes(&["two", "spin", "spinroute"])
+        .set("sandbox.cpu_ms", 300)
+        .start()
+        .await;
+    for graph in ["spin", "spinroute"] {
+        let (spinning, ()) = tokio::join!(error_of(&server, graph, json!({})), next_run_succeeds(&server));
+        assert_eq!(spinning.0, "CpuLimitExceeded");
+        assert!(spinning.1.contains("sandbox.cpu_ms"), "{}", spinning.1);
+    }
+    next_run_succeeds(&server).await;
+}
+
+#[tokio::test]
+async fn a_graph_that_asks_for_too_much_memory_is_ended_by_its_memory_bound() {
+    let server = Setup::probes(&["two", "bomb"])
+        .set("sandbox.memory_bytes", 32 << 20)
+        .start()
+        .await;
+    let (kind, message) = error_of(&server, "bomb", json!({})).await;
+    assert_eq!(kind, "MemoryLimitExceeded");
+    assert!(message.contains("sandbox.memory_bytes"), "{message}");
+    next_run_succeeds(&server).await;
+}
+
+#[tokio::test]
+async fn a_graph_that_sleeps_too_long_is_ended_by_the_wall_clock() {
+    let server = Setup::probes(&["two", "slow"]).set("sandbox.wall_secs", 1).start().await;
+    let (kind, message) = error_of(&server, "slow", json!({"ms": 3_600_000})).await;
+    assert_eq!(kind, "WallClockExceeded");
+    assert!(message.contains("sandbox.wall_secs"), "{message}");
+    next_run_succeeds(&server).await;
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_output_bound_is_refused() {
+    let server = Setup::probes(&["two", "big"])
+        .set("sandbox.output_bytes", 100_000)
+        .start()
+        .await;
+    let (kind, message) = error_of(&server, "big", json!({"bytes": 200_000})).await;
+    assert_eq!(kind, "OutputLimitExceeded");
+    assert!(message.contains("sandbox.output_bytes"), "{message}");
+    next_run_succeeds(&server).await;
+}
+
+#[tokio::test]
+async fn a_graph_reads_the_variables_that_the_configuration_names_and_no_others() {
+    let mut setup = Setup::probes(&["env"]).env("OF_THE_HOST", "hidden");
+    setup.config["env"] = json!({"SHOWN": "yes"});
+    let server = setup.start().await;
+    let values = server
+        .post_json("/runs/wait", &json!({"assistant_id": "env", "input": {}}))
+        .await;
+    let text = values.to_string();
+    assert!(text.contains("SHOWN") && text.contains("yes"), "{text}");
+    assert!(!text.contains("OF_THE_HOST") && !text.contains("PATH"), "{text}");
+}
+
+#[tokio::test]
+async fn what_a_guest_prints_and_logs_becomes_log_lines_with_run_and_node() {
+    let server = Setup::probes(&["stdout"]).start().await;
+    let thread = server.new_thread().await;
+    server
+        .wait(&thread, &json!({"assistant_id": "stdout", "input": {}}))
+        .await;
+    let runs = server.get_json(&format!("/threads/{thread}/runs")).await;
+    let run = runs[0]["run_id"].as_str().expect("a run id");
+    let log = server.log();
+    let of_run: Vec<&str> = log.lines().filter(|line| line.contains(run)).collect();
+    assert!(of_run.len() >= 2, "{log}");
+    assert!(of_run.iter().all(|line| line.contains("\"node\"")), "{of_run:?}");
+}

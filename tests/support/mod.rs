@@ -1,0 +1,30 @@
+//! What the black-box tests stand on.
+//!
+//! | module | gives |
+//! |---|---|
+//! | `graphs` | the components, built once by `selvedge build` |
+//! | `server` | a `selvedge serve` process of one's own, and its HTTP API |
+//! | `model` | a chat model's server with a script |
+//! | `receiver` | a webhook receiver that can misbehave |
+//! | `sse` | reading event streams |
+//! | `wait` | waiting for a condition, with a deadline |
+
+pub mod graphs;
+pub mod model;
+pub mod receiver;
+pub mod server;
+pub mod sse;
+pub mod wait;
+
+pub use receiver::Receiver;
+pub use server::{Server, Setup};
+pub use wait::eventually;
+
+/// The binary under test.
+pub const SELVEDGE: &str = env!("CARGO_BIN_EXE_selvedge");
+
+/// The root of the repository.
+pub fn root() -> std::path::PathBuf {
+    let cli = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    cli.join("../..").canonicalize().expect("the repository is there")
+}
