@@ -350,7 +350,11 @@ impl TaskId {
     /// What the ids of the task's messages begin with. A retry has another, or readers of the stream would join what
     /// the failed attempt has shown with what this one shows.
     fn message_prefix(self) -> String {
-        if self.attempt > 1 { format!("{}-{}", self.id, self.attempt) } else { self.id }
+        if self.attempt > 1 {
+            format!("{}-{}", self.id, self.attempt)
+        } else {
+            self.id
+        }
     }
 }
 

@@ -39,7 +39,10 @@ fn keep(mut current: Vec<u32>, new: u32) -> Vec<u32> {
 }
 
 fn channel(name: &str) -> &'static Channel {
-    Kinds::channels().iter().find(|c| c.name == name).expect("the struct has the field")
+    Kinds::channels()
+        .iter()
+        .find(|c| c.name == name)
+        .expect("the struct has the field")
 }
 
 #[test]

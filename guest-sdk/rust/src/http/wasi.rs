@@ -50,7 +50,8 @@ fn head(request: &Request) -> Result<OutgoingRequest, HttpError> {
         .iter()
         .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
         .collect();
-    if !request.body.is_empty() {
+    // Without a length the body goes out chunked, which simple servers do not understand.
+    if !request.body.is_empty() || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
         headers.push((
             "content-length".to_owned(),
             request.body.len().to_string().into_bytes(),
