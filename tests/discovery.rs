@@ -117,3 +117,25 @@ async fn assistants_are_searched_filtered_sorted_selected_and_paged() {
         assert!(detail.contains(part), "{body}: {detail}");
     }
 }
+
+#[tokio::test]
+async fn browsers_of_any_origin_may_call_and_read_the_headers_that_clients_need() {
+    let server = Setup::probes(&["two"]).start().await;
+    let preflight = server
+        .client
+        .request(reqwest::Method::OPTIONS, format!("{}/threads", server.base))
+        .header("origin", "https://smith.langchain.com")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "x-api-key,content-type");
+    let preflight = preflight.send().await.expect("an answer");
+    assert_eq!(preflight.status(), 200);
+    assert_eq!(preflight.headers()["access-control-allow-origin"], "*");
+    assert_eq!(preflight.headers()["access-control-allow-headers"], "x-api-key,content-type");
+    let request = server.client.head(format!("{}/ok", server.base)).header("origin", "https://example.com");
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let exposed = answer.headers()["access-control-expose-headers"].to_str().expect("text");
+    for name in ["content-location", "location", "x-pagination-total", "x-pagination-next"] {
+        assert!(exposed.split(',').any(|one| one == name), "{name}: {exposed}");
+    }
+}

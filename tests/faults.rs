@@ -1,9 +1,10 @@
 //! Bad input: one clear error that says what to do, the right status, nothing lost.
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use crate::support::server::detail_of;
-use crate::support::{Server, Setup, graphs};
+use crate::support::{Server, Setup, eventually, graphs};
 
 const NO_ID: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -135,6 +136,32 @@ async fn what_a_graph_answers_is_checked_before_it_is_believed() {
         .post_json("/runs/wait", &json!({"assistant_id": "two", "input": {"foo": "x"}}))
         .await;
     assert_eq!(values["foo"], "xab");
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_in_the_middle_leaves_no_run_that_nobody_executes() {
+    const CALLERS: usize = 50;
+    let server = Setup::probes(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    let address = server.base.strip_prefix("http://").expect("an address");
+    let body = json!({"assistant_id": "two", "input": {"foo": "x"}}).to_string();
+    let request = format!(
+        "POST /threads/{thread}/runs HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..CALLERS {
+        let mut connection = tokio::net::TcpStream::connect(address).await.expect("a connection");
+        connection.write_all(request.as_bytes()).await.expect("a request");
+        drop(connection);
+    }
+    // A run on the same thread waits for all that were admitted before it; one that is stuck would hold it up for ever.
+    server.wait(&thread, &json!({"assistant_id": "two", "input": {"foo": "x"}})).await;
+    eventually("the end of every run", async || {
+        let runs = server.get_json(&format!("/threads/{thread}/runs?limit=1000")).await;
+        let mut runs = runs.as_array().expect("runs").iter();
+        runs.all(|run| run["status"] == "success").then_some(())
+    })
+    .await;
 }
 
 /// What the server says about a graph that it cannot load, and its exit code.

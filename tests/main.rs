@@ -2,6 +2,11 @@
 //!
 //! Each module is a promise that a user would look for. `support` starts servers and receivers; nothing here looks
 //! inside the program.
+#![allow(
+    clippy::disallowed_names,
+    clippy::needless_pass_by_value,
+    reason = "`foo` is the channel of the reference's own examples, and helpers take what `json!` makes"
+)]
 #![allow(clippy::print_stdout, reason = "counts of what was tried belong into the test's output")]
 
 mod agent;

@@ -177,6 +177,36 @@ async fn a_run_from_an_earlier_checkpoint_branches_off() {
 }
 
 #[tokio::test]
+async fn options_that_are_not_carried_out_yet_are_refused_and_not_ignored() {
+    let server = Setup::probes(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    for (member, value) in [
+        ("on_disconnect", json!("cancel")),
+        ("stream_resumable", json!(true)),
+        ("multitask_strategy", json!("interrupt")),
+        ("multitask_strategy", json!("rollback")),
+    ] {
+        let mut body = json!({"assistant_id": "two", "input": {"foo": "x"}});
+        body[member] = value.clone();
+        let detail = server.refused(&format!("/threads/{thread}/runs/wait"), &body, 422).await;
+        assert_eq!(detail, format!("{member}: {value} is not supported by this version of Selvedge yet"));
+    }
+    let usual = json!({
+        "assistant_id": "two", "input": {"foo": "x"}, "on_disconnect": "continue", "stream_resumable": false,
+    });
+    assert_eq!(server.wait(&thread, &usual).await["foo"], "xab");
+}
+
+#[tokio::test]
+async fn the_callers_request_id_is_kept_with_the_run() {
+    let server = Setup::probes(&["two"]).start().await;
+    let body = json!({"assistant_id": "two", "input": {"foo": "x"}});
+    let request = server.client.post(format!("{}/runs", server.base)).header("x-request-id", "req-7").json(&body);
+    let run: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(run["kwargs"]["config"]["configurable"]["langgraph_request_id"], "req-7");
+}
+
+#[tokio::test]
 async fn strings_with_line_separators_nuls_and_half_surrogates_survive() {
     let server = Setup::probes(&["two"]).start().await;
     let thread = server.new_thread().await;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::server::{detail_of, json_of, names, text};
-use crate::support::{Setup, eventually};
+use crate::support::{Gate, Setup, eventually, sse};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -138,15 +138,21 @@ async fn runs_are_listed_newest_first_by_status_and_in_pages() {
 
 #[tokio::test]
 async fn a_stateless_run_and_its_thread_are_gone_when_it_has_ended() {
-    let server = Setup::probes(&["two", "slow"]).start().await;
-    let response = server.post("/runs", &json!({"assistant_id": "slow", "input": {"ms": 500}})).await;
+    let gate = Gate::closed().await;
+    let server = gate.setup(&["two"]).start().await;
+    let response = server.post("/runs", &gate.run()).await;
     let location = response.headers()["content-location"].to_str().expect("text").to_owned();
     let run = json_of(response, reqwest::StatusCode::OK).await;
     assert_eq!(location, format!("/runs/{}", text(&run["run_id"])));
     assert_eq!(run["kwargs"]["temporary"], true);
     // While it lives it can be asked for, and joined.
     assert_eq!(server.get_json(&location).await["run_id"], run["run_id"]);
-    assert_eq!(server.get_json(&format!("{location}/join")).await, json!({"ms": 500, "done": true}));
+    let stream = server.get(&format!("{location}/stream")).await;
+    let joined = async { server.get_json(&format!("{location}/join")).await };
+    let (joined, streamed, ()) = tokio::join!(joined, sse::events(stream), async { gate.open() });
+    assert_eq!(streamed.last().expect("an event").data["done"], json!(["one", "two", "three", "after"]));
+    // The run may have ended before it was joined: then there is no trace of it.
+    assert!(joined["done"] == streamed.last().expect("an event").data["done"] || joined["__error__"].is_object());
     eventually("the end of the temporary run", async || (server.get(&location).await.status() == 404).then_some(()))
         .await;
     assert_eq!(server.get(&format!("/threads/{}", text(&run["thread_id"]))).await.status(), 404);

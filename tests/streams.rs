@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::server::text;
-use crate::support::sse::{self, Event};
-use crate::support::{Server, Setup};
+use crate::support::sse::{self, Event, Events};
+use crate::support::{Gate, Server, Setup};
 
 fn two(modes: Value) -> Value {
     json!({"assistant_id": "two", "input": {"foo": "in"}, "stream_mode": modes})
@@ -169,30 +169,48 @@ async fn a_question_is_shown_in_updates_and_values_and_a_breakpoint_in_updates()
 
 #[tokio::test]
 async fn a_run_that_has_not_begun_can_be_joined_and_its_modes_narrowed() {
-    let server = Setup::probes(&["slow"]).start().await;
+    let gate = Gate::closed().await;
+    let server = gate.setup(&["two"]).start().await;
     let thread = server.new_thread().await;
-    let slow = |ms: u64| json!({"assistant_id": "slow", "input": {"ms": ms}, "stream_mode": ["values", "updates"]});
-    server.create_run(&thread, &slow(2000)).await;
-    let run = server.create_run(&thread, &slow(1)).await;
+    server.create_run(&thread, &gate.run()).await;
+    let run = server.create_run(&thread, &two(json!(["values", "updates"]))).await;
     let path = format!("/threads/{thread}/runs/{}/stream", text(&run["run_id"]));
-    let join = async |query: &str| {
-        let events = sse::events(server.get(&format!("{path}{query}")).await).await;
-        let names: Vec<String> = events.into_iter().map(|e| e.name).collect();
-        names.join(" ")
-    };
-    let (all, updates, repeated, commas, json, other) = tokio::join!(
-        join(""),
-        join("?stream_mode=updates"),
-        join("?stream_mode=values&stream_mode=updates"),
-        join("?stream_mode=values,updates"),
-        join("?stream_mode=%5B%22values%22%5D"),
-        join("?stream_mode=custom"),
-    );
-    assert_eq!(all, "metadata values updates values");
-    assert_eq!((repeated, commas), (all.clone(), all));
-    assert_eq!(updates, "metadata updates");
-    assert_eq!(json, "metadata values values");
-    assert_eq!(other, "metadata");
+    let queries = [
+        "",
+        "?stream_mode=updates",
+        "?stream_mode=values&stream_mode=updates",
+        "?stream_mode=values,updates",
+        "?stream_mode=%5B%22values%22%5D",
+        "?stream_mode=custom",
+    ];
+    // The headers of each answer are there before the run may begin.
+    let mut streams = Vec::new();
+    for query in queries {
+        streams.push(server.get(&format!("{path}{query}")).await);
+    }
+    gate.open();
+    let mut names = Vec::new();
+    for stream in streams {
+        let events = sse::events(stream).await;
+        names.push(events.iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(" "));
+    }
+    let all = "metadata values updates values updates values";
+    let expected = [all, "metadata updates updates", all, all, "metadata values values values", "metadata"];
+    assert_eq!(names, expected);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_does_not_stop_the_run() {
+    let gate = Gate::closed().await;
+    let server = gate.setup(&[]).start().await;
+    let thread = server.new_thread().await;
+    let response = server.post(&format!("/threads/{thread}/runs/stream"), &gate.run()).await;
+    let mut events = Events::of(response);
+    let run = json!({"thread_id": thread, "run_id": events.next().await.expect("an event").data["run_id"]});
+    drop(events);
+    gate.open();
+    assert_eq!(server.ended_run(&run).await["status"], "success");
+    assert_eq!(server.state(&thread).await["values"]["done"], json!(["one", "two", "three", "after"]));
 }
 
 #[tokio::test]

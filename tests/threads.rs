@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::Setup;
 use crate::support::server::{detail_of, names, text};
+use crate::support::{Gate, Setup};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -153,7 +153,7 @@ async fn every_step_of_a_run_can_be_read_again() {
 
 #[tokio::test]
 async fn a_failed_run_shows_on_the_thread_and_in_its_state() {
-    let server = Setup::probes(&["fail", "slow"]).start().await;
+    let server = Setup::probes(&["fail"]).start().await;
     let thread = server.new_thread().await;
     server.wait(&thread, &json!({"assistant_id": "fail", "input": {"foo": "x"}})).await;
     let shown = server.get_json(&format!("/threads/{thread}")).await;
@@ -167,11 +167,13 @@ async fn a_failed_run_shows_on_the_thread_and_in_its_state() {
 
 #[tokio::test]
 async fn a_thread_is_busy_while_a_run_is_under_way() {
-    let server = Setup::probes(&["slow"]).start().await;
+    let gate = Gate::closed().await;
+    let server = gate.setup(&[]).start().await;
     let thread = server.new_thread().await;
-    let run = server.create_run(&thread, &json!({"assistant_id": "slow", "input": {"ms": 1000}})).await;
+    let run = server.create_run(&thread, &gate.run()).await;
     let status = async || server.get_json(&format!("/threads/{thread}")).await["status"].clone();
     assert_eq!(status().await, "busy");
+    gate.open();
     assert_eq!(server.ended_run(&run).await["status"], "success");
     assert_eq!(status().await, "idle");
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Receiver, Server, Setup};
+use crate::support::receiver::Answer;
+use crate::support::{Receiver, Server, Setup, eventually};
 
 /// One policy: `webhooks.url`. Nothing is sent, so that no test depends on a name server.
 async fn policy(url: Value) -> Server {
@@ -151,4 +152,63 @@ async fn disabled_webhooks_are_judged_and_not_sent() {
     assert_eq!(refusal(&server, "http://10.1.2.3/").await, "Webhook host blocked: private IP range");
     assert_eq!(receiver.received().len(), 0);
     assert!(server.log().contains("webhooks are disabled"), "{}", server.log());
+}
+
+/// A delivery that failed once, on a server that was then started anew with another configuration.
+async fn after_restart_with(receiver: &Receiver, next_secs: u64, change: impl FnOnce(&mut Value)) -> Value {
+    let retry = json!({"schedule_secs": [0, next_secs], "jitter": 0});
+    let mut server = Setup::probes(&["two"]).set("webhooks.retry", retry).start().await;
+    let thread = server.new_thread().await;
+    server.wait(&thread, &run(&receiver.url("/"))).await;
+    let runs = server.get_json(&format!("/threads/{thread}/runs")).await;
+    let path = format!("/runs/{}/deliveries", runs[0]["run_id"].as_str().expect("an id"));
+    eventually("the first attempt", async || {
+        let deliveries = server.get_json(&path).await;
+        deliveries[0]["attempts"][0].is_object().then_some(())
+    })
+    .await;
+    assert!(server.terminate().await.success());
+    change(&mut server.setup.config);
+    server.restart().await;
+    eventually("the delivery's end", async || {
+        let delivery = server.get_json(&path).await[0].clone();
+        (delivery["status"] != "pending").then_some(delivery)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_delivery_is_judged_by_the_policy_of_the_day_it_is_sent() {
+    let receiver = Receiver::behaving(|_, _| Answer::Status(503)).await;
+    let closed = |config: &mut Value| config["webhooks"]["url"]["disable_loopback"] = json!(true);
+    let delivery = after_restart_with(&receiver, 1, closed).await;
+    assert_eq!(delivery["status"], "blocked");
+    let error = delivery["attempts"][1]["error"].as_str().expect("an error").to_owned();
+    assert!(error.contains("loopback IP range"), "{error}");
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test]
+async fn what_waits_when_webhooks_are_switched_off_ends_as_disabled() {
+    let receiver = Receiver::behaving(|_, _| Answer::Status(503)).await;
+    let off = |config: &mut Value| config["http"] = json!({"disable_webhooks": true});
+    assert_eq!(after_restart_with(&receiver, 3600, off).await["status"], "disabled");
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_policy_in_report_mode_sends_what_its_rules_for_https_ports_and_domains_would_refuse() {
+    let receiver = Receiver::start().await;
+    let url = json!({
+        "mode": "report", "require_https": true, "allowed_ports": [443], "disable_loopback": false,
+        "allowed_domains": ["hooks.example.com"],
+    });
+    let server = Setup::probes(&["two"]).set("webhooks", json!({"url": url})).start().await;
+    server.post_json("/runs/wait", &run(&receiver.url("/?token=s3cret"))).await;
+    assert_eq!(receiver.wait_for(1).await[0].json()["status"], "success");
+    assert!(!server.log().contains("s3cret"));
+    // Addresses, shape and raw text are always judged.
+    assert_eq!(refusal(&server, "http://10.1.2.3/").await, "Webhook host blocked: private IP range");
+    assert!(refusal(&server, "http://user@127.0.0.1/").await.contains("no user name"));
+    refusal(&server, "http://0x7f000001/").await;
 }

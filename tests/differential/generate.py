@@ -1,6 +1,7 @@
 """Generated cases: random graphs and scripts from a fixed seed. Where the reference itself depends on which thread is
 faster (two failures in one step, several new questions and one answer), nothing is generated."""
 
+import itertools
 import random
 
 from cases import END, LOG, START, channels
@@ -10,8 +11,8 @@ CHANNELS = [*LOG, *channels(n="sum", m="merge", cus="custom", any="any_value", e
 NAMES = ["a", "b", "c", "d", "e", "f"]
 
 
-def cases(count):
-    return [one(random.Random(f"{SEED}/{i}"), i) for i in range(count)]
+def cases():
+    return (one(random.Random(f"{SEED}/{i}"), i) for i in itertools.count())
 
 
 def one(r, index):

@@ -14,6 +14,7 @@ everything is written out to PATH instead, and the Rust test reads that file whe
 """
 
 import concurrent.futures
+import itertools
 import json
 import logging
 import pathlib
@@ -288,13 +289,18 @@ def record(case):
     return {**case, "script": script, "expect": expect}
 
 
+def generated(count):
+    """The first so many that do not explode: Sends that send Sends add nothing after the first hundred."""
+    small = (r for r in map(record, generate.cases()) if sum(len(e["calls"]) for e in r["expect"]) <= 120)
+    return itertools.islice(small, count)
+
+
 def main():
     full = sys.argv[1:2] == ["--full"]
     path = pathlib.Path(sys.argv[2]) if full else FIXTURE
     with path.open("w") as out:
-        for case in [*cases.ALL, *generate.cases(500)]:
-            recorded = record(case)
-            if case["category"] == "generated" and not full:
+        for recorded in [*map(record, cases.ALL), *generated(500)]:
+            if recorded["category"] == "generated" and not full:
                 recorded["expect"] = [shortened(e) for e in recorded["expect"]]
             out.write(json.dumps(recorded, separators=(",", ":"), ensure_ascii=False) + "\n")
     print(f"{path}: {path.stat().st_size} bytes")

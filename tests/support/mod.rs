@@ -2,6 +2,7 @@
 //!
 //! | module | gives |
 //! |---|---|
+//! | `gate` | holds runs while a test looks |
 //! | `graphs` | the components, built once by `selvedge build` |
 //! | `server` | a `selvedge serve` process of one's own, and its HTTP API |
 //! | `model` | a chat model's server with a script |
@@ -9,6 +10,7 @@
 //! | `sse` | reading event streams |
 //! | `wait` | waiting for a condition, with a deadline |
 
+pub mod gate;
 pub mod graphs;
 pub mod model;
 pub mod receiver;
@@ -16,6 +18,7 @@ pub mod server;
 pub mod sse;
 pub mod wait;
 
+pub use gate::Gate;
 pub use receiver::Receiver;
 pub use server::{Server, Setup};
 pub use wait::eventually;

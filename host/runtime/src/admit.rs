@@ -64,26 +64,24 @@ impl Runtime {
         let (thread_metadata, thread_config) = thread_parts(shared, request.place).await?;
         let now = Timestamp::now();
         let run = assemble(&request, &assistant, &thread_metadata, &thread_config, now);
-        self.admit(run, &request, &assistant, now).await
+        let thread = thread_need(&request, &assistant);
+        // On a task of its own: a caller that goes away must not leave a claimed run that nobody executes.
+        let runtime = self.clone();
+        let admission = tokio::spawn(async move { runtime.admit(run, thread, now).await });
+        admission.await.unwrap_or(Err(AdmitError::ShuttingDown))
     }
 
-    async fn admit(
-        &self,
-        run: Run,
-        request: &CreateRun,
-        assistant: &Assistant,
-        now: Timestamp,
-    ) -> Result<Accepted, AdmitError> {
+    async fn admit(&self, run: Run, thread: ThreadNeed, now: Timestamp) -> Result<Accepted, AdmitError> {
         let shared = &self.0;
-        // Opened before the run can start, so that its creator misses nothing.
-        let stream = shared.hub.open(run.run_id, &shared.options).subscribe();
-        let place = shared.queue.place_for_new_run();
         let run_id = run.run_id;
+        // Opened before the run can start, so that its creator misses nothing.
+        let stream = shared.hub.open(run_id, &shared.options).subscribe();
+        let place = shared.queue.place_for_new_run();
         let admission = shared
             .storage
             .admit_run(NewRun {
-                thread: thread_need(request, assistant),
-                reject_if_busy: request.multitask_strategy == MultitaskStrategy::Reject,
+                thread,
+                reject_if_busy: run.multitask_strategy == MultitaskStrategy::Reject,
                 claim_by: place.is_some().then_some(now),
                 max_pending_runs: shared.options.max_pending_runs,
                 run,
@@ -100,8 +98,8 @@ impl Runtime {
                 return Ok(Accepted { run, stream });
             }
             Ok(Admission::Queued(run)) => {
+                shared.queue.run_was_queued(place.is_none());
                 drop(place);
-                shared.queue.run_was_queued();
                 return Ok(Accepted { run: *run, stream });
             }
             Ok(Admission::NoThread) => AdmitError::NotFound,

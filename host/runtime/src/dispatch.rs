@@ -51,9 +51,8 @@ impl Runtime {
                     None => return Ok(None),
                 }
             }
-            shared
-                .queue
-                .set_queued(shared.storage.count_pending_runs().await?);
+            let waiting = shared.storage.count_pending_runs().await?;
+            shared.queue.dispatched(waiting, full);
             // When places are taken, the next end of a run wakes us; one that came meanwhile did already.
             if full || shared.queue.ended() == ended_before {
                 return Ok(claims.next_due);

@@ -74,7 +74,7 @@ async fn execute(shared: &Arc<Shared>, claimed: ClaimedRun) {
     };
     match Walk::start(shared, &claimed, &graph, stream.clone()).await {
         Ok(mut walk) => {
-            let cut = walk.to_the_end().await;
+            let cut = walk.until_the_end().await;
             settle(shared, &claimed, walk, cut).await;
         }
         Err(StorageError::Fenced) => abandon(shared, &claimed, &stream),
@@ -196,7 +196,7 @@ impl Walk {
         })
     }
 
-    async fn to_the_end(&mut self) -> Result<End, Cut> {
+    async fn until_the_end(&mut self) -> Result<End, Cut> {
         let limit = self.shared.options.run_timeout;
         tokio::time::timeout(limit, self.walk())
             .await

@@ -135,16 +135,12 @@ pub(crate) async fn finish(
 
 /// Puts a run that was cut off by a shutdown back to pending.
 pub(crate) async fn release(shared: &Shared, claimed: &ClaimedRun) {
-    match shared
-        .storage
-        .release_run(claimed.lease, Timestamp::now())
-        .await
-    {
-        Ok(()) => {
-            tracing::info!(run = %claimed.run.run_id, "run put back to pending: it goes on after the restart")
-        }
+    let run = claimed.run.run_id;
+    let released = shared.storage.release_run(claimed.lease, Timestamp::now()).await;
+    match released {
+        Ok(()) => tracing::info!(%run, "run put back to pending: it goes on after the restart"),
         // The next start finds it running and puts it back itself.
-        Err(error) => tracing::warn!(run = %claimed.run.run_id, %error, "run left as running"),
+        Err(error) => tracing::warn!(%run, %error, "run left as running"),
     }
 }
 

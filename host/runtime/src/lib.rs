@@ -126,7 +126,7 @@ impl Runtime {
             finish::finish(shared, &claimed, &stream, finish::How::failed(error)).await;
         }
         // Whatever is pending now waits for the dispatcher.
-        shared.queue.run_was_queued();
+        shared.queue.run_was_queued(true);
     }
 
     /// The graphs that are served.

@@ -5,7 +5,7 @@
 //! its time has come.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -17,8 +17,10 @@ pub(crate) struct Place {
 pub(crate) struct Queue {
     places: Arc<Semaphore>,
     capacity: usize,
-    /// Pending runs that the dispatcher has still to claim: how many this process has stored and found, at least.
-    queued: AtomicU64,
+    /// Runs that could begin wait for a place: a new one must not overtake them.
+    crowded: AtomicBool,
+    /// Pending runs, those that wait for their time or for their thread included.
+    waiting: AtomicU64,
     /// Runs that have ended, so that the dispatcher sees whether one did while it was looking.
     ended: AtomicU64,
     wake: Notify,
@@ -30,7 +32,8 @@ impl Queue {
         Self {
             places: Arc::new(Semaphore::new(capacity)),
             capacity,
-            queued: AtomicU64::new(0),
+            crowded: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             wake: Notify::new(),
         }
@@ -38,27 +41,32 @@ impl Queue {
 
     /// A place for a run that is just being admitted, when one is free and it would overtake nobody.
     pub(crate) fn place_for_new_run(&self) -> Option<Place> {
-        if self.queued.load(Ordering::SeqCst) > 0 {
+        if self.crowded.load(Ordering::SeqCst) {
             return None;
         }
         let permit = self.places.clone().try_acquire_owned().ok()?;
         Some(Place { _permit: permit })
     }
 
-    pub(crate) fn run_was_queued(&self) {
-        self.queued.fetch_add(1, Ordering::SeqCst);
+    /// A run was admitted and not claimed: for want of a place, or because it has to wait for something else.
+    pub(crate) fn run_was_queued(&self, for_want_of_a_place: bool) {
+        if for_want_of_a_place {
+            self.crowded.store(true, Ordering::SeqCst);
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         self.wake.notify_one();
     }
 
-    /// The dispatcher asked storage: so many are pending now.
-    pub(crate) fn set_queued(&self, count: u64) {
-        self.queued.store(count, Ordering::SeqCst);
+    /// The dispatcher has claimed what it could: so many are pending now, and whether some of them want a place.
+    pub(crate) fn dispatched(&self, waiting: u64, crowded: bool) {
+        self.waiting.store(waiting, Ordering::SeqCst);
+        self.crowded.store(crowded && waiting > 0, Ordering::SeqCst);
     }
 
     /// A run ended: its place is free, and its thread may have a next one.
     pub(crate) fn run_ended(&self) {
         self.ended.fetch_add(1, Ordering::SeqCst);
-        if self.queued.load(Ordering::SeqCst) > 0 {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
             self.wake.notify_one();
         }
     }

@@ -1,0 +1,54 @@
+//! A gate that holds runs while a test looks: the probe `effects` waits at it until the test opens it.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::Setup;
+use super::model::{Model, Reply};
+
+/// Answers that are not finished yet; `None` once the gate is open.
+type Held = Option<Vec<UnboundedSender<String>>>;
+
+pub struct Gate {
+    model: Model,
+    held: Arc<Mutex<Held>>,
+}
+
+impl Gate {
+    pub async fn closed() -> Self {
+        let held = Arc::new(Mutex::new(Some(Vec::new())));
+        let holding = held.clone();
+        let model = Model::behaving(move |_, _| match &mut *holding.lock().expect("not poisoned") {
+            Some(held) => {
+                let (sender, pieces) = unbounded_channel();
+                held.push(sender);
+                Reply::live(pieces)
+            }
+            None => Reply::pieces([]),
+        })
+        .await;
+        Self { model, held }
+    }
+
+    /// Lets everything through that waits, and everything that comes.
+    pub fn open(&self) {
+        *self.held.lock().expect("not poisoned") = None;
+    }
+
+    /// A server of `effects` and of these probes.
+    pub fn setup(&self, probes: &[&str]) -> Setup {
+        let probes = [probes, &["effects"]].concat();
+        let port = self.model.address.port();
+        Setup::probes(&probes).set(
+            "egress",
+            json!({"allowed_networks": ["127.0.0.0/8"], "require_https": false, "allowed_ports": [port]}),
+        )
+    }
+
+    /// A run that waits at the gate.
+    pub fn run(&self) -> Value {
+        json!({"assistant_id": "effects", "input": {"counter": format!("http://{}/", self.model.address)}})
+    }
+}
