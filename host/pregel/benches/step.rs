@@ -56,7 +56,14 @@ fn run(graph: &Arc<Graph>, node: &Json, route: &Json) {
         modes: Vec::new(),
     };
     let input = Json::object([("foo", &Json::string("in"))]);
-    let mut execution = Execution::start(Arc::clone(graph), None, false, Entry::Input(input), options, &mut mint);
+    let mut execution = Execution::start(
+        Arc::clone(graph),
+        None,
+        false,
+        Entry::Input(input),
+        options,
+        &mut mint,
+    );
     loop {
         match execution.step(&mut mint) {
             Step::Work(works) => {
@@ -90,7 +97,9 @@ fn steps(c: &mut Criterion) {
     let packet = Json::parse(r#"{"node": "work", "input": {"foo": 1}}"#).expect("JSON");
     let sends = Json::array(std::iter::repeat_n(&packet, 64));
     let log = Json::parse(r#"{"update": {"log": ["x"]}}"#).expect("JSON");
-    c.bench_function("a run of one node and 64 sends", |b| b.iter(|| run(&many, &log, &sends)));
+    c.bench_function("a run of one node and 64 sends", |b| {
+        b.iter(|| run(&many, &log, &sends));
+    });
 }
 
 criterion_group!(benches, steps);

@@ -38,7 +38,8 @@ impl Execution {
             Entry::Command(command) if command == Command::default() => Entry::Continue,
             entry => entry,
         };
-        self.pending.retain(|w| !(w.task == NULL_TASK && w.channel == NO_WRITES));
+        self.pending
+            .retain(|w| !(w.task == NULL_TASK && w.channel == NO_WRITES));
         let has_state = !self.board.versions.is_empty();
         let goes_on = matches!(entry, Entry::Continue | Entry::Command(_)) || self.is_same_run();
         let answers = matches!(&entry, Entry::Command(command) if command.resume.is_some());
@@ -72,7 +73,9 @@ impl Execution {
             }
         }
         let saved = self.pending.iter().filter(|w| w.task == NULL_TASK);
-        let saved: Vec<_> = saved.map(|w| (w.channel.clone(), w.value.clone())).collect();
+        let saved: Vec<_> = saved
+            .map(|w| (w.channel.clone(), w.value.clone()))
+            .collect();
         null_writes.splice(0..0, saved);
         let beginning = Beginning {
             resuming,
@@ -150,7 +153,8 @@ impl Execution {
             return;
         }
         let had_answer = interrupt::loose_answer(&self.pending).is_some();
-        self.pending.retain(|w| !(w.task == NULL_TASK && w.channel == RESUME));
+        self.pending
+            .retain(|w| !(w.task == NULL_TASK && w.channel == RESUME));
         let mut index = 0;
         for write in self.pending.iter().filter(|w| w.task == NULL_TASK) {
             index = index.max(write.index.saturating_add(1));
@@ -213,14 +217,19 @@ pub(crate) fn start_output(input: &Json) -> Json {
         return Json::object([("update", input)]);
     };
     let mut answer = Vec::new();
-    match command.get("update").map(|u| (u, u.decode::<Vec<(String, Json)>>())) {
+    match command
+        .get("update")
+        .map(|u| (u, u.decode::<Vec<(String, Json)>>()))
+    {
         Some((_, Ok(pairs))) => {
             for (key, value) in pairs {
                 let update = Json::object([(key, &value)]);
                 answer.push(Json::object([("update", &update)]));
             }
         }
-        Some((update, Err(_))) if update.is_object() => answer.push(Json::object([("update", update)])),
+        Some((update, Err(_))) if update.is_object() => {
+            answer.push(Json::object([("update", update)]));
+        }
         _ => {}
     }
     if let Some(goto) = command.get("goto") {

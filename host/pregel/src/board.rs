@@ -114,7 +114,11 @@ impl Board {
     /// Applies the writes of a step and says which channels they changed.
     ///
     /// After an error the values are as they were, but versions are not: the board is for reading only then.
-    pub(crate) fn apply(&mut self, tasks: &[TaskWrites], reduced: &Reduced) -> Result<Channels, RunError> {
+    pub(crate) fn apply(
+        &mut self,
+        tasks: &[TaskWrites],
+        reduced: &Reduced,
+    ) -> Result<Channels, RunError> {
         let tasks = sorted(tasks);
         // Writes that no task made (a command's) do not end a step.
         let ends_step = tasks.iter().any(|t| !t.triggers.is_empty());
@@ -124,7 +128,9 @@ impl Board {
         let mut updated = self.update(&tasks, reduced, next)?;
         if ends_step {
             self.expire(&updated, next);
-            let triggers_none = updated.iter().all(|&c| self.graph.triggered_by[c].is_empty());
+            let triggers_none = updated
+                .iter()
+                .all(|&c| self.graph.triggered_by[c].is_empty());
             if triggers_none {
                 self.finish(&mut updated, next);
             }
@@ -150,7 +156,9 @@ impl Board {
                     _ if spec.kind == Kind::Untracked => return None,
                     (_, None) => Change::Clear,
                     (Dirty::Grown(items), Some(_)) => Change::Append(items),
-                    (Dirty::Replaced, Some(value)) => Change::Set(self.sanitized(&spec.kind, value)),
+                    (Dirty::Replaced, Some(value)) => {
+                        Change::Set(self.sanitized(&spec.kind, value))
+                    }
                 };
                 Some((spec.name.clone(), change))
             })
@@ -213,12 +221,20 @@ impl Board {
         }
     }
 
-    fn update(&mut self, tasks: &[&TaskWrites], reduced: &Reduced, next: Version) -> Result<Channels, RunError> {
+    fn update(
+        &mut self,
+        tasks: &[&TaskWrites],
+        reduced: &Reduced,
+        next: Version,
+    ) -> Result<Channels, RunError> {
         let graph = Arc::clone(&self.graph);
         let mut changes = Vec::new();
         for (channel, writes) in self.grouped(tasks) {
             let spec = &graph.channels[channel];
-            changes.push((channel, spec.update(&self.held[channel], &writes, reduced.get(&channel))?));
+            changes.push((
+                channel,
+                spec.update(&self.held[channel], &writes, reduced.get(&channel))?,
+            ));
         }
         let mut updated = Channels::new();
         for (channel, change) in changes {
@@ -297,7 +313,10 @@ impl Board {
             return value;
         }
         let packets = value.to_json().items().unwrap_or_default();
-        let clean: Vec<Json> = packets.iter().map(|p| sanitized_packet(&self.graph, p)).collect();
+        let clean: Vec<Json> = packets
+            .iter()
+            .map(|p| sanitized_packet(&self.graph, p))
+            .collect();
         ChannelValue::Whole(Json::array(&clean))
     }
 }

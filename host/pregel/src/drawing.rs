@@ -93,7 +93,10 @@ fn metadata(graph: &GraphDescription, own: Option<&Json>, defer: bool, name: &st
         members.insert("defer".to_owned(), Value::Bool(true));
     }
     let stops = |list: &[String]| list.iter().any(|n| n == name);
-    let interrupt = match (stops(&graph.interrupt_before), stops(&graph.interrupt_after)) {
+    let interrupt = match (
+        stops(&graph.interrupt_before),
+        stops(&graph.interrupt_after),
+    ) {
         (true, true) => Some("before,after"),
         (true, false) => Some("before"),
         (false, true) => Some("after"),
@@ -145,7 +148,10 @@ fn edges(graph: &GraphDescription) -> Vec<DrawnEdge> {
     let mut drawn: Vec<DrawnEdge> = Vec::new();
     for edge in all {
         // One line between two nodes, as LangGraph draws.
-        if !drawn.iter().any(|d| d.source == edge.source && d.target == edge.target) {
+        if !drawn
+            .iter()
+            .any(|d| d.source == edge.source && d.target == edge.target)
+        {
             drawn.push(edge);
         }
     }

@@ -16,7 +16,6 @@ use crate::graph::Graph;
 use crate::interrupt::{self, Status};
 use crate::task::Task;
 
-
 /// The member that carries interrupts in `updates` and `values`.
 const INTERRUPT: &str = "__interrupt__";
 
@@ -32,8 +31,14 @@ impl Execution {
     /// The state, if a write changed what callers see of it.
     pub(crate) fn show_changed_values(&mut self, tasks: &[TaskWrites], updated: &Channels) {
         let outputs = &self.graph.outputs;
-        let is_output = |name: &str| self.graph.channel(name).is_some_and(|c| outputs.contains(&c));
-        let wrote = tasks.iter().any(|t| t.writes.iter().any(|(c, _)| is_output(c)));
+        let is_output = |name: &str| {
+            self.graph
+                .channel(name)
+                .is_some_and(|c| outputs.contains(&c))
+        };
+        let wrote = tasks
+            .iter()
+            .any(|t| t.writes.iter().any(|(c, _)| is_output(c)));
         if wrote && outputs.iter().any(|c| updated.contains(c)) {
             self.show_values();
         }
@@ -45,18 +50,39 @@ impl Execution {
             return;
         }
         let statuses = interrupt::statuses(&self.pending);
-        let tasks = self.tasks.iter().map(|t| checkpoint_task(&self.graph, t, statuses.get(&t.id)));
+        let tasks = self
+            .tasks
+            .iter()
+            .map(|t| checkpoint_task(&self.graph, t, statuses.get(&t.id)));
         let tasks: Vec<Json> = tasks.collect();
         let next: Vec<&str> = self.tasks.iter().map(|t| t.name.as_str()).collect();
         let payload = Json::object([
-            ("config", &self.config(self.at.is_stored.then_some(self.at.id))),
-            ("parent_config", &self.at.parent.map_or_else(Json::null, |p| self.config(Some(p)))),
+            (
+                "config",
+                &self.config(self.at.is_stored.then_some(self.at.id)),
+            ),
+            (
+                "parent_config",
+                &self
+                    .at
+                    .parent
+                    .map_or_else(Json::null, |p| self.config(Some(p))),
+            ),
             ("values", &self.board.read(&self.graph.state)),
-            ("metadata", &metadata(&self.at.metadata, self.at.source, self.at.step)),
+            (
+                "metadata",
+                &metadata(&self.at.metadata, self.at.source, self.at.step),
+            ),
             ("next", &Json::from(json!(next))),
             ("tasks", &Json::array(&tasks)),
         ]);
-        self.emit_debuggable(StreamMode::Checkpoints, "checkpoint", self.step - 1, payload, mint);
+        self.emit_debuggable(
+            StreamMode::Checkpoints,
+            "checkpoint",
+            self.step - 1,
+            payload,
+            mint,
+        );
     }
 
     /// Tasks begin.
@@ -82,13 +108,21 @@ impl Execution {
                 continue;
             }
             let mut members = self.update_of(task, &task.writes);
-            members.insert("__metadata__".to_owned(), Json::from(json!({"cached": true})));
+            members.insert(
+                "__metadata__".to_owned(),
+                Json::from(json!({"cached": true})),
+            );
             self.emit(StreamMode::Updates, Json::object(members.iter()));
         }
     }
 
     /// A task has finished.
-    pub(crate) fn show_finished(&mut self, index: usize, entries: &[(String, Json)], mint: &mut dyn Mint) {
+    pub(crate) fn show_finished(
+        &mut self,
+        index: usize,
+        entries: &[(String, Json)],
+        mint: &mut dyn Mint,
+    ) {
         if self.tasks[index].is_internal() {
             return;
         }
@@ -134,11 +168,21 @@ impl Execution {
     /// The run stops at a breakpoint.
     pub(crate) fn show_breakpoint(&mut self) {
         if self.shows(StreamMode::Updates) {
-            self.emit(StreamMode::Updates, Json::object([(INTERRUPT, &Json::array([]))]));
+            self.emit(
+                StreamMode::Updates,
+                Json::object([(INTERRUPT, &Json::array([]))]),
+            );
         }
     }
 
-    fn show_task_end(&mut self, index: usize, error: &Json, result: &Json, interrupts: &Json, mint: &mut dyn Mint) {
+    fn show_task_end(
+        &mut self,
+        index: usize,
+        error: &Json,
+        result: &Json,
+        interrupts: &Json,
+        mint: &mut dyn Mint,
+    ) {
         if !self.shows(StreamMode::Tasks) && !self.shows(StreamMode::Debug) {
             return;
         }
@@ -155,7 +199,10 @@ impl Execution {
 
     fn started(&self, task: &Task) -> Json {
         let reads = &self.graph.nodes[task.node].reads;
-        let input = task.packet.clone().unwrap_or_else(|| self.board.read(reads));
+        let input = task
+            .packet
+            .clone()
+            .unwrap_or_else(|| self.board.read(reads));
         Json::object([
             ("id", &Json::string(&task.id.to_string())),
             ("name", &Json::string(&task.name)),
@@ -171,7 +218,11 @@ impl Execution {
         let outputs = &self.graph.outputs;
         let shown: Vec<(&str, &Json)> = entries
             .iter()
-            .filter(|(name, _)| self.graph.channel(name).is_some_and(|c| outputs.contains(&c)))
+            .filter(|(name, _)| {
+                self.graph
+                    .channel(name)
+                    .is_some_and(|c| outputs.contains(&c))
+            })
             .map(|(name, value)| (name.as_str(), value))
             .collect();
         let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -181,7 +232,10 @@ impl Execution {
         let update = if shown.is_empty() {
             Json::null()
         } else if counts.values().any(|&n| n > 1) {
-            let single: Vec<Json> = shown.iter().map(|(name, value)| Json::object([(*name, *value)])).collect();
+            let single: Vec<Json> = shown
+                .iter()
+                .map(|(name, value)| Json::object([(*name, *value)]))
+                .collect();
             Json::array(&single)
         } else {
             Json::object(shown)
@@ -192,7 +246,9 @@ impl Execution {
     /// The runtime adds the thread.
     fn config(&self, checkpoint: Option<selvedge_model::CheckpointId>) -> Json {
         let id = checkpoint.map(|c| c.to_string());
-        Json::from(json!({"configurable": {"checkpoint_ns": self.options.namespace, "checkpoint_id": id}}))
+        Json::from(
+            json!({"configurable": {"checkpoint_ns": self.options.namespace, "checkpoint_id": id}}),
+        )
     }
 
     fn shows(&self, mode: StreamMode) -> bool {
@@ -208,7 +264,14 @@ impl Execution {
     }
 
     /// An event that the mode `debug` shows as well, wrapped.
-    fn emit_debuggable(&mut self, mode: StreamMode, kind: &str, step: i64, payload: Json, mint: &mut dyn Mint) {
+    fn emit_debuggable(
+        &mut self,
+        mode: StreamMode,
+        kind: &str,
+        step: i64,
+        payload: Json,
+        mint: &mut dyn Mint,
+    ) {
         if self.shows(StreamMode::Debug) {
             let wrapped = Json::object([
                 ("step", &Json::from(Value::from(step))),
@@ -229,7 +292,10 @@ impl Execution {
 /// The metadata of a checkpoint as callers see it: the run's members with the algorithm's own.
 pub(crate) fn metadata(own: &Json, source: Source, step: i64) -> Json {
     let mut members = own.members().unwrap_or_default();
-    members.insert("source".to_owned(), Json::encode(&source).unwrap_or_default());
+    members.insert(
+        "source".to_owned(),
+        Json::encode(&source).unwrap_or_default(),
+    );
     members.insert("step".to_owned(), Json::from(Value::from(step)));
     members
         .entry("parents".to_owned())
@@ -271,7 +337,10 @@ fn checkpoint_task(graph: &Graph, task: &Task, status: Option<&Status>) -> Json 
                 members.push(("result", result));
             }
         }
-        members.push(("interrupts", Json::encode(&status.interrupts).unwrap_or_default()));
+        members.push((
+            "interrupts",
+            Json::encode(&status.interrupts).unwrap_or_default(),
+        ));
     }
     members.push(("state", Json::null()));
     Json::object(members.iter().map(|(name, value)| (*name, value)))

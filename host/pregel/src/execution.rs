@@ -8,78 +8,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use selvedge_model::checkpoint::{CheckpointWrite, PendingWrite, SavedCheckpoint, Source};
-use selvedge_model::event::StreamEvent;
-use selvedge_model::run::{Breakpoints, Command, RunError, StreamMode};
-use selvedge_model::thread::Interrupt;
-use selvedge_model::{CheckpointId, Json, TaskId, Timestamp};
+use selvedge_model::checkpoint::{Checkpoint, PendingWrite, SavedCheckpoint, Source};
+use selvedge_model::run::{Breakpoints, RunError};
+use selvedge_model::{CheckpointId, Json, TaskId};
 use uuid::Uuid;
 
 use crate::begin::Beginning;
 use crate::board::{Board, Channels, TaskWrites};
 use crate::channel::value_of;
 use crate::errors;
+pub use crate::exchange::{
+    Addressed, End, EndKind, Entry, Mint, Options, Outcome, Output, Step, Work, WorkId,
+};
 use crate::graph::{Graph, START_NODE};
 use crate::interrupt;
-use crate::program::{Failure, Opening, Plan, Program};
+use crate::program::{Opening, Plan, Program};
 use crate::task::{self, Path, Place, Progress, Task, TaskInfo};
-use crate::writes::Writes;
-
-/// Where ids and time come from, so that the algorithm is deterministic.
-pub trait Mint {
-    /// The time now.
-    fn now(&mut self) -> Timestamp;
-    /// An id for the checkpoint of this step (−2: a stand-in that is never stored). Later ones must sort after
-    /// earlier ones.
-    fn checkpoint_id(&mut self, step: i64) -> CheckpointId;
-}
-
-/// What a run asks for beside its input.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// `""` for the root graph, else the path of the subgraph.
-    pub namespace: String,
-    /// How many super-steps it may take.
-    pub recursion_limit: u32,
-    /// Stop before these nodes; `None`: where the graph says.
-    pub interrupt_before: Option<Breakpoints>,
-    /// Stop after these nodes; `None`: where the graph says.
-    pub interrupt_after: Option<Breakpoints>,
-    /// An object that goes into every checkpoint's metadata.
-    pub metadata: Json,
-    /// An object whose members every guest call is told.
-    pub facts: Json,
-    /// Which events to make.
-    pub modes: Vec<StreamMode>,
-}
-
-/// What a run begins with.
-#[derive(Clone, Debug)]
-pub enum Entry {
-    /// An input; `null` means [`Continue`](Entry::Continue).
-    Input(Json),
-    /// Go on with what the checkpoint has to run next.
-    Continue,
-    /// Instructions in place of an input.
-    Command(Command),
-}
-
-/// Whether the caller named the checkpoint to go on from. `false` converts to `No`, `true` to `Earlier`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Addressed {
-    /// It is the newest, and was not named.
-    No,
-    /// It was named, and is the newest.
-    Newest,
-    /// It was named, and the thread has moved past it.
-    Earlier,
-}
-
-impl From<bool> for Addressed {
-    fn from(fork: bool) -> Self {
-        if fork { Self::Earlier } else { Self::No }
-    }
-}
 
 /// One run's execution.
 #[derive(Debug)]
@@ -127,7 +71,9 @@ pub(crate) struct At {
 pub(crate) enum Phase {
     /// Look for what runs next.
     Tick,
-    /// Tasks are handed out.
+    /// Tasks are to be handed out.
+    HandOut,
+    /// Tasks run.
     Running,
     /// The graph's own reducers are asked before writes can be applied.
     Folding(Fold),
@@ -168,99 +114,6 @@ enum Issued {
     Fold,
 }
 
-/// Names a piece of work within its execution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WorkId(pub u64);
-
-/// A piece of work for a guest instance.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// To answer it by.
-    pub id: WorkId,
-    /// `None` for work that is no task of the graph: routing START, reducing channels.
-    pub task: Option<TaskInfo>,
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) answers: Vec<Json>,
-}
-
-impl Work {
-    /// The calls to make, fresh for each attempt (1 for the first).
-    #[must_use]
-    pub fn program(&self, attempt: u32) -> Program {
-        Program::new(&self.plan, attempt)
-    }
-
-    /// What the task's interrupts are answered by: the n-th call gets the n-th, a call beyond them asks.
-    #[must_use]
-    pub fn answers(&self) -> &[Json] {
-        &self.answers
-    }
-}
-
-/// What came of a piece of work.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// The program finished.
-    Done(Writes),
-    /// The task asked this and has no answer.
-    Interrupted(Json),
-    /// It failed, retries included.
-    Failed(Failure),
-}
-
-/// What to do now.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Run these at once, answer each by [`Execution::complete`].
-    Work(Vec<Work>),
-    /// Answers are outstanding.
-    Waiting,
-    /// Nothing more will happen.
-    Ended(End),
-}
-
-/// How an execution ended.
-#[derive(Clone, Debug)]
-pub struct End {
-    /// In which way.
-    pub kind: EndKind,
-    /// The output channels.
-    pub values: Json,
-    /// The nodes that would run next.
-    pub next: Vec<String>,
-    /// The questions that wait for an answer, by task.
-    pub interrupts: IndexMap<TaskId, Vec<Interrupt>>,
-}
-
-/// In which way an execution ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EndKind {
-    /// Nothing is left to run.
-    Success,
-    /// It stopped at a question, or at a breakpoint (then nothing is asked).
-    Interrupted,
-    /// It failed.
-    Failed(RunError),
-}
-
-/// What to store or show, in order.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// A new checkpoint.
-    Checkpoint(CheckpointWrite),
-    /// Writes of the open step. A write takes the place of one of the same task and index.
-    Pending {
-        /// The checkpoint that the step started from.
-        checkpoint: CheckpointId,
-        /// Of the checkpoint.
-        namespace: String,
-        /// The writes.
-        writes: Vec<PendingWrite>,
-    },
-    /// An event of the run's stream.
-    Event(StreamEvent),
-}
-
 impl Execution {
     /// Begins. `base` is the checkpoint to go on from with its pending writes, `None` for a thread without one.
     /// Errors (no input, an ambiguous answer, …) are the first step's [`EndKind::Failed`].
@@ -284,9 +137,12 @@ impl Execution {
         options: Options,
         mint: &mut dyn Mint,
     ) -> Execution {
-        let (checkpoint, pending) = base.map_or((None, Vec::new()), |b| (Some(b.checkpoint), b.pending));
+        let (checkpoint, pending) =
+            base.map_or((None, Vec::new()), |b| (Some(b.checkpoint), b.pending));
         let board = Board::load(&graph, checkpoint.as_ref());
-        let updated = checkpoint.as_ref().and_then(|c| known_channels(&graph, &c.updated_channels));
+        let updated = checkpoint
+            .as_ref()
+            .and_then(|c| known_channels(&graph, &c.updated_channels));
         let at = At::of(checkpoint, mint);
         let step = at.step + 1;
         let facts = options.facts.members().unwrap_or_default();
@@ -297,7 +153,9 @@ impl Execution {
             at,
             pending,
             step,
-            stop: step.saturating_add(i64::from(options.recursion_limit)).saturating_add(1),
+            stop: step
+                .saturating_add(i64::from(options.recursion_limit))
+                .saturating_add(1),
             options,
             updated,
             replaying: false,
@@ -325,16 +183,15 @@ impl Execution {
                     let work = self.issue(Issued::Fold, None, plan, Vec::new());
                     return Step::Work(vec![work]);
                 }
-                Phase::Running => {
+                Phase::HandOut => {
+                    self.phase = Phase::Running;
                     let work = self.hand_out(mint);
                     if !work.is_empty() {
                         return Step::Work(work);
                     }
-                    if !self.issued.is_empty() {
-                        return Step::Waiting;
-                    }
-                    self.settle(mint);
                 }
+                Phase::Running if !self.issued.is_empty() => return Step::Waiting,
+                Phase::Running => self.settle(mint),
             }
         }
     }
@@ -372,7 +229,9 @@ impl Execution {
     /// and [`abandon`](Execution::abandon) their work, or let them finish, so that they need not run again.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        self.tasks.iter().any(|t| matches!(t.progress, Progress::Failed(_)))
+        self.tasks
+            .iter()
+            .any(|t| matches!(t.progress, Progress::Failed(_)))
     }
 
     /// The checkpoint that the execution stands on; `None` before the first of a thread.
@@ -398,7 +257,11 @@ impl Execution {
         if calls.is_empty() {
             return self.folded(&tasks, then, &HashMap::new(), mint);
         }
-        let plan = Some(Arc::new(self.plan(START_NODE, None, Opening::Reduce(calls))));
+        let plan = Some(Arc::new(self.plan(
+            START_NODE,
+            None,
+            Opening::Reduce(calls),
+        )));
         self.phase = Phase::Folding(Fold { tasks, then, plan });
     }
 
@@ -416,7 +279,10 @@ impl Execution {
             }
             Outcome::Failed(failure) => self.fail(RunError::new(failure.kind, failure.message)),
             Outcome::Interrupted(_) => {
-                self.fail(RunError::new("RuntimeError", "a reducer cannot be interrupted"));
+                self.fail(RunError::new(
+                    "RuntimeError",
+                    "a reducer cannot be interrupted",
+                ));
             }
         }
     }
@@ -430,13 +296,13 @@ impl Execution {
         if self.tasks.is_empty() {
             return self.end(EndKind::Success);
         }
-        if !self.replaying {
-            let statuses = interrupt::statuses(&self.pending);
-            for task in &mut self.tasks {
-                if let Some(status) = statuses.get(&task.id).filter(|s| s.is_finished()) {
-                    task.writes.clone_from(&status.output);
-                    task.progress = Progress::Done;
-                }
+        let statuses = interrupt::statuses(&self.pending);
+        for task in &mut self.tasks {
+            let status = statuses.get(&task.id);
+            task.has_pending = status.is_some();
+            if let Some(status) = status.filter(|s| s.is_finished() && !self.replaying) {
+                task.writes.clone_from(&status.output);
+                task.progress = Progress::Done;
             }
         }
         if self.stops_at(self.before()) {
@@ -446,7 +312,7 @@ impl Execution {
         self.loose_task = interrupt::hand_out_answers(&mut self.tasks, &self.pending, by_id);
         self.show_tasks(mint);
         self.show_reused_updates();
-        self.phase = Phase::Running;
+        self.phase = Phase::HandOut;
     }
 
     /// The tasks of the next step.
@@ -464,11 +330,17 @@ impl Execution {
     }
 
     fn before(&self) -> Option<Breakpoints> {
-        or_graphs(&self.options.interrupt_before, &self.graph.description().interrupt_before)
+        or_graphs(
+            &self.options.interrupt_before,
+            &self.graph.description().interrupt_before,
+        )
     }
 
     pub(crate) fn after(&self) -> Option<Breakpoints> {
-        or_graphs(&self.options.interrupt_after, &self.graph.description().interrupt_after)
+        or_graphs(
+            &self.options.interrupt_after,
+            &self.graph.description().interrupt_after,
+        )
     }
 
     /// Work for every task that is ready. What needs no guest (START without branches) is done at once.
@@ -493,7 +365,13 @@ impl Execution {
         work
     }
 
-    fn issue(&mut self, what: Issued, task: Option<TaskInfo>, plan: Arc<Plan>, answers: Vec<Json>) -> Work {
+    fn issue(
+        &mut self,
+        what: Issued,
+        task: Option<TaskInfo>,
+        plan: Arc<Plan>,
+        answers: Vec<Json>,
+    ) -> Work {
         let id = WorkId(self.next_work);
         self.next_work += 1;
         self.issued.insert(id, what);
@@ -508,7 +386,10 @@ impl Execution {
     fn plan_of(&self, index: usize) -> Plan {
         let task = &self.tasks[index];
         let opening = if let Path::Update(_) = task.path {
-            Opening::Given(Json::object([("update", &task.packet.clone().unwrap_or_default())]))
+            Opening::Given(Json::object([(
+                "update",
+                &task.packet.clone().unwrap_or_default(),
+            )]))
         } else if task.is_internal() {
             let channel = self.graph.nodes[START_NODE].triggers.first();
             let input = channel.and_then(|&c| value_of(&self.board.held[c]));
@@ -534,7 +415,10 @@ impl Execution {
             graph: Arc::clone(&self.graph),
             node,
             opening,
-            state: reads.iter().map(|&c| (c, self.board.held[c].clone())).collect(),
+            state: reads
+                .iter()
+                .map(|&c| (c, self.board.held[c].clone()))
+                .collect(),
             seed: info.id.0,
             info,
             facts: Arc::clone(&self.facts),
@@ -553,11 +437,12 @@ impl Execution {
         self.loose_task = Some(index);
         self.tasks[index].answers.push(answer);
         self.tasks[index].progress = Progress::Ready;
+        self.phase = Phase::HandOut;
     }
 }
 
 impl At {
-    fn of(checkpoint: Option<selvedge_model::checkpoint::Checkpoint>, mint: &mut dyn Mint) -> Self {
+    fn of(checkpoint: Option<Checkpoint>, mint: &mut dyn Mint) -> Self {
         match checkpoint {
             Some(checkpoint) => Self {
                 id: checkpoint.id,

@@ -113,8 +113,14 @@ impl Graph {
             .map(|c| (c.name.clone(), ChannelSpec::of_state(c)))
             .collect();
         let state: Vec<usize> = (0..channels.len()).collect();
-        channels.insert(START.to_owned(), ChannelSpec::internal(START, Kind::Ephemeral { guard: true }));
-        channels.insert(TASKS.to_owned(), ChannelSpec::internal(TASKS, Kind::Packets));
+        channels.insert(
+            START.to_owned(),
+            ChannelSpec::internal(START, Kind::Ephemeral { guard: true }),
+        );
+        channels.insert(
+            TASKS.to_owned(),
+            ChannelSpec::internal(TASKS, Kind::Packets),
+        );
 
         let numbers = |names: &Option<Vec<String>>| match names {
             None => state.clone(),
@@ -144,7 +150,8 @@ impl Graph {
             } else {
                 Kind::Ephemeral { guard: false }
             };
-            let (number, _) = channels.insert_full(channel.clone(), ChannelSpec::internal(&channel, kind));
+            let (number, _) =
+                channels.insert_full(channel.clone(), ChannelSpec::internal(&channel, kind));
             nodes.push(Node {
                 name: node.name.clone(),
                 reads: numbers(&node.reads),
@@ -212,7 +219,9 @@ impl Graph {
         self.nodes[target].triggers.push(number);
         for source in from {
             if let Some(node) = self.node(source) {
-                self.nodes[node].edges.push((name.clone(), Json::string(source)));
+                self.nodes[node]
+                    .edges
+                    .push((name.clone(), Json::string(source)));
             }
         }
     }

@@ -70,7 +70,14 @@ mod tests {
     #[test]
     fn task_and_interrupt_ids_are_langgraphs() {
         // Computed with langgraph 1.2.22: _xxhash_str(bytes(16), "a", "1", "a", PULL, "branch:to:a").
-        let id = task_id(CheckpointId(Uuid::nil()), "a", 1, "a", PULL, ["branch:to:a"]);
+        let id = task_id(
+            CheckpointId(Uuid::nil()),
+            "a",
+            1,
+            "a",
+            PULL,
+            ["branch:to:a"],
+        );
         assert_eq!(id.to_string(), "10846533-63f8-4de2-c0df-5078f24c9bf8");
         assert_eq!(interrupt_id("a:1", 0), "b65aa096a1ddcbb45dc317ce993bf219");
         assert_eq!(interrupt_id("a:1", 2), "662f7f2d1a145006329290cc6a0b83f2");

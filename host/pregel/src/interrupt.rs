@@ -43,7 +43,11 @@ impl Status {
 
     /// The questions that wait for an answer.
     pub(crate) fn open(&self) -> &[Interrupt] {
-        if self.is_finished() { &[] } else { &self.interrupts }
+        if self.is_finished() {
+            &[]
+        } else {
+            &self.interrupts
+        }
     }
 }
 
@@ -53,10 +57,19 @@ pub(crate) fn statuses(pending: &[PendingWrite]) -> IndexMap<TaskId, Status> {
     for write in pending.iter().filter(|w| w.task != NULL_TASK) {
         let status = all.entry(write.task).or_default();
         match write.channel.as_str() {
-            INTERRUPT => status.interrupts.extend(write.value.decode::<Vec<Interrupt>>().unwrap_or_default()),
-            RESUME => status.answers = write.value.items().unwrap_or_else(|| vec![write.value.clone()]),
+            INTERRUPT => status
+                .interrupts
+                .extend(write.value.decode::<Vec<Interrupt>>().unwrap_or_default()),
+            RESUME => {
+                status.answers = write
+                    .value
+                    .items()
+                    .unwrap_or_else(|| vec![write.value.clone()]);
+            }
             ERROR => status.error = write.value.decode().ok(),
-            _ => status.output.push((write.channel.clone(), write.value.clone())),
+            _ => status
+                .output
+                .push((write.channel.clone(), write.value.clone())),
         }
     }
     all
@@ -73,7 +86,10 @@ pub(crate) fn loose_answer(pending: &[PendingWrite]) -> Option<&Json> {
 /// The answers by interrupt id, if a resume value is such a map.
 pub(crate) fn as_map(resume: &Json) -> Option<IndexMap<String, Json>> {
     let members = resume.members()?;
-    members.keys().all(|id| ids::is_interrupt_id(id)).then_some(members)
+    members
+        .keys()
+        .all(|id| ids::is_interrupt_id(id))
+        .then_some(members)
 }
 
 /// Gives the tasks that are not finished the answers they had, those that the map has for them, and the loose one if
@@ -106,7 +122,10 @@ pub(crate) fn hand_out_answers(
     }
     if waiting.is_empty() {
         // Nobody waits: if only one task can ask at all, the answer is its own.
-        let unfinished = tasks.iter().enumerate().filter(|(_, t)| t.writes.is_empty());
+        let unfinished = tasks
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.writes.is_empty());
         waiting = unfinished.map(|(index, _)| index).collect();
         waiting.retain(|&index| !tasks[index].is_internal());
     }

@@ -7,13 +7,14 @@
 //! | module | its one job |
 //! |---|---|
 //! | [`graph`], [`problems`], [`drawing`] | a description, validated and indexed; what is wrong with one; its picture |
-//! | `channel`, `board` | one channel's rules; all channels with their versions, and applying a step's writes |
+//! | `channel`, `board` | one channel and its rules; all channels with their versions, and applying a step's writes |
 //! | [`messages`] | LangChain's messages: coercion and `add_messages` |
 //! | `task`, `interrupt` | what runs next, and the answers that it gets |
 //! | [`program`], [`writes`] | the calls that one task makes on its guest instance, and what came of them |
 //! | [`execution`], `begin`, `settle` | one run: the loop, how it starts, how a step ends |
+//! | `exchange` | what the runtime and an execution hand each other |
 //! | [`update`] | a state update from outside |
-//! | [`view`] | reading a saved checkpoint |
+//! | [`mod@view`] | reading a saved checkpoint |
 //! | [`retry`] | which failures are tried again, and when |
 //! | `events`, `ids`, `errors`, `python` | stream events, derived ids, LangGraph's error texts, Python's way to print |
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ mod channel;
 pub mod drawing;
 mod errors;
 mod events;
+mod exchange;
 pub mod execution;
 pub mod graph;
 mod ids;

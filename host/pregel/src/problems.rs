@@ -122,9 +122,15 @@ fn names(graph: &GraphDescription, problems: &mut Vec<GraphProblem>) {
     for channel in &graph.channels {
         let name = channel.name.clone();
         if is_internal_channel(&name) {
-            problems.push(GraphProblem::Reserved { what: "channel", name });
+            problems.push(GraphProblem::Reserved {
+                what: "channel",
+                name,
+            });
         } else if !seen.insert(name.clone()) {
-            problems.push(GraphProblem::Duplicate { what: "channel", name });
+            problems.push(GraphProblem::Duplicate {
+                what: "channel",
+                name,
+            });
         }
     }
     let mut seen = HashSet::new();
@@ -187,14 +193,21 @@ fn edges(graph: &GraphDescription, problems: &mut Vec<GraphProblem>) {
     }
     for edge in &graph.edges {
         if edge.from.is_empty() {
-            problems.push(GraphProblem::NoSource { to: edge.to.clone() });
+            problems.push(GraphProblem::NoSource {
+                to: edge.to.clone(),
+            });
         }
         if edge.from.len() > 1 && edge.from.iter().any(|f| f == START) {
-            problems.push(GraphProblem::JoinWithStart { to: edge.to.clone() });
+            problems.push(GraphProblem::JoinWithStart {
+                to: edge.to.clone(),
+            });
         }
     }
     let leaves_start = |from: &str| from == START;
-    let entry = graph.edges.iter().any(|e| e.from.iter().any(|f| leaves_start(f)))
+    let entry = graph
+        .edges
+        .iter()
+        .any(|e| e.from.iter().any(|f| leaves_start(f)))
         || graph.branches.iter().any(|b| leaves_start(&b.from));
     if !entry {
         problems.push(GraphProblem::NoEntry);
@@ -236,10 +249,11 @@ fn reachability(graph: &GraphDescription, problems: &mut Vec<GraphProblem>) {
 
 /// Source and target of everything that may lead somewhere; a branch without labels may lead anywhere (`None`).
 fn arrows(graph: &GraphDescription) -> impl Iterator<Item = (&str, Option<&str>)> {
-    let edges = graph
-        .edges
-        .iter()
-        .flat_map(|e| e.from.iter().map(|from| (from.as_str(), Some(e.to.as_str()))));
+    let edges = graph.edges.iter().flat_map(|e| {
+        e.from
+            .iter()
+            .map(|from| (from.as_str(), Some(e.to.as_str())))
+    });
     let labelled = graph.branches.iter().flat_map(|b| {
         b.destinations
             .iter()

@@ -155,12 +155,14 @@ impl Program {
                 current: call.current.clone(),
                 updates: Json::array(&call.updates),
             }),
-            Stage::Route { next, state } => node.branches.get(*next).map(|branch| GuestCall::Route {
-                branch: branch.clone(),
-                node: node.name.clone(),
-                state: state.clone(),
-                task: self.task_json(None),
-            }),
+            Stage::Route { next, state } => {
+                node.branches.get(*next).map(|branch| GuestCall::Route {
+                    branch: branch.clone(),
+                    node: node.name.clone(),
+                    state: state.clone(),
+                    task: self.task_json(None),
+                })
+            }
             Stage::Done => None,
         }
     }
@@ -263,7 +265,9 @@ impl Program {
     /// All reducers have answered: either that is the result, or the branches can be asked now.
     fn reduced(&mut self) {
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
-        let Stage::Reduce { reduced, .. } = stage else { return };
+        let Stage::Reduce { reduced, .. } = stage else {
+            return;
+        };
         if matches!(self.plan.opening, Opening::Reduce(_)) {
             let graph = &self.plan.graph;
             self.writes = reduced
@@ -288,7 +292,8 @@ impl Program {
             if writes.is_empty() {
                 spec.expire(held);
             } else {
-                spec.update(held, &writes, reduced.get(channel))?.commit(held);
+                spec.update(held, &writes, reduced.get(channel))?
+                    .commit(held);
             }
         }
         let view = board::object(graph, state.iter().map(|(c, held)| (*c, held)));
@@ -324,7 +329,10 @@ impl Program {
         ]);
         let facts = self.plan.facts.iter();
         let facts = facts.filter(|(name, _)| !matches!(name.as_str(), "state" | "task"));
-        let own = state.map(|s| ("state", s)).into_iter().chain([("task", &task)]);
+        let own = state
+            .map(|s| ("state", s))
+            .into_iter()
+            .chain([("task", &task)]);
         Json::object(own.chain(facts.map(|(name, value)| (name.as_str(), value))))
     }
 }

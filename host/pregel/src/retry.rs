@@ -24,8 +24,17 @@ pub fn matching<'p>(policies: &'p [RetryPolicy], failure: &Failure) -> Option<&'
 /// How long to wait after the failure of attempt number `failed` (1 for the first) before the next, or `None` when
 /// there is none. `chance` as in [`delay_before`].
 #[must_use]
-pub fn pause(policies: &[RetryPolicy], failure: &Failure, failed: u32, chance: f64) -> Option<Duration> {
-    delay_before(matching(policies, failure)?, failed.saturating_add(1), chance)
+pub fn pause(
+    policies: &[RetryPolicy],
+    failure: &Failure,
+    failed: u32,
+    chance: f64,
+) -> Option<Duration> {
+    delay_before(
+        matching(policies, failure)?,
+        failed.saturating_add(1),
+        chance,
+    )
 }
 
 /// How long to wait before attempt number `attempt` (2 for the first retry), or `None` when the policy allows no such
@@ -36,8 +45,13 @@ pub fn delay_before(policy: &RetryPolicy, attempt: u32, chance: f64) -> Option<D
         return None;
     }
     let exponent = i32::try_from(attempt - 2).unwrap_or(i32::MAX);
-    let interval = (policy.initial_interval * policy.backoff_factor.powi(exponent)).min(policy.max_interval);
-    let jitter = if policy.jitter { chance.clamp(0.0, 1.0) } else { 0.0 };
+    let interval =
+        (policy.initial_interval * policy.backoff_factor.powi(exponent)).min(policy.max_interval);
+    let jitter = if policy.jitter {
+        chance.clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
     Some(Duration::try_from_secs_f64((interval + jitter).max(0.0)).unwrap_or(Duration::MAX))
 }
 
@@ -81,11 +95,20 @@ mod tests {
             ..RetryPolicy::default()
         };
         let policies = [named.clone(), RetryPolicy::default()];
-        assert_eq!(matching(&policies, &failure("Timeout", false)), Some(&named));
-        assert_eq!(matching(&policies, &failure("Other", true)), Some(&policies[1]));
+        assert_eq!(
+            matching(&policies, &failure("Timeout", false)),
+            Some(&named)
+        );
+        assert_eq!(
+            matching(&policies, &failure("Other", true)),
+            Some(&policies[1])
+        );
         assert_eq!(matching(&policies, &failure("Other", false)), None);
         assert_eq!(matching(&policies, &failure("ParentCommand", true)), None);
-        assert_eq!(pause(&policies, &failure("Timeout", false), 1, 0.0), Some(Duration::from_millis(500)));
+        assert_eq!(
+            pause(&policies, &failure("Timeout", false), 1, 0.0),
+            Some(Duration::from_millis(500))
+        );
         assert_eq!(pause(&policies, &failure("Timeout", false), 3, 0.0), None);
     }
 }

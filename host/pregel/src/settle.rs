@@ -1,10 +1,10 @@
 //! How tasks and steps end: saving a task's writes, applying a step's, the checkpoint, the end of the run.
 
+use indexmap::IndexMap;
 use selvedge_model::Json;
 use selvedge_model::checkpoint::{CheckpointWrite, PendingWrite, Source};
 use selvedge_model::run::RunError;
 use selvedge_model::thread::Interrupt;
-use indexmap::IndexMap;
 
 use crate::begin;
 use crate::board::{Channels, INTERRUPT, Reduced, TaskWrites, sanitized_packet};
@@ -34,7 +34,9 @@ impl Execution {
     /// All tasks of the step have ended.
     pub(crate) fn settle(&mut self, mint: &mut dyn Mint) {
         let asking = |t: &Task| matches!(t.progress, Progress::Asking(_));
-        if let (Some(first), Some(answer)) = (self.tasks.iter().position(asking), self.loose_answer()) {
+        if let (Some(first), Some(answer)) =
+            (self.tasks.iter().position(asking), self.loose_answer())
+        {
             return self.give_loose_answer(first, answer);
         }
         for index in 0..self.tasks.len() {
@@ -49,20 +51,38 @@ impl Execution {
         if let Some(failure) = failure {
             return self.fail(RunError::new(failure.kind, failure.message));
         }
-        if self.tasks.iter().any(|t| matches!(t.progress, Progress::Stopped)) {
+        if self
+            .tasks
+            .iter()
+            .any(|t| matches!(t.progress, Progress::Stopped))
+        {
             return self.fail(RunError::new("CancelledError", "a task was stopped"));
         }
-        if self.tasks.iter().any(|t| matches!(t.progress, Progress::Asked)) {
+        if self
+            .tasks
+            .iter()
+            .any(|t| matches!(t.progress, Progress::Asked))
+        {
             return self.interrupted(false, mint);
         }
         let writes = self.tasks.iter().map(Task::to_apply).collect();
         let is_update = self.tasks.iter().any(|t| matches!(t.path, Path::Update(_)));
-        let then = if is_update { Then::Updated(Source::Update) } else { Then::Step };
+        let then = if is_update {
+            Then::Updated(Source::Update)
+        } else {
+            Then::Step
+        };
         self.fold(writes, then, mint);
     }
 
     /// Writes can be applied: the graph's own reducers have answered.
-    pub(crate) fn folded(&mut self, tasks: &[TaskWrites], then: Then, reduced: &Reduced, mint: &mut dyn Mint) {
+    pub(crate) fn folded(
+        &mut self,
+        tasks: &[TaskWrites],
+        then: Then,
+        reduced: &Reduced,
+        mint: &mut dyn Mint,
+    ) {
         let updated = match self.board.apply(tasks, reduced) {
             Ok(updated) => updated,
             Err(error) => return self.fail(error),
@@ -94,7 +114,11 @@ impl Execution {
 
     /// The run stops at a question or a breakpoint. What finished siblings wrote is shown, but stays pending.
     pub(crate) fn interrupted(&mut self, at_breakpoint: bool, mint: &mut dyn Mint) {
-        let has_writes = self.tasks.iter().any(|t| !t.writes.is_empty());
+        // To LangGraph an answer that a task has used is a write of it, too.
+        let has_writes = self
+            .tasks
+            .iter()
+            .any(|t| !t.writes.is_empty() || !t.answers.is_empty());
         if !has_writes || self.pending.is_empty() {
             return self.end_interrupted(at_breakpoint);
         }
@@ -110,7 +134,10 @@ impl Execution {
         let mut interrupts: IndexMap<_, Vec<Interrupt>> = IndexMap::new();
         let statuses = interrupt::statuses(&self.pending);
         for task in &self.tasks {
-            let open = statuses.get(&task.id).map(interrupt::Status::open).unwrap_or_default();
+            let open = statuses
+                .get(&task.id)
+                .map(interrupt::Status::open)
+                .unwrap_or_default();
             if !open.is_empty() {
                 interrupts.insert(task.id, open.to_vec());
             }
@@ -128,7 +155,9 @@ impl Execution {
         let id = mint.checkpoint_id(self.step);
         let parent = self.at.is_stored.then_some(self.at.id);
         let names = updated.into_iter().flatten();
-        let mut updated_channels: Vec<String> = names.map(|&c| self.graph.channel_name(c).to_owned()).collect();
+        let mut updated_channels: Vec<String> = names
+            .map(|&c| self.graph.channel_name(c).to_owned())
+            .collect();
         updated_channels.sort();
         self.output.push(Output::Checkpoint(CheckpointWrite {
             id,
@@ -253,7 +282,10 @@ impl Execution {
     /// Keeps a task's writes with the checkpoint, in place of those it had.
     fn put(&mut self, index: usize, entries: &[(String, Json)]) {
         let task = self.tasks[index].id;
-        self.pending.retain(|w| w.task != task);
+        // With thousands of tasks in a step, looking for what is not there would cost more than the step.
+        if std::mem::replace(&mut self.tasks[index].has_pending, true) {
+            self.pending.retain(|w| w.task != task);
+        }
         let mut writes: Vec<PendingWrite> = Vec::with_capacity(entries.len());
         for (position, (channel, value)) in (0..).zip(entries) {
             writes.push(PendingWrite {
@@ -265,7 +297,8 @@ impl Execution {
         }
         self.pending.extend(writes.iter().cloned());
         if self.loose_task == Some(index) && interrupt::loose_answer(&self.pending).is_some() {
-            self.pending.retain(|w| !(w.task == ids::NULL_TASK && w.channel == RESUME));
+            self.pending
+                .retain(|w| !(w.task == ids::NULL_TASK && w.channel == RESUME));
             writes.push(begin::used_answer());
         }
         self.store(writes);

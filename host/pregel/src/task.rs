@@ -82,6 +82,8 @@ pub(crate) struct Task {
     /// Empty as long as it is not finished.
     pub(crate) writes: Vec<(String, Json)>,
     pub(crate) progress: Progress,
+    /// Whether it wrote before in this step, so that what it writes now takes the place of that.
+    pub(crate) has_pending: bool,
 }
 
 /// Where in a thread tasks are prepared.
@@ -125,13 +127,19 @@ impl Path {
     /// The path as LangGraph shows it.
     pub(crate) fn parts(&self) -> Vec<PathPart> {
         match self {
-            Self::Pull(node) => vec![PathPart::Name(PULL.to_owned()), PathPart::Name(node.clone())],
+            Self::Pull(node) => vec![
+                PathPart::Name(PULL.to_owned()),
+                PathPart::Name(node.clone()),
+            ],
             Self::Push(index) => vec![
                 PathPart::Name(PUSH.to_owned()),
                 PathPart::Index(*index),
                 PathPart::Flag(false),
             ],
-            Self::Update(index) => vec![PathPart::Name(INTERRUPT.to_owned()), PathPart::Index(*index)],
+            Self::Update(index) => vec![
+                PathPart::Name(INTERRUPT.to_owned()),
+                PathPart::Index(*index),
+            ],
         }
     }
 
@@ -199,6 +207,7 @@ fn pushed(board: &Board, place: Place<'_>) -> Vec<Task> {
             answers: Vec::new(),
             writes: Vec::new(),
             progress: Progress::Ready,
+            has_pending: false,
         });
     }
     tasks
@@ -232,6 +241,7 @@ fn pulled(board: &Board, place: Place<'_>, index: usize) -> Task {
         answers: Vec::new(),
         writes: Vec::new(),
         progress: Progress::Ready,
+        has_pending: false,
     }
 }
 

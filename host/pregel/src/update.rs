@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use selvedge_model::checkpoint::{Change, Checkpoint, CheckpointWrite, SavedCheckpoint, Source, Version};
+use selvedge_model::checkpoint::{
+    Change, Checkpoint, CheckpointWrite, SavedCheckpoint, Source, Version,
+};
 use selvedge_model::graph::{END, START};
 use selvedge_model::run::RunError;
 use selvedge_model::{CheckpointId, Json, TaskId};
@@ -14,7 +16,9 @@ use selvedge_model::{CheckpointId, Json, TaskId};
 use crate::begin::unasked;
 use crate::board::INTERRUPT;
 use crate::errors::{invalid_update, value_error};
-use crate::execution::{Addressed, Execution, Mint, Options, Outcome, Output, Phase, Step, Then, WorkId};
+use crate::execution::{
+    Addressed, Execution, Mint, Options, Outcome, Output, Phase, Step, Then, WorkId,
+};
 use crate::graph::Graph;
 use crate::ids::{self, NULL_TASK};
 use crate::interrupt;
@@ -130,7 +134,9 @@ impl StateUpdate {
             let name = match as_node {
                 Some(name) => name,
                 None if several => {
-                    return Err(invalid_update("as_node is required when applying multiple updates"));
+                    return Err(invalid_update(
+                        "as_node is required when applying multiple updates",
+                    ));
                 }
                 None => execution
                     .last_writer()
@@ -152,15 +158,21 @@ impl StateUpdate {
                 answers: Vec::new(),
                 writes: Vec::new(),
                 progress: Progress::Ready,
+                has_pending: false,
             });
         }
         execution.tasks = tasks;
-        execution.phase = Phase::Running;
+        execution.phase = Phase::HandOut;
         Ok(Self { execution })
     }
 
     /// Nothing is to run next. What finished tasks wrote is applied.
-    fn clear(graph: Arc<Graph>, base: Option<SavedCheckpoint>, options: Options, mint: &mut dyn Mint) -> Self {
+    fn clear(
+        graph: Arc<Graph>,
+        base: Option<SavedCheckpoint>,
+        options: Options,
+        mint: &mut dyn Mint,
+    ) -> Self {
         let mut execution = Execution::at_rest(graph, base, options, mint);
         execution.step = execution.step.max(0);
         let statuses = interrupt::statuses(&execution.pending);
@@ -265,7 +277,9 @@ fn updates_on_copy(values: &Json) -> Result<Vec<Update>, RunError> {
     for item in values.items().unwrap_or_default() {
         let invalid = || {
             let item = crate::python::text(&item.to_value());
-            invalid_update(format!("Invalid update item: {item} when copying checkpoint"))
+            invalid_update(format!(
+                "Invalid update item: {item} when copying checkpoint"
+            ))
         };
         let parts = item.items().ok_or_else(invalid)?;
         let as_node = match parts.get(1) {

@@ -62,7 +62,11 @@ impl TaskView {
     #[must_use]
     pub fn error_text(&self) -> Option<String> {
         let error = self.error.as_ref()?;
-        Some(format!("{}({})", error.kind, python::quoted(&error.message)))
+        Some(format!(
+            "{}({})",
+            error.kind,
+            python::quoted(&error.message)
+        ))
     }
 }
 
@@ -123,7 +127,9 @@ fn read(graph: &Arc<Graph>, saved: &SavedCheckpoint, live: bool, reduce: Reduce<
     };
     let mut tasks = task::prepare(&board, place, None);
     let unasked_writes = saved.pending.iter().filter(|w| w.task == NULL_TASK);
-    let unasked_writes: Vec<_> = unasked_writes.map(|w| (w.channel.clone(), w.value.clone())).collect();
+    let unasked_writes: Vec<_> = unasked_writes
+        .map(|w| (w.channel.clone(), w.value.clone()))
+        .collect();
     apply(&mut board, vec![unasked(unasked_writes)], reduce);
     if live {
         for task in &mut tasks {

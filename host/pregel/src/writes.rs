@@ -35,7 +35,12 @@ pub(crate) struct Answer {
 }
 
 /// Reads what `run-node` gave: one object or several `{"update", "goto", "graph"}`.
-pub(crate) fn of_node(graph: &Graph, node: usize, output: &Json, seed: Uuid) -> Result<Answer, RunError> {
+pub(crate) fn of_node(
+    graph: &Graph,
+    node: usize,
+    output: &Json,
+    seed: Uuid,
+) -> Result<Answer, RunError> {
     let items = match output.items() {
         Some(items) => items,
         None if output.is_null() => Vec::new(),
@@ -49,7 +54,10 @@ pub(crate) fn of_node(graph: &Graph, node: usize, output: &Json, seed: Uuid) -> 
         let Some(members) = item.members() else {
             return Err(expected_dict(&python::text(&item.to_value())));
         };
-        if members.get("graph").is_some_and(|g| g.as_str() == "\"__parent__\"") {
+        if members
+            .get("graph")
+            .is_some_and(|g| g.as_str() == "\"__parent__\"")
+        {
             return Err(RunError::new(PARENT_COMMAND, item.as_str()));
         }
         let goto = members.get("goto").filter(|g| !g.is_null());
@@ -143,7 +151,9 @@ pub(crate) fn of_command_goto(goto: &Json) -> Result<Vec<(String, Json)>, RunErr
             Some(target) => writes.push(target.write()),
             None => {
                 let kind = python::type_name(&target.to_value());
-                return Err(type_error(format!("In Command.goto, expected Send/str, got {kind}")));
+                return Err(type_error(format!(
+                    "In Command.goto, expected Send/str, got {kind}"
+                )));
             }
         }
     }

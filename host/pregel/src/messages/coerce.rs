@@ -55,7 +55,9 @@ fn from_object(mut members: Map<String, Value>) -> Result<Value, RunError> {
         return from_object(unpacked);
     }
     let given = members.clone();
-    let kind = members.shift_remove("role").or_else(|| members.shift_remove("type"));
+    let kind = members
+        .shift_remove("role")
+        .or_else(|| members.shift_remove("type"));
     let removal = kind.as_ref().and_then(Value::as_str) == Some("remove");
     let content = match members.shift_remove("content") {
         None if removal => Some(Value::from("")),
@@ -76,7 +78,10 @@ fn constructor_envelope(members: &Map<String, Value>) -> Option<Map<String, Valu
         return None;
     }
     let class = members.get("id")?.as_array()?.last()?.as_str()?;
-    let kind = class.strip_suffix("Chunk").unwrap_or(class).strip_suffix("Message")?;
+    let kind = class
+        .strip_suffix("Chunk")
+        .unwrap_or(class)
+        .strip_suffix("Message")?;
     let kwargs = members.get("kwargs")?.as_object()?;
     let mut unpacked = Map::from_iter([("type".to_owned(), Value::from(kind.to_lowercase()))]);
     for (name, value) in kwargs {
@@ -112,7 +117,9 @@ fn build(kind: &str, content: Value, mut rest: Map<String, Value>) -> Result<Val
     let name = take(&mut rest, "name");
     let id = take(&mut rest, "id").map(|id| Value::from(python::text(&id)));
     let response_metadata = object_or_empty(take(&mut rest, "response_metadata"));
-    let example = rest.shift_remove("example").filter(|e| e == &Value::Bool(true));
+    let example = rest
+        .shift_remove("example")
+        .filter(|e| e == &Value::Bool(true));
     let own = own_members(kind, &mut rest)?;
     // Chunks carry what only matters while they are joined.
     rest.shift_remove("tool_call_chunks");
@@ -137,13 +144,21 @@ fn own_members(kind: &str, rest: &mut Map<String, Value>) -> Result<Map<String, 
     match kind {
         "ai" => {
             let calls = match take(rest, "tool_calls") {
-                Some(Value::Array(calls)) => calls.into_iter().map(tool_call).collect::<Result<_, _>>()?,
+                Some(Value::Array(calls)) => {
+                    calls.into_iter().map(tool_call).collect::<Result<_, _>>()?
+                }
                 _ => Vec::new(),
             };
             let invalid = take(rest, "invalid_tool_calls").filter(Value::is_array);
             put("tool_calls", Value::Array(calls));
-            put("invalid_tool_calls", invalid.unwrap_or_else(|| Value::Array(Vec::new())));
-            put("usage_metadata", take(rest, "usage_metadata").unwrap_or_default());
+            put(
+                "invalid_tool_calls",
+                invalid.unwrap_or_else(|| Value::Array(Vec::new())),
+            );
+            put(
+                "usage_metadata",
+                take(rest, "usage_metadata").unwrap_or_default(),
+            );
         }
         "tool" => {
             let Some(call) = take(rest, "tool_call_id") else {
@@ -154,7 +169,10 @@ fn own_members(kind: &str, rest: &mut Map<String, Value>) -> Result<Map<String, 
             };
             put("tool_call_id", Value::from(python::text(&call)));
             put("artifact", take(rest, "artifact").unwrap_or_default());
-            put("status", take(rest, "status").unwrap_or_else(|| Value::from("success")));
+            put(
+                "status",
+                take(rest, "status").unwrap_or_else(|| Value::from("success")),
+            );
         }
         _ => {}
     }
@@ -167,7 +185,10 @@ fn tool_call(call: Value) -> Result<Value, RunError> {
         return Ok(call);
     };
     if let Some(Value::Object(mut function)) = call.shift_remove("function") {
-        call.insert("name".to_owned(), take(&mut function, "name").unwrap_or_default());
+        call.insert(
+            "name".to_owned(),
+            take(&mut function, "name").unwrap_or_default(),
+        );
         let args = match take(&mut function, "arguments") {
             Some(Value::String(text)) => serde_json::from_str(&text)
                 .map_err(|error| RunError::new("JSONDecodeError", error.to_string()))?,
@@ -194,7 +215,9 @@ fn content_of(kind: &str, content: Value) -> Result<Value, RunError> {
             };
             Ok(Value::Array(parts.into_iter().map(part).collect()))
         }
-        Value::Array(ref parts) if parts.iter().all(|p| p.is_string() || p.is_object()) => Ok(content),
+        Value::Array(ref parts) if parts.iter().all(|p| p.is_string() || p.is_object()) => {
+            Ok(content)
+        }
         other if kind == "tool" => Ok(Value::from(python::text(&other))),
         other => Err(RunError::new(
             "ValidationError",
@@ -242,7 +265,10 @@ mod tests {
     fn strings_pairs_and_role_objects_become_messages() {
         assert_eq!(coerced(json!("hi")), plain("human", "hi"));
         assert_eq!(coerced(json!(["system", "s"])), plain("system", "s"));
-        assert_eq!(coerced(json!({"role": "user", "content": null})), plain("human", ""));
+        assert_eq!(
+            coerced(json!({"role": "user", "content": null})),
+            plain("human", "")
+        );
         let envelope = json!({"lc": 1, "type": "constructor", "id": ["langchain", "HumanMessage"], "kwargs": {"content": "x", "type": "human"}});
         assert_eq!(coerced(envelope), plain("human", "x"));
     }
@@ -276,10 +302,19 @@ mod tests {
     #[test]
     fn what_is_no_message_fails_with_langchains_text() {
         let error = |message: Value| coerce(&Json::from(message)).unwrap_err();
-        assert!(error(json!({"content": "1"})).message.starts_with("Message dict must contain 'role' and 'content' keys, got {'content': '1'}"));
-        assert!(error(json!({"role": "bogus", "content": ""})).message.starts_with("Unexpected message type: 'bogus'."));
+        assert!(error(json!({"content": "1"})).message.starts_with(
+            "Message dict must contain 'role' and 'content' keys, got {'content': '1'}"
+        ));
+        assert!(
+            error(json!({"role": "bogus", "content": ""}))
+                .message
+                .starts_with("Unexpected message type: 'bogus'.")
+        );
         assert_eq!(error(json!(5)).kind, "NotImplementedError");
         assert_eq!(error(json!(["x"])).kind, "NotImplementedError");
-        assert_eq!(error(json!({"role": "tool", "content": ""})).kind, "ValidationError");
+        assert_eq!(
+            error(json!({"role": "tool", "content": ""})).kind,
+            "ValidationError"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! LangChain's messages on JSON: `add_messages`, the reducer of chat histories.
 //!
 //! A history mostly grows at its end, so a merge says whether it only did; then a step stores what came and not the
-//! whole history again. Ids come from the writer's task, never from chance: see [`identified`].
+//! whole history again. Ids come from the writer's task, never from chance: see `identified`.
 
 mod coerce;
 
@@ -47,7 +47,12 @@ pub(crate) fn merge(history: &[Json], update: &Json, channel: &str) -> Result<Me
     }
     let mut messages = Vec::new();
     for (index, message) in coerce_all(update)?.into_iter().enumerate() {
-        messages.push(with_id(message, Uuid::nil(), channel, history.len() + index));
+        messages.push(with_id(
+            message,
+            Uuid::nil(),
+            channel,
+            history.len() + index,
+        ));
     }
     let is_remove_all = |m: &Json| is_removal(m) && id_of(m).as_deref() == Some(REMOVE_ALL);
     if let Some(last) = messages.iter().rposition(is_remove_all) {
@@ -105,7 +110,15 @@ pub fn in_update(value: &Json) -> Vec<Json> {
 }
 
 fn is_message(value: &Json) -> bool {
-    const KINDS: [&str; 7] = ["human", "ai", "system", "tool", "function", "chat", "AIMessageChunk"];
+    const KINDS: [&str; 7] = [
+        "human",
+        "ai",
+        "system",
+        "tool",
+        "function",
+        "chat",
+        "AIMessageChunk",
+    ];
     value.as_str().contains("\"content\":")
         && value.members().is_some_and(|m| {
             let kind = m.get("type").and_then(|t| t.decode::<String>().ok());
@@ -150,7 +163,11 @@ fn with_id(message: Json, seed: Uuid, channel: &str, index: usize) -> Json {
 }
 
 fn id_of(message: &Json) -> Option<String> {
-    message.members()?.get("id")?.decode::<Option<String>>().ok()?
+    message
+        .members()?
+        .get("id")?
+        .decode::<Option<String>>()
+        .ok()?
 }
 
 fn is_removal(message: &Json) -> bool {
@@ -176,7 +193,10 @@ mod tests {
     use super::*;
 
     fn human(id: &str, content: &str) -> Json {
-        coerce(&Json::from(json!({"role": "user", "content": content, "id": id}))).unwrap()
+        coerce(&Json::from(
+            json!({"role": "user", "content": content, "id": id}),
+        ))
+        .unwrap()
     }
 
     fn remove(id: &str) -> serde_json::Value {
@@ -187,7 +207,10 @@ mod tests {
     fn new_messages_are_appended_and_known_ids_replaced() {
         let history = vec![human("1", "a"), human("2", "b")];
         let more = Json::from(json!([{"role": "user", "content": "c", "id": "3"}]));
-        assert_eq!(add_messages(&history, &more).unwrap(), Merged::Append(vec![human("3", "c")]));
+        assert_eq!(
+            add_messages(&history, &more).unwrap(),
+            Merged::Append(vec![human("3", "c")])
+        );
         let edit = Json::from(json!({"role": "user", "content": "A", "id": "1"}));
         assert_eq!(
             add_messages(&history, &edit).unwrap(),
@@ -199,17 +222,31 @@ mod tests {
     fn messages_are_removed_one_by_one_or_all_before() {
         let history = vec![human("1", "a"), human("2", "b")];
         let one = Json::from(json!([remove("1")]));
-        assert_eq!(add_messages(&history, &one).unwrap(), Merged::Replace(vec![human("2", "b")]));
-        let all = Json::from(json!([remove(REMOVE_ALL), {"role": "user", "content": "c", "id": "3"}]));
-        assert_eq!(add_messages(&history, &all).unwrap(), Merged::Replace(vec![human("3", "c")]));
+        assert_eq!(
+            add_messages(&history, &one).unwrap(),
+            Merged::Replace(vec![human("2", "b")])
+        );
+        let all =
+            Json::from(json!([remove(REMOVE_ALL), {"role": "user", "content": "c", "id": "3"}]));
+        assert_eq!(
+            add_messages(&history, &all).unwrap(),
+            Merged::Replace(vec![human("3", "c")])
+        );
         let error = add_messages(&history, &Json::from(json!(remove("9")))).unwrap_err();
-        assert_eq!(error.message, "Attempting to delete a message with an ID that doesn't exist ('9')");
+        assert_eq!(
+            error.message,
+            "Attempting to delete a message with an ID that doesn't exist ('9')"
+        );
     }
 
     #[test]
     fn the_messages_of_an_update_are_found_among_other_things() {
         let message = human("1", "a");
-        let update = Json::array([&message, &Json::from(json!({"type": "x", "content": 1})), &Json::from(json!(5))]);
+        let update = Json::array([
+            &message,
+            &Json::from(json!({"type": "x", "content": 1})),
+            &Json::from(json!(5)),
+        ]);
         assert_eq!(in_update(&update), vec![message.clone()]);
         assert_eq!(in_update(&message), vec![message]);
         assert_eq!(in_update(&Json::from(json!("text"))), Vec::<Json>::new());
@@ -220,9 +257,20 @@ mod tests {
         let write = Json::from(json!(["hi", ["ai", "there"]]));
         let seed = Uuid::from_u128(7);
         let first = identified(&write, seed, "messages");
-        assert_eq!(first.as_str(), identified(&write, seed, "messages").as_str());
-        let ids: HashSet<_> = first.items().unwrap().iter().map(|m| id_of(m).unwrap()).collect();
+        assert_eq!(
+            first.as_str(),
+            identified(&write, seed, "messages").as_str()
+        );
+        let ids: HashSet<_> = first
+            .items()
+            .unwrap()
+            .iter()
+            .map(|m| id_of(m).unwrap())
+            .collect();
         assert_eq!(ids.len(), 2);
-        assert_ne!(first.as_str(), identified(&write, Uuid::nil(), "messages").as_str());
+        assert_ne!(
+            first.as_str(),
+            identified(&write, Uuid::nil(), "messages").as_str()
+        );
     }
 }

@@ -53,7 +53,16 @@ fn every_recorded_case_comes_out_as_in_langgraph() {
     println!("compared with LangGraph: {counts:?}");
     assert!(wrong.is_empty(), "{wrong_cases} cases differ\n{wrong}");
     assert!(counts["generated"] >= 500);
-    for category in ["send", "join", "command", "interrupt", "deferred", "error", "update", "fork"] {
+    for category in [
+        "send",
+        "join",
+        "command",
+        "interrupt",
+        "deferred",
+        "error",
+        "update",
+        "fork",
+    ] {
         assert!(counts[category] >= 5, "{category}");
     }
 }
@@ -64,15 +73,25 @@ fn differences(case: &Value) -> String {
     let mut guest = Guest::new(&case["behaviour"]);
     let script = case["script"].as_array().unwrap();
     let mut out = String::new();
-    for (index, (action, expected)) in script.iter().zip(case["expect"].as_array().unwrap()).enumerate() {
+    for (index, (action, expected)) in script
+        .iter()
+        .zip(case["expect"].as_array().unwrap())
+        .enumerate()
+    {
         let actual = act(&mut thread, &mut guest, action, index);
         for (part, expected) in expected.as_object().unwrap() {
             let actual = &actual[part];
             // Here the message is the command itself, in JSON and not in Python.
-            let to_parent = part == "error" && expected[0] == "ParentCommand" && actual[0] == expected[0];
+            let to_parent =
+                part == "error" && expected[0] == "ParentCommand" && actual[0] == expected[0];
             let unreadable = to_parent || part == "state" && expected.get("error").is_some();
             if !unreadable {
-                compare(&format!("action {index} {action}: {part}"), expected, actual, &mut out);
+                compare(
+                    &format!("action {index} {action}: {part}"),
+                    expected,
+                    actual,
+                    &mut out,
+                );
             }
         }
         if !out.is_empty() {
@@ -111,7 +130,9 @@ fn act(thread: &mut Thread, guest: &mut Guest, action: &Value, seed: usize) -> V
         thread.run(at, entry, options, &mut |w| guest.work(w), &mut pick)
     };
     let mut result = outcome(&ran, what != "update");
-    let newest = thread.newest().map(|saved| shown(&view_with(&thread.graph, saved, &mut reduce)));
+    let newest = thread
+        .newest()
+        .map(|saved| shown(&view_with(&thread.graph, saved, &mut reduce)));
     result["state"] = newest.unwrap_or_else(|| json!({"values": {}, "next": [], "tasks": []}));
     result["calls"] = sorted(std::mem::take(&mut guest.calls));
     result["checkpoints"] = ran.made.iter().map(|id| checkpoint(thread, *id)).collect();
@@ -124,7 +145,10 @@ fn command(thread: &Thread, action: &Value) -> Command {
         let state = view(&thread.graph, thread.newest().unwrap());
         let ids: Vec<String> = state.interrupts().map(|i| i.id.clone()).collect();
         let number = |n: &String| n.parse::<usize>().unwrap();
-        let map: Map<String, Value> = answers.iter().map(|(n, a)| (ids[number(n)].clone(), a.clone())).collect();
+        let map: Map<String, Value> = answers
+            .iter()
+            .map(|(n, a)| (ids[number(n)].clone(), a.clone()))
+            .collect();
         Json::from(Value::Object(map))
     });
     Command {
@@ -152,7 +176,9 @@ fn outcome(ran: &Ran, is_run: bool) -> Value {
         let events = ran.events.iter().filter(|(m, _)| *m == mode);
         events.map(|(_, data)| data.clone()).collect::<Vec<_>>()
     };
-    let (asked, values): (Vec<_>, Vec<_>) = of("values").into_iter().partition(|v| v.get("__interrupt__").is_some());
+    let (asked, values): (Vec<_>, Vec<_>) = of("values")
+        .into_iter()
+        .partition(|v| v.get("__interrupt__").is_some());
     let tasks = of("tasks").into_iter().map(task_event).collect();
     result["events"] = json!({
         "values": values, "asked": sorted(asked), "updates": sorted(of("updates")), "tasks": sorted(tasks),
@@ -178,7 +204,14 @@ fn reduce(_channel: &str, current: &Json, updates: &Json) -> Option<Json> {
 
 fn shown(state: &StateView) -> Value {
     let task = |t: &selvedge_pregel::TaskView| {
-        json!([t.id.to_string(), t.name, t.path, t.error_text(), t.interrupts, t.result])
+        json!([
+            t.id.to_string(),
+            t.name,
+            t.path,
+            t.error_text(),
+            t.interrupts,
+            t.result
+        ])
     };
     json!({
         "values": state.values,
@@ -196,8 +229,14 @@ fn checkpoint(thread: &Thread, id: selvedge_model::CheckpointId) -> Value {
     made["source"] = json!(checkpoint.source);
     made["step"] = json!(checkpoint.step);
     made["versions"] = json!(checkpoint.versions);
-    let seen = checkpoint.versions_seen.iter().filter(|(_, v)| !v.is_empty());
-    made["seen"] = seen.map(|(node, v)| (node.clone(), json!(v))).collect::<Map<_, _>>().into();
+    let seen = checkpoint
+        .versions_seen
+        .iter()
+        .filter(|(_, v)| !v.is_empty());
+    made["seen"] = seen
+        .map(|(node, v)| (node.clone(), json!(v)))
+        .collect::<Map<_, _>>()
+        .into();
     // Cases that were shortened have one digest over everything.
     made["all"] = Value::from(canonical(&made));
     made
@@ -206,7 +245,9 @@ fn checkpoint(thread: &Thread, id: selvedge_model::CheckpointId) -> Value {
 fn compare(place: &str, expected: &Value, actual: &Value, out: &mut String) {
     match (expected, actual) {
         (Value::String(digest), _) if digest.starts_with('#') => {
-            let actual = actual.as_str().map_or_else(|| canonical(actual), str::to_owned);
+            let actual = actual
+                .as_str()
+                .map_or_else(|| canonical(actual), str::to_owned);
             if *digest != format!("#{:016x}", xxh3_64(actual.as_bytes())) {
                 let _ = writeln!(out, "  {place}: another digest, here {actual}");
             }
@@ -221,8 +262,15 @@ fn compare(place: &str, expected: &Value, actual: &Value, out: &mut String) {
             names.sort();
             names.dedup();
             for name in names {
-                let member = |of: &Map<String, Value>| of.get(name).cloned().unwrap_or(Value::from("(absent)"));
-                compare(&format!("{place}.{name}"), &member(expected), &member(actual), out);
+                let member = |of: &Map<String, Value>| {
+                    of.get(name).cloned().unwrap_or(Value::from("(absent)"))
+                };
+                compare(
+                    &format!("{place}.{name}"),
+                    &member(expected),
+                    &member(actual),
+                    out,
+                );
             }
         }
         (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
@@ -232,7 +280,10 @@ fn compare(place: &str, expected: &Value, actual: &Value, out: &mut String) {
         }
         _ if expected == actual => {}
         _ => {
-            let _ = writeln!(out, "  {place}:\n    LangGraph {expected}\n    here      {actual}");
+            let _ = writeln!(
+                out,
+                "  {place}:\n    LangGraph {expected}\n    here      {actual}"
+            );
         }
     }
 }

@@ -96,7 +96,10 @@ impl Guest {
                 let count = self.failed.entry(node.to_owned()).or_default();
                 *count += 1;
                 if *count <= step["times"].as_u64().unwrap() {
-                    return Left::Failed(failure(kind.as_str().unwrap(), step["message"].as_str().unwrap()));
+                    return Left::Failed(failure(
+                        kind.as_str().unwrap(),
+                        step["message"].as_str().unwrap(),
+                    ));
                 }
             } else if let Some(template) = step.get("return") {
                 return Left::Returned(fill(template, state, &got, node));
@@ -108,8 +111,13 @@ impl Guest {
     }
 
     fn route(&self, node: &str, branch: &str, state: &Value) -> Value {
-        let options = self.branches[format!("{node}/{branch}")].as_array().cloned();
-        let chosen = options.unwrap_or_default().into_iter().find(|o| holds(&o["if"], state));
+        let options = self.branches[format!("{node}/{branch}")]
+            .as_array()
+            .cloned();
+        let chosen = options
+            .unwrap_or_default()
+            .into_iter()
+            .find(|o| holds(&o["if"], state));
         let Some(option) = chosen else {
             return json!([]);
         };
@@ -134,7 +142,12 @@ fn failure(kind: &str, message: &str) -> Failure {
 pub fn concat(current: &Value, updates: &Value) -> Value {
     let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
     let updates = updates.as_array().unwrap().iter();
-    Value::from(std::iter::once(current).chain(updates).map(text).collect::<String>())
+    Value::from(
+        std::iter::once(current)
+            .chain(updates)
+            .map(text)
+            .collect::<String>(),
+    )
 }
 
 fn holds(condition: &Value, state: &Value) -> bool {
@@ -150,7 +163,10 @@ fn holds(condition: &Value, state: &Value) -> bool {
 
 fn fill(template: &Value, state: &Value, answers: &[Value], name: &str) -> Value {
     match template {
-        Value::Array(items) => items.iter().map(|t| fill(t, state, answers, name)).collect(),
+        Value::Array(items) => items
+            .iter()
+            .map(|t| fill(t, state, answers, name))
+            .collect(),
         Value::Object(members) => match members.get("$").and_then(Value::as_str) {
             None => Value::Object(
                 members
@@ -162,11 +178,9 @@ fn fill(template: &Value, state: &Value, answers: &[Value], name: &str) -> Value
             Some("input") => state.clone(),
             Some("answers") => Value::from(answers.to_vec()),
             Some("get") => state[members["channel"].as_str().unwrap()].clone(),
-            Some(_) => {
-                selvedge_pregel::messages::coerce(&Json::from(members["message"].clone()))
-                    .unwrap()
-                    .to_value()
-            }
+            Some(_) => selvedge_pregel::messages::coerce(&Json::from(members["message"].clone()))
+                .unwrap()
+                .to_value(),
         },
         other => other.clone(),
     }

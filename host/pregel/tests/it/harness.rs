@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use selvedge_model::checkpoint::{Change, ChannelValue, Checkpoint, CheckpointWrite, PendingWrite, SavedCheckpoint};
+use selvedge_model::checkpoint::{
+    Change, ChannelValue, Checkpoint, CheckpointWrite, PendingWrite, SavedCheckpoint,
+};
 use selvedge_model::run::{Breakpoints, RunError, StreamMode};
 use selvedge_model::{CheckpointId, Json, Timestamp};
 use selvedge_pregel::update::Update;
 use selvedge_pregel::{
-    Addressed, End, Entry, Execution, Graph, Mint, Options, Outcome, Output, StateUpdate, Step, Work, WorkId,
+    Addressed, End, Entry, Execution, Graph, Mint, Options, Outcome, Output, StateUpdate, Step,
+    Work, WorkId,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -29,7 +32,9 @@ impl Mint for Counter {
             return CheckpointId(Uuid::nil());
         }
         self.count += 1;
-        CheckpointId(Uuid::from_u128(0x1ef0_0000_0000_6000_8000_0000_0000_0000 + self.count))
+        CheckpointId(Uuid::from_u128(
+            0x1ef0_0000_0000_6000_8000_0000_0000_0000 + self.count,
+        ))
     }
 }
 
@@ -77,11 +82,22 @@ impl Thread {
         };
         let id = self.order[at];
         let newest = self.newest().is_some_and(|s| s.checkpoint.id == id);
-        let addressed = if newest { Addressed::Newest } else { Addressed::Earlier };
+        let addressed = if newest {
+            Addressed::Newest
+        } else {
+            Addressed::Earlier
+        };
         (Some(self.saved[&id].clone()), addressed)
     }
 
-    pub fn run(&mut self, at: Option<usize>, entry: Entry, options: Options, work: Do, pick: Pick) -> Ran {
+    pub fn run(
+        &mut self,
+        at: Option<usize>,
+        entry: Entry,
+        options: Options,
+        work: Do,
+        pick: Pick,
+    ) -> Ran {
         let (base, addressed) = self.base(at);
         let graph = Arc::clone(&self.graph);
         let mut mint = self.mint.clone();
@@ -148,7 +164,10 @@ impl Thread {
                 Output::Pending {
                     checkpoint, writes, ..
                 } => {
-                    let saved = self.saved.get_mut(&checkpoint).expect("pending writes follow their checkpoint");
+                    let saved = self
+                        .saved
+                        .get_mut(&checkpoint)
+                        .expect("pending writes follow their checkpoint");
                     upsert(&mut saved.pending, writes);
                 }
                 Output::Event(event) => ran.events.push((event.name(), event.data.to_value())),
@@ -159,7 +178,9 @@ impl Thread {
     /// The parent's values with the changes applied.
     pub fn folded(&self, write: CheckpointWrite) -> Checkpoint {
         let parent = write.parent.and_then(|p| self.saved.get(&p));
-        let mut values = parent.map(|p| p.checkpoint.values.clone()).unwrap_or_default();
+        let mut values = parent
+            .map(|p| p.checkpoint.values.clone())
+            .unwrap_or_default();
         for (channel, change) in write.changes {
             match change {
                 Change::Set(value) => {

@@ -47,8 +47,15 @@ fn case(
     let nodes: Vec<Value> = (0..5)
         .map(|i| json!({"name": NAMES[i], "defer": deferred == Some(i), "destinations": NAMES}))
         .collect();
-    let mut all = vec![json!({"from": ["__start__"], "to": "a"}), json!({"from": ["__start__"], "to": "b"})];
-    all.extend(edges.iter().map(|(f, t)| json!({"from": [NAMES[*f]], "to": NAMES[*t]})));
+    let mut all = vec![
+        json!({"from": ["__start__"], "to": "a"}),
+        json!({"from": ["__start__"], "to": "b"}),
+    ];
+    all.extend(
+        edges
+            .iter()
+            .map(|(f, t)| json!({"from": [NAMES[*f]], "to": NAMES[*t]})),
+    );
     if let Some((x, y)) = join.filter(|(x, y)| x != y) {
         all.push(json!({"from": [NAMES[x], NAMES[y]], "to": "e"}));
     }
@@ -68,7 +75,9 @@ fn case(
     for (index, name) in NAMES.iter().enumerate() {
         // Few nodes ask.
         let questions = asks[index].saturating_sub(1);
-        let mut steps: Vec<Value> = (0..questions).map(|q| json!({"interrupt": format!("{name}{q}")})).collect();
+        let mut steps: Vec<Value> = (0..questions)
+            .map(|q| json!({"interrupt": format!("{name}{q}")}))
+            .collect();
         let mut update = json!({"log": [{"$": "name"}], "sum": 1, "cus": {"$": "name"}});
         if messages {
             update["chat"] = json!([["ai", name]]);
@@ -109,7 +118,10 @@ fn input() -> Entry {
 }
 
 fn shown(end: &End) -> String {
-    format!("{:?} {} {:?} {:?}", end.kind, end.values, end.next, end.interrupts)
+    format!(
+        "{:?} {} {:?} {:?}",
+        end.kind, end.values, end.next, end.interrupts
+    )
 }
 
 /// Everything that is stored.
@@ -234,7 +246,11 @@ fn counter_at(count: usize) -> crate::harness::Counter {
 
 fn commands() -> impl Strategy<Value = selvedge_model::run::Command> {
     let part = || prop::option::of(anything().prop_map(Json::from));
-    (part(), part(), part()).prop_map(|(update, resume, goto)| selvedge_model::run::Command { update, resume, goto })
+    (part(), part(), part()).prop_map(|(update, resume, goto)| selvedge_model::run::Command {
+        update,
+        resume,
+        goto,
+    })
 }
 
 /// JSON of any shape, often with the members that mean something.
@@ -243,19 +259,47 @@ fn anything() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(|f| serde_json::Number::from_f64(f).map_or(Value::Null, Value::Number)),
-        prop::sample::select(vec!["a", "b", "__end__", "__start__", "__parent__", "remove", "user", "", "é\n\"'"])
-            .prop_map(Value::from),
+        any::<f64>()
+            .prop_map(|f| serde_json::Number::from_f64(f).map_or(Value::Null, Value::Number)),
+        prop::sample::select(vec![
+            "a",
+            "b",
+            "__end__",
+            "__start__",
+            "__parent__",
+            "remove",
+            "user",
+            "",
+            "é\n\"'"
+        ])
+        .prop_map(Value::from),
     ];
     let names = prop::sample::select(vec![
-        "update", "goto", "graph", "node", "input", "arg", "log", "sum", "cus", "chat", "type", "role", "content",
-        "id", "tool_calls", "__overwrite__", "value", "__command__",
+        "update",
+        "goto",
+        "graph",
+        "node",
+        "input",
+        "arg",
+        "log",
+        "sum",
+        "cus",
+        "chat",
+        "type",
+        "role",
+        "content",
+        "id",
+        "tool_calls",
+        "__overwrite__",
+        "value",
+        "__command__",
     ]);
     leaf.prop_recursive(4, 32, 5, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((names.clone(), inner), 0..4)
-                .prop_map(|m| Value::Object(m.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+            prop::collection::vec((names.clone(), inner), 0..4).prop_map(|m| Value::Object(
+                m.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+            )),
         ]
     })
 }
@@ -270,7 +314,10 @@ fn a_list_grows_by_what_was_added_and_is_never_written_again() {
     });
     let mut thread = Thread::new(graph(&description));
     let behaviour = json!({"nodes": {"a": [{"return": {"update": {"log": ["more"], "chat": [["ai", "more"]]}}}]}, "branches": {}});
-    let case = Case { description, behaviour };
+    let case = Case {
+        description,
+        behaviour,
+    };
     run(&case, &mut thread, input(), 0);
     let (base, _) = thread.base(None);
     let graph = Arc::clone(&thread.graph);
@@ -280,14 +327,18 @@ fn a_list_grows_by_what_was_added_and_is_never_written_again() {
     let mut changes = Vec::new();
     loop {
         match execution.step(&mut mint) {
-            Step::Work(work) => work.iter().for_each(|w| execution.complete(w.id, guest.work(w), &mut mint)),
+            Step::Work(work) => work
+                .iter()
+                .for_each(|w| execution.complete(w.id, guest.work(w), &mut mint)),
             Step::Waiting => panic!("all work is answered"),
             Step::Ended(_) => break,
         }
         changes.extend(execution.take_output());
     }
     for output in changes {
-        let Output::Checkpoint(write) = output else { continue };
+        let Output::Checkpoint(write) = output else {
+            continue;
+        };
         for channel in ["log", "chat"] {
             match write.changes.get(channel) {
                 None => {}

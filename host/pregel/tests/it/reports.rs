@@ -36,24 +36,38 @@ fn input() -> Entry {
 fn an_answer_is_never_used_for_a_later_question() {
     let ask = json!([{"interrupt": "first?"}, {"interrupt": "second?"}, {"return": {"update": {"log": [{"$": "answers"}]}}}]);
     let mut guest = Guest::new(&json!({"nodes": {"a": ask}, "branches": {}}));
-    let mut thread = thread(&json!([{"name": "a"}]), &json!([{"from": ["__start__"], "to": "a"}]));
+    let mut thread = thread(
+        &json!([{"name": "a"}]),
+        &json!([{"from": ["__start__"], "to": "a"}]),
+    );
     run(&mut thread, input(), &mut |w| guest.work(w));
     run(&mut thread, resume(json!("yes")), &mut |w| guest.work(w));
     // LangGraph 1.2 would answer the second question by the first one's "yes" here.
     let ran = run(&mut thread, Entry::Continue, &mut |w| guest.work(w));
     let end = ran.end.unwrap();
     assert_eq!(end.kind, EndKind::Interrupted);
-    let questions: Vec<_> = end.interrupts.values().flatten().map(|i| i.value.to_value()).collect();
+    let questions: Vec<_> = end
+        .interrupts
+        .values()
+        .flatten()
+        .map(|i| i.value.to_value())
+        .collect();
     assert_eq!(questions, [json!("second?")]);
     let ran = run(&mut thread, resume(json!("no")), &mut |w| guest.work(w));
-    assert_eq!(ran.end.unwrap().values.to_value(), json!({"log": [["yes", "no"]]}));
+    assert_eq!(
+        ran.end.unwrap().values.to_value(),
+        json!({"log": [["yes", "no"]]})
+    );
 }
 
 #[test]
 fn null_is_an_answer() {
     let ask = json!([{"interrupt": "q"}, {"return": {"update": {"log": [{"$": "answers"}]}}}]);
     let mut guest = Guest::new(&json!({"nodes": {"a": ask}, "branches": {}}));
-    let mut thread = thread(&json!([{"name": "a"}]), &json!([{"from": ["__start__"], "to": "a"}]));
+    let mut thread = thread(
+        &json!([{"name": "a"}]),
+        &json!([{"from": ["__start__"], "to": "a"}]),
+    );
     run(&mut thread, input(), &mut |w| guest.work(w));
     let ran = run(&mut thread, resume(json!(null)), &mut |w| guest.work(w));
     assert_eq!(ran.end.unwrap().values.to_value(), json!({"log": [[null]]}));
@@ -83,9 +97,15 @@ fn a_node_whose_branch_failed_runs_again() {
     assert!(matches!(ran.end.unwrap().kind, EndKind::Failed(error) if error.kind == "ValueError"));
     let state = view(&thread.graph, thread.newest().unwrap());
     assert_eq!(state.next, ["a"]);
-    assert_eq!(state.tasks[0].error_text().unwrap(), "ValueError('in the branch')");
+    assert_eq!(
+        state.tasks[0].error_text().unwrap(),
+        "ValueError('in the branch')"
+    );
     let ran = run(&mut thread, Entry::Continue, &mut |w| guest.work(w));
-    assert_eq!(ran.end.unwrap().values.to_value(), json!({"log": ["a", "b"]}));
+    assert_eq!(
+        ran.end.unwrap().values.to_value(),
+        json!({"log": ["a", "b"]})
+    );
 }
 
 #[test]
@@ -120,18 +140,33 @@ fn work_can_be_abandoned_once_a_sibling_failed() {
 fn a_run_that_comes_back_after_a_crash_does_not_take_its_input_twice() {
     let says = json!([{"return": {"update": {"log": [{"$": "name"}]}}}]);
     let mut guest = Guest::new(&json!({"nodes": {"a": says}, "branches": {}}));
-    let mut thread = thread(&json!([{"name": "a"}]), &json!([{"from": ["__start__"], "to": "a"}]));
+    let mut thread = thread(
+        &json!([{"name": "a"}]),
+        &json!([{"from": ["__start__"], "to": "a"}]),
+    );
     let mut own = options();
     own.metadata = Json::from(json!({"run_id": "r"}));
     let entry = || Entry::Input(Json::from(json!({"log": ["in"]})));
-    thread.run(None, entry(), own.clone(), &mut |w| guest.work(w), &mut |_| 0);
+    thread.run(
+        None,
+        entry(),
+        own.clone(),
+        &mut |w| guest.work(w),
+        &mut |_| 0,
+    );
     let ran = thread.run(None, entry(), own, &mut |w| guest.work(w), &mut |_| 0);
-    assert_eq!(ran.end.unwrap().values.to_value(), json!({"log": ["in", "a"]}));
+    assert_eq!(
+        ran.end.unwrap().values.to_value(),
+        json!({"log": ["in", "a"]})
+    );
 }
 
 #[test]
 fn a_guest_call_is_told_its_task_and_the_facts() {
-    let mut thread = thread(&json!([{"name": "a"}]), &json!([{"from": ["__start__"], "to": "a"}]));
+    let mut thread = thread(
+        &json!([{"name": "a"}]),
+        &json!([{"from": ["__start__"], "to": "a"}]),
+    );
     let mut own = options();
     own.facts = Json::from(json!({"run": {"id": "r"}, "state": "not this"}));
     let mut told = Value::Null;
@@ -142,7 +177,10 @@ fn a_guest_call_is_told_its_task_and_the_facts() {
         }
         program.answer(Ok(Json::from(json!({"update": {"log": "x"}}))));
         let writes = program.finish().unwrap();
-        let updates: Vec<_> = writes.updates().map(|(c, v)| (c.to_owned(), v.to_value())).collect();
+        let updates: Vec<_> = writes
+            .updates()
+            .map(|(c, v)| (c.to_owned(), v.to_value()))
+            .collect();
         assert_eq!(updates, [("log".to_owned(), json!("x"))]);
         Outcome::Done(writes)
     };
