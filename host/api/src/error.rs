@@ -54,7 +54,7 @@ impl From<AdmitError> for ApiError {
     fn from(error: AdmitError) -> Self {
         let status = match error {
             AdmitError::Storage(error) => return Self::from(error),
-            AdmitError::NotFound => StatusCode::NOT_FOUND,
+            AdmitError::NotFound | AdmitError::NoCheckpoint { .. } => StatusCode::NOT_FOUND,
             AdmitError::ConfigurableAndContext | AdmitError::ResumeWithoutThread => {
                 StatusCode::BAD_REQUEST
             }

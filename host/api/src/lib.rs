@@ -29,4 +29,4 @@ mod threads;
 mod waiting;
 
 pub use options::Options;
-pub use server::{Server, ServerError};
+pub use server::{Listener, Server, ServerError};

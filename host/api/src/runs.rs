@@ -7,7 +7,9 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use selvedge_model::delivery::Attempt;
-use selvedge_model::run::{Breakpoints, Command, Durability, MultitaskStrategy, Run, RunStatus, StreamMode};
+use selvedge_model::run::{
+    Breakpoints, Command, Durability, MultitaskStrategy, Run, RunStatus, StreamMode,
+};
 use selvedge_model::{CheckpointId, RunId, ThreadId};
 use selvedge_runtime::admit::Accepted;
 use selvedge_runtime::{AssistantRef, CreateRun, Place};

@@ -42,7 +42,51 @@ pub enum ServerError {
     },
 }
 
-/// A listening server.
+/// A place to serve at, taken before anything else begins: when it is not to be had, nothing has happened yet.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    options: Options,
+}
+
+impl Listener {
+    /// Takes the address.
+    pub async fn bind(options: Options) -> Result<Self, ServerError> {
+        let wanted = options.address;
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => ServerError::InUse { address: wanted },
+            _ => ServerError::Listen {
+                address: wanted,
+                source,
+            },
+        };
+        let socket = TcpListener::bind(wanted).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self {
+            socket,
+            address,
+            options,
+        })
+    }
+
+    /// Serves in the background.
+    #[must_use]
+    pub fn serve(self, runtime: Runtime, reads: Arc<dyn Storage>) -> Server {
+        let (stop, stopped) = oneshot::channel();
+        let edge = Arc::new(Edge {
+            runtime,
+            reads,
+            options: self.options,
+        });
+        Server {
+            address: self.address,
+            stop,
+            accepting: tokio::spawn(accept(self.socket, edge, stopped)),
+        }
+    }
+}
+
+/// A server that answers.
 pub struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -50,42 +94,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens and serves in the background.
-    pub async fn start(
-        options: Options,
-        runtime: Runtime,
-        reads: Arc<dyn Storage>,
-    ) -> Result<Self, ServerError> {
-        let wanted = options.address;
-        let listener = TcpListener::bind(wanted)
-            .await
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::AddrInUse => ServerError::InUse { address: wanted },
-                _ => ServerError::Listen {
-                    address: wanted,
-                    source,
-                },
-            })?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| ServerError::Listen {
-                address: wanted,
-                source,
-            })?;
-        let (stop, stopped) = oneshot::channel();
-        let edge = Arc::new(Edge {
-            runtime,
-            reads,
-            options,
-        });
-        let accepting = tokio::spawn(accept(listener, edge, stopped));
-        Ok(Self {
-            address,
-            stop,
-            accepting,
-        })
-    }
-
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -9,6 +9,7 @@ use selvedge_model::Json;
 use selvedge_model::event::{EventKind, StreamEvent};
 use selvedge_model::run::{Run, RunError, StreamMode};
 use selvedge_runtime::hub::{Next, Subscription};
+use tokio::time::Instant;
 
 use crate::options::HEARTBEAT;
 
@@ -48,8 +49,10 @@ impl Filter {
 pub(crate) fn response(subscription: Subscription, filter: Filter) -> Response {
     let frames = stream::unfold(Some((subscription, filter)), |reader| async {
         let (mut subscription, filter) = reader?;
+        // Counted from the last frame, whatever events the reader does not want come meanwhile.
+        let beat = Instant::now() + HEARTBEAT;
         loop {
-            let frame = match tokio::time::timeout(HEARTBEAT, subscription.next()).await {
+            let frame = match tokio::time::timeout_at(beat, subscription.next()).await {
                 Ok(Next::Event(event)) if !filter.wants(&event) => continue,
                 Ok(Next::Event(event)) => event_frame(&event),
                 Ok(Next::Lagged) => return Some((Ok(lagged()), None)),

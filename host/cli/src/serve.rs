@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
-use selvedge_api::Server;
+use selvedge_api::{Listener, Server};
 use selvedge_model::Timestamp;
 use selvedge_model::time::SystemClock;
 use selvedge_runtime::{Graphs, Runtime};
@@ -62,7 +62,9 @@ struct House {
 }
 
 impl House {
+    /// What can fail comes first: a start that fails must not have taken up a run.
     async fn open(config: &Config) -> Result<Self> {
+        let listener = Listener::bind(config.api()).await?;
         let storage: Arc<dyn Storage> = Sqlite::open(config.sqlite())
             .with_context(|| format!("data directory {}", config.storage.path.display()))?;
         let sandbox = Sandbox::start(config.sandbox())?;
@@ -88,7 +90,7 @@ impl House {
             recovery,
         )
         .await?;
-        let server = Server::start(config.api(), runtime.clone(), storage.clone()).await?;
+        let server = listener.serve(runtime.clone(), storage.clone());
         Ok(Self {
             storage,
             webhooks,

@@ -62,6 +62,7 @@ impl Runtime {
         let assistant = find_assistant(shared, &request.assistant).await?;
         check(shared, &request)?;
         let (thread_metadata, thread_config) = thread_parts(shared, request.place).await?;
+        check_checkpoint(shared, &request).await?;
         let now = Timestamp::now();
         let run = assemble(&request, &assistant, &thread_metadata, &thread_config, now);
         let thread = thread_need(&request, &assistant);
@@ -71,7 +72,12 @@ impl Runtime {
         admission.await.unwrap_or(Err(AdmitError::ShuttingDown))
     }
 
-    async fn admit(&self, run: Run, thread: ThreadNeed, now: Timestamp) -> Result<Accepted, AdmitError> {
+    async fn admit(
+        &self,
+        run: Run,
+        thread: ThreadNeed,
+        now: Timestamp,
+    ) -> Result<Accepted, AdmitError> {
         let shared = &self.0;
         let run_id = run.run_id;
         // Opened before the run can start, so that its creator misses nothing.
@@ -125,11 +131,11 @@ async fn find_assistant(shared: &Shared, wanted: &AssistantRef) -> Result<Assist
         },
         AssistantRef::Id(id) => match shared.graphs.of_default_assistant(*id) {
             Some(graph) => Ok(graph.default_assistant.clone()),
-            None => shared
-                .storage
-                .assistant(*id)
-                .await?
-                .ok_or(AdmitError::NotFound),
+            None => {
+                let stored = shared.storage.assistant(*id).await?;
+                let served = stored.filter(|found| shared.graphs.get(&found.graph_id).is_some());
+                served.ok_or(AdmitError::NotFound)
+            }
         },
     }
 }
@@ -148,6 +154,22 @@ fn check(shared: &Shared, request: &CreateRun) -> Result<(), AdmitError> {
         shared.webhooks.check(url).map_err(AdmitError::Webhook)?;
     }
     Ok(())
+}
+
+/// A run from a checkpoint that does not exist would begin on an empty state and leave it as the thread's newest.
+async fn check_checkpoint(shared: &Shared, request: &CreateRun) -> Result<(), AdmitError> {
+    let (Some(checkpoint), Place::Thread { id, .. }) = (request.checkpoint_id, request.place)
+    else {
+        return Ok(());
+    };
+    let saved = shared.storage.checkpoint(id, "", Some(checkpoint)).await?;
+    match saved {
+        Some(_) => Ok(()),
+        None => Err(AdmitError::NoCheckpoint {
+            thread: id,
+            checkpoint,
+        }),
+    }
 }
 
 /// The metadata and configuration that the thread contributes to its runs.

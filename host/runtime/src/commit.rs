@@ -7,19 +7,24 @@ use std::time::Duration;
 
 use selvedge_model::checkpoint::CheckpointWrite;
 use selvedge_model::run::{Durability, Lease};
-use selvedge_storage::{PendingCommit, StepCommit, Storage, StorageError};
+use selvedge_storage::{PendingCommit, StepCommit, StorageError};
+
+use crate::Shared;
 
 /// How long to wait before storage is asked again after it failed; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// A full disk may stay full for long, and asking costs little.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// How often storage may fail for a reason that it has no name for.
+const MOST_FAILURES: u32 = 5;
+
 type Commit = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send>>;
 
 /// Gathers what a run leaves behind and brings it to storage: at most one commit is under way, and what comes
 /// meanwhile is the next, in order.
 pub(crate) struct Committer {
-    storage: Arc<dyn Storage>,
+    shared: Arc<Shared>,
     lease: Lease,
     mode: Mode,
     gathered: StepCommit,
@@ -38,7 +43,7 @@ enum Mode {
 
 impl Committer {
     pub(crate) fn new(
-        storage: Arc<dyn Storage>,
+        shared: Arc<Shared>,
         lease: Lease,
         durability: Durability,
         temporary: bool,
@@ -49,7 +54,7 @@ impl Committer {
             Durability::Sync | Durability::Async => Mode::Steps,
         };
         Self {
-            storage,
+            shared,
             lease,
             mode,
             gathered: StepCommit::default(),
@@ -97,9 +102,9 @@ impl Committer {
     pub(crate) fn begin(&mut self) {
         if self.under_way.is_none() && self.has_work() {
             let step = std::mem::take(&mut self.gathered);
-            let (storage, lease) = (self.storage.clone(), self.lease);
+            let (shared, lease) = (self.shared.clone(), self.lease);
             self.under_way = Some(Box::pin(async move {
-                insist(|| storage.commit_step(lease, step.clone())).await
+                insist(&shared, || shared.storage.commit_step(lease, step.clone())).await
             }));
         }
     }
@@ -133,27 +138,42 @@ impl Committer {
     }
 }
 
-/// Asks storage until it does what it is asked, so that a disk that is full for a while loses no run. Only a lost
-/// lease and damage are answers.
-pub(crate) async fn insist<T, F>(mut ask: impl FnMut() -> F) -> Result<T, StorageError>
+/// Asks storage until it does what it is asked, so that a disk that is full for a while loses no run. A lost lease,
+/// damage, a failure that lasts and the end of this process are answers.
+pub(crate) async fn insist<T, F>(
+    shared: &Shared,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, StorageError>
 where
     F: Future<Output = Result<T, StorageError>>,
 {
     let mut pause = FIRST_PAUSE;
+    let mut failures = 0;
     loop {
-        match ask().await {
-            Err(
-                error @ (StorageError::Full
-                | StorageError::ReadOnly
-                | StorageError::Unavailable(_)
-                | StorageError::Overloaded
-                | StorageError::Failed(_)),
-            ) => {
-                tracing::warn!(%error, pause_ms = pause.as_millis(), "storage is asked again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
+        let error = match ask().await {
+            Err(error) if may_pass(&error, &mut failures) => error,
             answer => return answer,
+        };
+        tracing::warn!(%error, pause_ms = pause.as_millis(), "storage is asked again");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shared.released() => return Err(error),
         }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Whether asking again may help. An unnamed failure gets a few tries.
+fn may_pass(error: &StorageError, failures: &mut u32) -> bool {
+    match error {
+        StorageError::Full
+        | StorageError::ReadOnly
+        | StorageError::Unavailable(_)
+        | StorageError::Overloaded => true,
+        StorageError::Failed(_) => {
+            *failures += 1;
+            *failures < MOST_FAILURES
+        }
+        StorageError::Fenced | StorageError::Incompatible(_) => false,
     }
 }

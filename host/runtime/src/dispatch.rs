@@ -9,6 +9,8 @@ use crate::Runtime;
 
 /// How long to leave storage alone after it failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
+/// Runs that are claimed in one go.
+const LARGEST_BATCH: usize = 64;
 /// The longest sleep towards a run that is due later; the system clock may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -41,20 +43,19 @@ impl Runtime {
         let shared = &self.0;
         loop {
             let ended_before = shared.queue.ended();
-            let free = shared.queue.free_places();
-            let claims = shared.storage.claim_runs(Timestamp::now(), free).await?;
-            let full = claims.runs.len() == free;
-            let mut runs = claims.runs.into_iter();
-            for run in runs.by_ref() {
-                match shared.queue.place().await {
-                    Some(place) => self.execute(run, place),
-                    None => return Ok(None),
-                }
+            // Taken before runs are claimed for them: a claimed run must not wait for a place.
+            let places = shared.queue.take_places(LARGEST_BATCH);
+            let wanted = places.len();
+            let claims = shared.storage.claim_runs(Timestamp::now(), wanted).await?;
+            let crowded = claims.runs.len() == wanted;
+            for (run, place) in claims.runs.into_iter().zip(places) {
+                self.execute(run, place);
             }
             let waiting = shared.storage.count_pending_runs().await?;
-            shared.queue.dispatched(waiting, full);
-            // When places are taken, the next end of a run wakes us; one that came meanwhile did already.
-            if full || shared.queue.ended() == ended_before {
+            shared.queue.dispatched(waiting, crowded);
+            // When all places are taken, the next run that ends wakes us; one that ended meanwhile is looked for now.
+            let more = (crowded && wanted == LARGEST_BATCH) || shared.queue.ended() != ended_before;
+            if waiting == 0 || !more {
                 return Ok(claims.next_due);
             }
         }

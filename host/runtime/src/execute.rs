@@ -5,29 +5,28 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use selvedge_model::checkpoint::SavedCheckpoint;
+use futures_util::{FutureExt, StreamExt};
+use selvedge_model::Json;
 use selvedge_model::event::{EventKind, StreamEvent};
-use selvedge_model::run::{ClaimedRun, Command, Durability, RunError, StreamMode};
-use selvedge_model::{CheckpointId, Json};
-use selvedge_pregel::{
-    Addressed, End, Entry, Execution, Outcome, Output, Step, Work, WorkId, retry,
-};
+use selvedge_model::run::{ClaimedRun, Durability, RunError, StreamMode};
+use selvedge_pregel::{End, Execution, Outcome, Output, Step, Work, WorkId, retry};
 use selvedge_sandbox::Job;
 use selvedge_storage::{PendingCommit, StorageError};
 use serde_json::json;
 
 use crate::admit::RESERVED_CONFIGURABLE;
-use crate::commit::{Committer, insist};
+use crate::commit::Committer;
 use crate::finish::{self, How};
 use crate::graphs::ServedGraph;
 use crate::hub::{Ending, RunStream};
 use crate::mint::SystemMint;
 use crate::queue::Place;
 use crate::shown::Shown;
+use crate::standing::{Standing, standing};
 use crate::{Runtime, Shared};
 
 /// Why an execution stopped without the graph having ended.
@@ -47,21 +46,29 @@ impl Runtime {
     pub(crate) fn execute(&self, claimed: ClaimedRun, place: Place) {
         let shared = self.0.clone();
         tokio::spawn(async move {
-            execute(&shared, claimed).await;
+            let stream = shared.hub.open(claimed.run.run_id, &shared.options);
+            let execution = AssertUnwindSafe(execute(&shared, &claimed, &stream));
+            if execution.catch_unwind().await.is_err() {
+                // A mistake of ours: it costs its own run, and nobody waits for ever.
+                let error = RunError::new(
+                    "InternalError",
+                    "the server made a mistake; its log says more",
+                );
+                finish::finish(&shared, &claimed, &stream, How::failed(error)).await;
+            }
             drop(place);
             shared.queue.run_ended();
         });
     }
 }
 
-async fn execute(shared: &Arc<Shared>, claimed: ClaimedRun) {
-    let stream = shared.hub.open(claimed.run.run_id, &shared.options);
+async fn execute(shared: &Arc<Shared>, claimed: &ClaimedRun, stream: &Arc<RunStream>) {
     stream.push(StreamEvent {
         kind: EventKind::Metadata,
         namespace: String::new(),
         data: Json::from(json!({"run_id": claimed.run.run_id, "attempt": claimed.attempt})),
     });
-    let Some(graph) = served_graph(shared, &claimed) else {
+    let Some(graph) = served_graph(shared, claimed) else {
         let gone = RunError::new(
             "GraphNotFound",
             format!(
@@ -69,18 +76,18 @@ async fn execute(shared: &Arc<Shared>, claimed: ClaimedRun) {
                 claimed.run.assistant_id
             ),
         );
-        finish::finish(shared, &claimed, &stream, How::failed(gone)).await;
+        finish::finish(shared, claimed, stream, How::failed(gone)).await;
         return;
     };
-    match Walk::start(shared, &claimed, &graph, stream.clone()).await {
+    match Walk::start(shared, claimed, &graph, stream.clone()).await {
         Ok(mut walk) => {
-            let cut = walk.until_the_end().await;
-            settle(shared, &claimed, walk, cut).await;
+            let ended = walk.until_the_end().await;
+            settle(shared, claimed, walk, ended).await;
         }
-        Err(StorageError::Fenced) => abandon(shared, &claimed, &stream),
+        Err(StorageError::Fenced) => abandon(shared, claimed, stream),
         Err(error) => {
             let unreadable = RunError::new("CheckpointUnreadable", error.to_string());
-            finish::finish(shared, &claimed, &stream, How::failed(unreadable)).await;
+            finish::finish(shared, claimed, stream, How::failed(unreadable)).await;
         }
     }
 }
@@ -106,22 +113,26 @@ async fn settle(
         Err(Cut::TimedOut) => How::timed_out(walk.execution.values()),
         Err(Cut::Fenced) => return abandon(shared, claimed, &walk.stream),
         Err(Cut::Storage(error)) => {
-            tracing::error!(run = %claimed.run.run_id, %error, "the run cannot be stored and is left as it is");
-            return abandon(shared, claimed, &walk.stream);
+            tracing::error!(run = %claimed.run.run_id, %error, "what the run did cannot be stored");
+            let unstored = RunError::new("StorageFailed", "what the run did could not be stored");
+            return finish::finish(shared, claimed, &walk.stream, How::failed(unstored)).await;
         }
         Err(Cut::Stopping) => {
-            let flushed = walk.committer.flush().await;
-            if flushed.is_ok() {
+            if walk.committer.flush().await.is_ok() {
                 finish::release(shared, claimed).await;
             }
-            walk.stream.end(Ending::Released);
-            shared.hub.close(claimed.run.run_id);
-            return;
+            return abandon(shared, claimed, &walk.stream);
         }
     };
     match walk.committer.rest().await {
-        Ok(rest) => finish::finish(shared, claimed, &walk.stream, how.with_rest(rest)).await,
-        Err(_) => abandon(shared, claimed, &walk.stream),
+        Ok(rest) => {
+            let how = how.with_rest(rest, walk.last_events);
+            finish::finish(shared, claimed, &walk.stream, how).await;
+        }
+        Err(error) => {
+            tracing::warn!(run = %claimed.run.run_id, %error, "the run is left as it is");
+            abandon(shared, claimed, &walk.stream);
+        }
     }
 }
 
@@ -141,6 +152,8 @@ struct Walk {
     stream: Arc<RunStream>,
     modes: Arc<[StreamMode]>,
     durability: Durability,
+    /// What the last step shows, once the end of the run is durable.
+    last_events: Vec<StreamEvent>,
 }
 
 impl Walk {
@@ -155,8 +168,9 @@ impl Walk {
             base,
             entry,
             addressed,
+            newest,
         } = standing(shared, claimed).await?;
-        let mut mint = SystemMint::new();
+        let mut mint = SystemMint::after(newest);
         let modes: Arc<[StreamMode]> = kwargs.stream_mode.as_slice().into();
         let options = selvedge_pregel::Options {
             namespace: String::new(),
@@ -180,7 +194,7 @@ impl Walk {
         );
         Ok(Self {
             committer: Committer::new(
-                shared.storage.clone(),
+                shared.clone(),
                 claimed.lease,
                 kwargs.durability,
                 kwargs.temporary,
@@ -193,6 +207,7 @@ impl Walk {
             stream,
             modes,
             durability: kwargs.durability,
+            last_events: Vec::new(),
         })
     }
 
@@ -219,15 +234,20 @@ impl Walk {
                 }
             }
             let step = self.execution.step(&mut self.mint);
-            self.put_out().await?;
+            let events = self.gather();
             match step {
                 Step::Work(work) => {
                     outstanding.extend(work.iter().map(|work| work.id));
                     waiting.extend(work);
                 }
                 Step::Waiting => {}
-                Step::Ended(end) => return Ok(end),
+                Step::Ended(end) => {
+                    // The last checkpoint belongs into the transaction that ends the run.
+                    self.last_events = events;
+                    return Ok(end);
+                }
             }
+            self.put_out(events).await?;
             while running.len() < max_parallel
                 && let Some(work) = waiting.pop_front()
             {
@@ -245,8 +265,8 @@ impl Walk {
         }
     }
 
-    /// Brings what the last step left to storage and to the stream.
-    async fn put_out(&mut self) -> Result<(), Cut> {
+    /// Takes what the last step left: its checkpoints and writes for the next commit, its events for the stream.
+    fn gather(&mut self) -> Vec<StreamEvent> {
         let mut events = Vec::new();
         for output in self.execution.take_output() {
             match output {
@@ -263,7 +283,11 @@ impl Walk {
                 Output::Event(event) => events.push(event),
             }
         }
-        // In mode `sync` nothing is shown that a crash could undo.
+        events
+    }
+
+    /// Begins to make the step durable, and shows it. In mode `sync` nothing is shown that a crash could undo.
+    async fn put_out(&mut self, events: Vec<StreamEvent>) -> Result<(), Cut> {
         if self.durability == Durability::Sync {
             self.committer.flush().await?;
         } else {
@@ -334,78 +358,6 @@ impl From<StorageError> for Cut {
             other => Self::Storage(other),
         }
     }
-}
-
-/// Where an execution begins.
-struct Standing {
-    base: Option<SavedCheckpoint>,
-    entry: Entry,
-    /// Whether the caller named the checkpoint: history branches there.
-    addressed: Addressed,
-}
-
-async fn standing(shared: &Shared, claimed: &ClaimedRun) -> Result<Standing, StorageError> {
-    let kwargs = &claimed.run.kwargs;
-    let entry = match &kwargs.command {
-        Some(command) => Entry::Command(Command::clone(command)),
-        None if kwargs.input.is_null() => Entry::Continue,
-        None => Entry::Input(kwargs.input.clone()),
-    };
-    if kwargs.temporary {
-        return Ok(Standing {
-            base: None,
-            entry,
-            addressed: Addressed::No,
-        });
-    }
-    let thread = claimed.run.thread_id;
-    let load = |at| insist(move || shared.storage.checkpoint(thread, "", at));
-    let newest = load(None).await?;
-    // A run that was cut off goes on where it stood, and does not take its input a second time.
-    if newest
-        .as_ref()
-        .is_some_and(|saved| made_by(&saved.checkpoint.metadata, claimed))
-    {
-        return Ok(Standing {
-            base: newest,
-            entry: Entry::Continue,
-            addressed: Addressed::No,
-        });
-    }
-    match named_checkpoint(&kwargs.config) {
-        Some(named) => {
-            let is_newest = newest
-                .as_ref()
-                .is_some_and(|saved| saved.checkpoint.id == named);
-            let addressed = if is_newest {
-                Addressed::Newest
-            } else {
-                Addressed::Earlier
-            };
-            Ok(Standing {
-                base: load(Some(named)).await?,
-                entry,
-                addressed,
-            })
-        }
-        None => Ok(Standing {
-            base: newest,
-            entry,
-            addressed: Addressed::No,
-        }),
-    }
-}
-
-fn named_checkpoint(config: &Json) -> Option<CheckpointId> {
-    let configurable = config.members()?.get("configurable")?.members()?;
-    configurable.get("checkpoint_id")?.decode().ok()
-}
-
-fn made_by(metadata: &Json, claimed: &ClaimedRun) -> bool {
-    let run_id = metadata
-        .members()
-        .and_then(|m| m.get("run_id")?.decode().ok());
-    run_id == Some(claimed.run.run_id)
 }
 
 fn recursion_limit(config: &Json, default: u32) -> u32 {

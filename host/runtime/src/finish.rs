@@ -21,6 +21,8 @@ pub(crate) struct How {
     values: Json,
     outcome: ThreadOutcome,
     rest: StepCommit,
+    /// Shown once the end is durable.
+    last_events: Vec<StreamEvent>,
 }
 
 impl How {
@@ -47,6 +49,7 @@ impl How {
                 interrupts: end.interrupts,
             },
             rest: StepCommit::default(),
+            last_events: Vec::new(),
         }
     }
 
@@ -60,6 +63,7 @@ impl How {
                 ..ThreadOutcome::default()
             },
             rest: StepCommit::default(),
+            last_events: Vec::new(),
         }
     }
 
@@ -71,8 +75,13 @@ impl How {
         }
     }
 
-    pub(crate) fn with_rest(self, rest: StepCommit) -> Self {
-        Self { rest, ..self }
+    /// With what the last step left: to be stored with the end, and to be shown after it.
+    pub(crate) fn with_rest(self, rest: StepCommit, last_events: Vec<StreamEvent>) -> Self {
+        Self {
+            rest,
+            last_events,
+            ..self
+        }
     }
 }
 
@@ -103,11 +112,17 @@ pub(crate) async fn finish(
         outcome: how.outcome.clone(),
         delivery,
     };
-    let ended = insist(|| shared.storage.finish_run(claimed.lease, end.clone())).await;
+    let ended = insist(shared, || {
+        shared.storage.finish_run(claimed.lease, end.clone())
+    })
+    .await;
     let run_id = claimed.run.run_id;
     let ending = match ended {
         Ok(()) => {
             tracing::debug!(run = %run_id, status = how.status.as_str(), "run ended");
+            for event in how.last_events {
+                stream.push(event);
+            }
             if let Some(error) = &how.outcome.error
                 && how.status == RunStatus::Error
             {
@@ -136,7 +151,10 @@ pub(crate) async fn finish(
 /// Puts a run that was cut off by a shutdown back to pending.
 pub(crate) async fn release(shared: &Shared, claimed: &ClaimedRun) {
     let run = claimed.run.run_id;
-    let released = shared.storage.release_run(claimed.lease, Timestamp::now()).await;
+    let released = shared
+        .storage
+        .release_run(claimed.lease, Timestamp::now())
+        .await;
     match released {
         Ok(()) => tracing::info!(%run, "run put back to pending: it goes on after the restart"),
         // The next start finds it running and puts it back itself.

@@ -13,7 +13,7 @@
 //! | [`request`] | what a caller asks for, and why it may be refused |
 //! | [`admit`] | from a request to a durable run |
 //! | `queue`, `dispatch` | places for running runs; claiming what waits |
-//! | `execute` | `pregel` asks, the sandbox answers |
+//! | `execute`, `standing` | `pregel` asks, the sandbox answers; where it begins |
 //! | `commit` | progress made durable, in the caller's mode |
 //! | `finish` | the one transaction that ends a run, and what follows it |
 //! | [`hub`], `shown` | streams: events, readers |
@@ -36,6 +36,7 @@ mod queue;
 pub mod request;
 pub mod runs;
 mod shown;
+mod standing;
 pub mod threads;
 
 use std::sync::Arc;

@@ -15,10 +15,12 @@ pub(crate) struct SystemMint {
 }
 
 impl SystemMint {
-    pub(crate) fn new() -> Self {
+    /// Ids that sort after `newest`, also when the system's clock has gone back since that was made.
+    pub(crate) fn after(newest: Option<CheckpointId>) -> Self {
+        let time = newest.and_then(|id| id.0.get_timestamp());
         Self {
             node: rand::random(),
-            last_ticks: 0,
+            last_ticks: time.map_or(0, |time| time.to_gregorian().0),
         }
     }
 }
@@ -45,9 +47,19 @@ mod tests {
 
     #[test]
     fn checkpoint_ids_sort_in_the_order_in_which_they_were_made() {
-        let mut mint = SystemMint::new();
+        let mut mint = SystemMint::after(None);
         let ids: Vec<CheckpointId> = (-1..2_000).map(|step| mint.checkpoint_id(step)).collect();
         assert!(ids.is_sorted());
         assert_eq!(ids[0].0.get_version_num(), 6);
+    }
+
+    #[test]
+    fn checkpoint_ids_sort_after_the_newest_although_the_clock_went_back() {
+        let in_an_hour = GREGORIAN_TO_UNIX_TICKS
+            + u64::try_from(Timestamp::now().as_micros()).unwrap() * 10
+            + 36_000_000_000;
+        let time = uuid::Timestamp::from_gregorian_time(in_an_hour, 7);
+        let newest = CheckpointId(Uuid::new_v6(time, &[0; 6]));
+        assert!(SystemMint::after(Some(newest)).checkpoint_id(0) > newest);
     }
 }

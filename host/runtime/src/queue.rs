@@ -75,18 +75,19 @@ impl Queue {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Waits for a place. `None` when places are not given out any more.
-    pub(crate) async fn place(&self) -> Option<Place> {
-        let permit = self.places.clone().acquire_owned().await.ok()?;
-        Some(Place { _permit: permit })
+    /// Free places, at most so many.
+    pub(crate) fn take_places(&self, most: usize) -> Vec<Place> {
+        let mut places = Vec::new();
+        while places.len() < most
+            && let Ok(permit) = self.places.clone().try_acquire_owned()
+        {
+            places.push(Place { _permit: permit });
+        }
+        places
     }
 
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
-    }
-
-    pub(crate) fn free_places(&self) -> usize {
-        self.places.available_permits()
     }
 
     /// Waits until no run is being executed.

@@ -101,6 +101,14 @@ pub enum AdmitError {
     /// No such assistant, or no such thread.
     #[error("Thread or assistant not found.")]
     NotFound,
+    /// No such checkpoint.
+    #[error("Checkpoint {checkpoint} not found on thread {thread}")]
+    NoCheckpoint {
+        /// The thread.
+        thread: ThreadId,
+        /// What the caller named.
+        checkpoint: CheckpointId,
+    },
     /// `config.configurable` and `context` at once.
     #[error(
         "Cannot specify both configurable and context. Prefer setting context alone. Context was introduced in \

@@ -41,23 +41,31 @@ impl Runtime {
         id: RunId,
     ) -> Result<Option<Followed>, StorageError> {
         let shared = &self.0;
-        // Subscribed before the look at storage: what ends in between ends this stream.
+        // Looked for first: a stream is made only for a run that there is.
+        match shared.storage.run(thread, id).await? {
+            None => return Ok(None),
+            Some(run) if run.status.is_terminal() => return self.ended(run).await.map(Some),
+            Some(_) => {}
+        }
+        // And again once subscribed: what ends after this look ends the stream.
         let subscription = shared.hub.open(id, &shared.options).subscribe();
-        let run = match shared.storage.run(thread, id).await {
-            Ok(Some(run)) => run,
-            other => {
-                drop(subscription);
-                shared.hub.close_unused(id);
-                return other.map(|_| None);
+        let run = shared.storage.run(thread, id).await;
+        if let Ok(Some(run)) = run {
+            if !run.status.is_terminal() {
+                return Ok(Some(Followed::Live(Box::new(run), subscription)));
             }
-        };
-        if !run.status.is_terminal() {
-            return Ok(Some(Followed::Live(Box::new(run), subscription)));
+            drop(subscription);
+            shared.hub.close_unused(id);
+            return self.ended(run).await.map(Some);
         }
         drop(subscription);
         shared.hub.close_unused(id);
+        run.map(|_| None)
+    }
+
+    async fn ended(&self, run: Run) -> Result<Followed, StorageError> {
         let finished = self.what_is_left_of(&run).await?;
-        Ok(Some(Followed::Ended(Box::new(run), Box::new(finished))))
+        Ok(Followed::Ended(Box::new(run), Box::new(finished)))
     }
 
     /// What a run that ended before gave: its thread has it.

@@ -90,11 +90,11 @@ impl TaskEvents for Shown {
     }
 
     fn message(&self, chunk: Json, metadata: Json) {
-        if let Some(id) = id_of(&chunk) {
-            self.streamed.lock().insert(id);
-        }
         if !self.wants(StreamMode::MessagesTuple) {
             return;
+        }
+        if let Some(id) = id_of(&chunk) {
+            self.streamed.lock().insert(id);
         }
         let metadata = match metadata.members() {
             Some(more) if !more.is_empty() => {
@@ -108,8 +108,11 @@ impl TaskEvents for Shown {
     }
 }
 
+/// The id by which a message is known to have been streamed. Longer ones are made by nobody and are not remembered.
 fn id_of(message: &Json) -> Option<String> {
-    message.members()?.get("id")?.decode().ok()
+    const LONGEST: usize = 256;
+    let id: String = message.members()?.get("id")?.decode().ok()?;
+    (id.len() <= LONGEST).then_some(id)
 }
 
 fn task_metadata(run_metadata: &Json, task: &TaskInfo) -> Json {

@@ -60,6 +60,15 @@ impl Runtime {
     /// Deletes a thread with its runs and checkpoints. A run that is going on stops at its next write; whoever waits
     /// for one that had not begun is told now.
     pub async fn delete_thread(&self, id: ThreadId) -> Result<bool, StorageError> {
+        // On a task of its own: a caller that goes away must not leave others waiting for what is gone.
+        let runtime = self.clone();
+        let deletion = tokio::spawn(async move { runtime.delete_and_tell(id).await });
+        deletion
+            .await
+            .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))
+    }
+
+    async fn delete_and_tell(&self, id: ThreadId) -> Result<bool, StorageError> {
         let pending = RunQuery {
             thread_id: id,
             status: Some(RunStatus::Pending),

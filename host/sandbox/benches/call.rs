@@ -44,7 +44,9 @@ fn load(runtime: &tokio::runtime::Runtime) -> (Sandbox, Component) {
         outbound: Arc::new(client),
         exchange_timeout: Duration::from_secs(300),
     };
-    let component = runtime.block_on(sandbox.load(source)).expect("graphs/echo.wasm: run `selvedge build`");
+    let component = runtime
+        .block_on(sandbox.load(source))
+        .expect("graphs/echo.wasm: run `selvedge build`");
     (sandbox, component)
 }
 
@@ -62,7 +64,14 @@ fn first_task(component: &Component) -> Work {
         facts: empty,
         modes: Vec::new(),
     };
-    let mut execution = Execution::start(graph, None, false, Entry::Input(input), options, &mut FixedMint);
+    let mut execution = Execution::start(
+        graph,
+        None,
+        false,
+        Entry::Input(input),
+        options,
+        &mut FixedMint,
+    );
     match execution.step(&mut FixedMint) {
         Step::Work(mut work) => work.remove(0),
         other => panic!("{other:?}"),

@@ -36,6 +36,9 @@ pub(crate) use log::Level;
 /// The prefix by which an SDK's panic hook marks the line that says why the trap after it happened.
 const PANIC_PREFIX: &str = "panicked at";
 
+/// What is longer is cut.
+const LONGEST_LINE_BYTES: usize = 8 << 10;
+
 /// Everything that a component may import: the contract, WASI without files and sockets to speak of, and HTTP.
 pub(crate) fn linker(engine: &Engine) -> Result<Linker<TaskState>> {
     let mut linker = Linker::new(engine);
@@ -222,8 +225,16 @@ impl LogBook {
         }
     }
 
-    /// Writes one line, or refuses it when the task has written its share.
-    pub(crate) fn write(&self, level: Level, line: &str) -> Result<(), Exceeded> {
+    /// Writes a message line by line, or refuses it when the task has written its share. A line is a line: what a guest
+    /// writes cannot pass for one of the host's.
+    pub(crate) fn write(&self, level: Level, message: &str) -> Result<(), Exceeded> {
+        message.lines().try_for_each(|line| {
+            let end = line.floor_char_boundary(LONGEST_LINE_BYTES);
+            self.write_line(level, &line[..end])
+        })
+    }
+
+    fn write_line(&self, level: Level, line: &str) -> Result<(), Exceeded> {
         if self.count.fetch_add(1, Ordering::Relaxed) >= self.limit {
             return Err(Exceeded::new(
                 "LogLimitExceeded",

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use selvedge_egress::{self as egress, EgressError, Gate};
@@ -54,12 +54,19 @@ impl WasiHttpHooks for Outbound {
         }
         self.calls_left -= 1;
         let client = self.client.clone();
-        let asked = options.and_then(|o| o.first_byte_timeout);
-        let deadline = Instant::now() + asked.unwrap_or(self.timeout).min(self.timeout);
+        let patience = Patience {
+            until: Instant::now() + self.timeout,
+            first_byte: options
+                .and_then(|o| o.first_byte_timeout)
+                .unwrap_or(self.timeout),
+            between_bytes: options
+                .and_then(|o| o.between_bytes_timeout)
+                .unwrap_or(self.timeout),
+        };
         // A request is over when its task is.
         let sending = Spawned(
             self.host
-                .spawn(async move { send(&client, request, deadline).await }),
+                .spawn(async move { send(&client, request, patience).await }),
         );
         Box::new(async move {
             let response = sending.await.map_err(|_| Error::InternalError(None))??;
@@ -68,10 +75,21 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
+/// How long a guest waits, within what the operator allows.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// For the whole exchange.
+    until: Instant,
+    /// For the head of the answer.
+    first_byte: Duration,
+    /// For each piece of its body.
+    between_bytes: Duration,
+}
+
 async fn send(
     client: &egress::Client,
     request: http::Request<WasiBody>,
-    deadline: Instant,
+    patience: Patience,
 ) -> Result<http::Response<WasiBody>, Error> {
     let (head, body) = request.into_parts();
     let url = client
@@ -84,19 +102,24 @@ async fn send(
     let pieces = body
         .into_data_stream()
         .map(|piece| piece.map_err(|error| egress::body::BodyError::from(format!("{error:?}"))));
-    let response = client
-        .send(egress::Request {
-            method: head.method,
-            url,
-            headers,
-            body: egress::Body::stream(pieces),
-            deadline,
-        })
+    let sending = client.send(egress::Request {
+        method: head.method,
+        url,
+        headers,
+        body: egress::Body::stream(pieces),
+        deadline: patience.until,
+    });
+    let response = tokio::time::timeout(patience.first_byte, sending)
         .await
+        .map_err(|_| Error::HttpResponseTimeout)?
         .map_err(failed)?;
-    let frames = response
-        .body
-        .map(|piece| piece.map(Frame::data).map_err(failed));
+    let frames = stream::unfold(Some(response.body), move |body| async move {
+        let mut body = body?;
+        match tokio::time::timeout(patience.between_bytes, body.next()).await {
+            Ok(piece) => Some((piece?.map(Frame::data).map_err(failed), Some(body))),
+            Err(_) => Some((Err(Error::ConnectionReadTimeout), None)),
+        }
+    });
     let mut answer = http::Response::new(StreamBody::new(frames).boxed_unsync());
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;

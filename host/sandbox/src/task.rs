@@ -265,12 +265,20 @@ async fn metered<T>(cpu: &CpuMeter, work: impl Future<Output = T>) -> T {
     .await
 }
 
+/// What a guest says of its failure goes into runs, threads, events and webhooks: enough to read, and no more.
 fn named(failure: GuestFailure) -> Failure {
+    const LONGEST_KIND: usize = 256;
+    const LONGEST_MESSAGE: usize = 64 << 10;
     Failure {
-        kind: failure.kind,
-        message: failure.message,
+        kind: shortened(failure.kind, LONGEST_KIND),
+        message: shortened(failure.message, LONGEST_MESSAGE),
         retryable: failure.retryable,
     }
+}
+
+fn shortened(mut text: String, longest: usize) -> String {
+    text.truncate(text.floor_char_boundary(longest));
+    text
 }
 
 /// Finds the reason in what wasmtime reports: one of our bounds, a panic that the SDK announced, or a plain trap.

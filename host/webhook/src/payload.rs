@@ -106,7 +106,8 @@ fn members(ended: &Ended<'_>) -> Vec<Member> {
         member(Field::Kwargs, text(&without_user(&run.kwargs))),
         member(Field::MultitaskStrategy, text(&run.multitask_strategy)),
         member(Field::CreatedAt, text(&run.created_at)),
-        member(Field::UpdatedAt, text(&run.updated_at)),
+        // The run changes last when it ends.
+        member(Field::UpdatedAt, text(&ended.ended_at)),
         (None, "langsmith_session_name", "null".to_owned()),
         member(Field::RunStartedAt, text(&ended.started_at)),
         member(Field::RunEndedAt, text(&ended.ended_at)),

@@ -1,0 +1,87 @@
+//! Where an execution begins: which checkpoint, and with what.
+
+use selvedge_model::checkpoint::SavedCheckpoint;
+use selvedge_model::run::{ClaimedRun, Command};
+use selvedge_model::{CheckpointId, Json};
+use selvedge_pregel::{Addressed, Entry};
+use selvedge_storage::StorageError;
+
+use crate::Shared;
+use crate::commit::insist;
+
+/// Where an execution begins.
+pub(crate) struct Standing {
+    pub(crate) base: Option<SavedCheckpoint>,
+    pub(crate) entry: Entry,
+    /// Whether the caller named the checkpoint: history branches there.
+    pub(crate) addressed: Addressed,
+    /// The thread's newest checkpoint: new ones must sort after it.
+    pub(crate) newest: Option<CheckpointId>,
+}
+
+pub(crate) async fn standing(
+    shared: &Shared,
+    claimed: &ClaimedRun,
+) -> Result<Standing, StorageError> {
+    let kwargs = &claimed.run.kwargs;
+    let entry = match &kwargs.command {
+        Some(command) => Entry::Command(Command::clone(command)),
+        None if kwargs.input.is_null() => Entry::Continue,
+        None => Entry::Input(kwargs.input.clone()),
+    };
+    let from_nothing = Standing {
+        base: None,
+        entry,
+        addressed: Addressed::No,
+        newest: None,
+    };
+    if kwargs.temporary {
+        return Ok(from_nothing);
+    }
+    let thread = claimed.run.thread_id;
+    let load = |at| insist(shared, move || shared.storage.checkpoint(thread, "", at));
+    let Some(saved) = load(None).await? else {
+        return Ok(from_nothing);
+    };
+    let newest = saved.checkpoint.id;
+    let here = Standing {
+        newest: Some(newest),
+        ..from_nothing
+    };
+    // A run that was cut off goes on where it stood, and does not take its input a second time.
+    if made_by(&saved.checkpoint.metadata, claimed) {
+        return Ok(Standing {
+            base: Some(saved),
+            entry: Entry::Continue,
+            ..here
+        });
+    }
+    match named_checkpoint(&kwargs.config) {
+        Some(named) if named == newest => Ok(Standing {
+            base: Some(saved),
+            addressed: Addressed::Newest,
+            ..here
+        }),
+        Some(named) => Ok(Standing {
+            base: load(Some(named)).await?,
+            addressed: Addressed::Earlier,
+            ..here
+        }),
+        None => Ok(Standing {
+            base: Some(saved),
+            ..here
+        }),
+    }
+}
+
+fn named_checkpoint(config: &Json) -> Option<CheckpointId> {
+    let configurable = config.members()?.get("configurable")?.members()?;
+    configurable.get("checkpoint_id")?.decode().ok()
+}
+
+fn made_by(metadata: &Json, claimed: &ClaimedRun) -> bool {
+    let run_id = metadata
+        .members()
+        .and_then(|m| m.get("run_id")?.decode().ok());
+    run_id == Some(claimed.run.run_id)
+}
