@@ -76,7 +76,9 @@ async fn webhooks_listen_prints_each_delivery_and_answers_badly_when_asked_to() 
     let body = json!({"assistant_id": "two", "input": {"foo": "x"}, "webhook": url.trim()});
     server.post_json("/runs/wait", &body).await;
     let deliveries: Vec<Value> = tokio::task::spawn_blocking(move || {
-        (0..2).map(|_| serde_json::from_str(&next()).expect("JSON")).collect()
+        (0..2)
+            .map(|_| serde_json::from_str(&next()).expect("JSON"))
+            .collect()
     })
     .await
     .expect("two deliveries");

@@ -26,17 +26,38 @@ fn with(key: &str, value: Value) -> Value {
 fn a_mistake_names_its_key_and_says_what_to_write() {
     let mistakes = [
         (with("webhook", json!({})), vec!["webhook", "webhooks"]),
-        (with("webhooks.url.require_http", json!(true)), vec!["webhooks.url.require_http", "require_https"]),
-        (with("webhooks.url.require_https", json!("yes")), vec!["webhooks.url.require_https"]),
-        (with("webhooks.url.allowed_domains", json!(["a.*.com"])), vec!["webhooks.url.allowed_domains"]),
-        (with("webhooks.url.allowed_networks", json!(["10.0.0.0/99"])), vec!["webhooks.url.allowed_networks"]),
         (
-            with("webhooks.headers", json!({"X-A": "${{ env.LG_WEBHOOK_UNSET_VARIABLE }}"})),
+            with("webhooks.url.require_http", json!(true)),
+            vec!["webhooks.url.require_http", "require_https"],
+        ),
+        (
+            with("webhooks.url.require_https", json!("yes")),
+            vec!["webhooks.url.require_https"],
+        ),
+        (
+            with("webhooks.url.allowed_domains", json!(["a.*.com"])),
+            vec!["webhooks.url.allowed_domains"],
+        ),
+        (
+            with("webhooks.url.allowed_networks", json!(["10.0.0.0/99"])),
+            vec!["webhooks.url.allowed_networks"],
+        ),
+        (
+            with(
+                "webhooks.headers",
+                json!({"X-A": "${{ env.LG_WEBHOOK_UNSET_VARIABLE }}"}),
+            ),
             vec!["webhooks.headers", "LG_WEBHOOK_UNSET_VARIABLE"],
         ),
-        (with("webhooks.headers", json!({"X-A": "${{ env.PATH }}"})), vec!["webhooks.headers", "LG_WEBHOOK_"]),
+        (
+            with("webhooks.headers", json!({"X-A": "${{ env.PATH }}"})),
+            vec!["webhooks.headers", "LG_WEBHOOK_"],
+        ),
         (with("sandbox.cpu_ms", json!(-1)), vec!["sandbox.cpu_ms"]),
-        (with("runtime.max_attempts", json!("three")), vec!["runtime.max_attempts"]),
+        (
+            with("runtime.max_attempts", json!("three")),
+            vec!["runtime.max_attempts"],
+        ),
         (with("graphs.two", json!(7)), vec!["graphs.two"]),
         (json!({}), vec!["graphs"]),
     ];
@@ -58,7 +79,10 @@ fn keys_of_langgraph_that_would_leave_a_host_open_are_not_ignored() {
         ("store.path", json!("./store.py:store")),
     ] {
         let log = refused(&with(key, value));
-        assert!(log.contains(key.split('.').next().expect("a word")), "{key}: {log}");
+        assert!(
+            log.contains(key.split('.').next().expect("a word")),
+            "{key}: {log}"
+        );
     }
 }
 

@@ -68,7 +68,12 @@ impl World {
         let effects = Receiver::behaving(move |request, _| {
             let hangs = (request.path.contains("/node-") && request.path.ends_with("task=one"))
                 || (request.path.contains("/sibling-") && request.path.ends_with("task=three"));
-            if hangs && seen.lock().expect("not poisoned").insert(request.path.clone()) {
+            if hangs
+                && seen
+                    .lock()
+                    .expect("not poisoned")
+                    .insert(request.path.clone())
+            {
                 Answer::Hang
             } else {
                 Answer::Status(200)
@@ -102,7 +107,9 @@ impl World {
     /// Some of the requests have been answered, others are on their way.
     async fn killed_in_admission(&mut self) {
         let body = self.quick_run();
-        let mut asked: FuturesUnordered<_> = (0..BURST).map(|_| create(&self.server, "/runs", &body)).collect();
+        let mut asked: FuturesUnordered<_> = (0..BURST)
+            .map(|_| create(&self.server, "/runs", &body))
+            .collect();
         let first = asked.next().await.expect("an answer");
         let pid = self.server.pid();
         crate::support::server::signal(pid, "KILL");
@@ -139,7 +146,8 @@ impl World {
         })
         .await;
         self.effect_arrives(&format!("/{marker}?task=three")).await;
-        self.killed_and_back("in a step with finished siblings").await;
+        self.killed_and_back("in a step with finished siblings")
+            .await;
     }
 
     /// Runs are ending, and the first webhook is there.
@@ -147,7 +155,9 @@ impl World {
         let arrived = self.webhooks.received().len();
         let body = self.quick_run();
         let accepted = join_all((0..BURST).map(|_| create(&self.server, "/runs", &body))).await;
-        self.promises.accepted.extend(accepted.into_iter().flatten());
+        self.promises
+            .accepted
+            .extend(accepted.into_iter().flatten());
         self.webhooks.wait_for(arrived + 1).await;
         self.killed_and_back("at the finish").await;
     }
@@ -158,7 +168,9 @@ impl World {
         let arrived = self.webhooks.received().len();
         let body = self.quick_run();
         let accepted = join_all((0..BURST).map(|_| create(&self.server, "/runs", &body))).await;
-        self.promises.accepted.extend(accepted.into_iter().flatten());
+        self.promises
+            .accepted
+            .extend(accepted.into_iter().flatten());
         self.webhooks.wait_for(arrived + 4).await;
         self.killed_and_back("during delivery").await;
         self.hold.store(false, Ordering::SeqCst);
@@ -190,7 +202,9 @@ impl World {
             .await
             .expect("the server runs");
         self.promises.accepted.insert(run);
-        self.promises.threads.insert(thread.clone(), marker.to_owned());
+        self.promises
+            .threads
+            .insert(thread.clone(), marker.to_owned());
         thread
     }
 
@@ -202,21 +216,36 @@ impl World {
     }
 
     fn count(&self, path: &str) -> usize {
-        self.effects.received().iter().filter(|r| r.path == path).count()
+        self.effects
+            .received()
+            .iter()
+            .filter(|r| r.path == path)
+            .count()
     }
 
     async fn everything_was_kept(self) {
         let delivered = eventually("every webhook", async || {
             let delivered = self.delivered();
-            let all = self.promises.accepted.iter().all(|run| delivered.contains_key(run));
+            let all = self
+                .promises
+                .accepted
+                .iter()
+                .all(|run| delivered.contains_key(run));
             all.then_some(delivered)
         })
         .await;
         for (run, ids) in &delivered {
-            assert_eq!(ids.len(), 1, "run {run} was announced under several ids: {ids:?}");
+            assert_eq!(
+                ids.len(),
+                1,
+                "run {run} was announced under several ids: {ids:?}"
+            );
         }
         for (thread, marker) in &self.promises.threads {
-            let runs = self.server.get_json(&format!("/threads/{thread}/runs")).await;
+            let runs = self
+                .server
+                .get_json(&format!("/threads/{thread}/runs"))
+                .await;
             assert_eq!(runs[0]["status"], "success", "{marker}: {runs}");
             self.finished_tasks_did_not_run_again(marker);
         }
@@ -234,9 +263,15 @@ impl World {
     fn delivered(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut delivered: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for received in self.webhooks.received() {
-            let run = received.json()["run_id"].as_str().expect("a run id").to_owned();
+            let run = received.json()["run_id"]
+                .as_str()
+                .expect("a run id")
+                .to_owned();
             if received.answered == Some(200) {
-                delivered.entry(run).or_default().insert(received.webhook_id());
+                delivered
+                    .entry(run)
+                    .or_default()
+                    .insert(received.webhook_id());
             }
         }
         delivered

@@ -8,37 +8,66 @@ use crate::support::{Server, Setup, eventually, graphs};
 
 const NO_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-async fn post_text(server: &Server, path: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
-    let request = server.client.post(format!("{}{path}", server.base)).body(body);
+async fn post_text(
+    server: &Server,
+    path: &str,
+    body: impl Into<reqwest::Body>,
+) -> reqwest::Response {
+    let request = server
+        .client
+        .post(format!("{}{path}", server.base))
+        .body(body);
     request.send().await.expect("an answer")
 }
 
 #[tokio::test]
 async fn unknown_graphs_assistants_threads_and_runs_are_named() {
     let server = Setup::probes(&["two", "fail"]).start().await;
-    let unknown_graph = server.refused("/runs", &json!({"assistant_id": "nope"}), 422).await;
+    let unknown_graph = server
+        .refused("/runs", &json!({"assistant_id": "nope"}), 422)
+        .await;
     assert_eq!(
         unknown_graph,
         "Invalid assistant: 'nope'. Must be either:\n- A valid assistant UUID, or\n- One of the registered graphs: \
          fail, two"
     );
     let unknown = "Thread or assistant not found.";
-    assert_eq!(server.refused("/runs", &json!({"assistant_id": NO_ID}), 404).await, unknown);
+    assert_eq!(
+        server
+            .refused("/runs", &json!({"assistant_id": NO_ID}), 404)
+            .await,
+        unknown
+    );
     let on_no_thread = format!("/threads/{NO_ID}/runs");
     assert_eq!(
-        server.refused(&on_no_thread, &json!({"assistant_id": "two"}), 404).await,
+        server
+            .refused(&on_no_thread, &json!({"assistant_id": "two"}), 404)
+            .await,
         unknown
     );
     let missing = format!("Thread with ID {NO_ID} not found");
-    for path in [format!("/threads/{NO_ID}"), format!("/threads/{NO_ID}/state"), format!("/threads/{NO_ID}/runs")] {
+    for path in [
+        format!("/threads/{NO_ID}"),
+        format!("/threads/{NO_ID}/state"),
+        format!("/threads/{NO_ID}/runs"),
+    ] {
         assert_eq!(detail_of(server.get(&path).await, 404).await, missing);
     }
-    assert_eq!(detail_of(server.delete(&format!("/threads/{NO_ID}")).await, 404).await, missing);
+    assert_eq!(
+        detail_of(server.delete(&format!("/threads/{NO_ID}")).await, 404).await,
+        missing
+    );
     let thread = server.new_thread().await;
     let run = server.get(&format!("/threads/{thread}/runs/{NO_ID}")).await;
     assert_eq!(detail_of(run, 404).await, "Not Found");
-    assert_eq!(detail_of(server.get("/no/such/route").await, 404).await, "Not Found");
-    assert_eq!(detail_of(server.delete("/runs").await, 405).await, "Method Not Allowed");
+    assert_eq!(
+        detail_of(server.get("/no/such/route").await, 404).await,
+        "Not Found"
+    );
+    assert_eq!(
+        detail_of(server.delete("/runs").await, 405).await,
+        "Method Not Allowed"
+    );
 }
 
 #[tokio::test]
@@ -53,7 +82,9 @@ async fn ids_that_are_no_uuids_are_refused() {
     for (path, detail) in refused {
         assert_eq!(detail_of(server.get(path).await, 422).await, detail);
     }
-    let created = server.refused("/threads", &json!({"thread_id": "x"}), 422).await;
+    let created = server
+        .refused("/threads", &json!({"thread_id": "x"}), 422)
+        .await;
     assert_eq!(created, "Invalid thread ID: must be a UUID");
 }
 
@@ -68,7 +99,11 @@ async fn bodies_that_are_no_json_objects_are_refused() {
         let detail = detail_of(post_text(&server, "/runs", body).await, 422).await;
         assert!(detail.contains("is not of type \"object\""), "{detail}");
     }
-    let deep = format!("{{\"assistant_id\":\"two\",\"input\":{}{}}}", "[".repeat(200), "]".repeat(200));
+    let deep = format!(
+        "{{\"assistant_id\":\"two\",\"input\":{}{}}}",
+        "[".repeat(200),
+        "]".repeat(200)
+    );
     let detail = detail_of(post_text(&server, "/runs", deep).await, 422).await;
     assert!(detail.contains("levels deep"), "{detail}");
     let not_utf8 = post_text(&server, "/runs", b"{\"assistant_id\":\"\xff\"}".to_vec()).await;
@@ -81,28 +116,65 @@ async fn members_of_the_wrong_kind_are_refused_and_unknown_ones_ignored() {
     let refused = [
         (json!({}), "\"assistant_id\" is a required property"),
         (json!({"assistant_id": 1}), "is not of type \"string\""),
-        (json!({"assistant_id": "two", "metadata": []}), "is not of type \"object\""),
-        (json!({"assistant_id": "two", "config": {"configurable": 1}}), "is not of type \"object\""),
-        (json!({"assistant_id": "two", "config": {"recursion_limit": 0}}), "recursion_limit"),
+        (
+            json!({"assistant_id": "two", "metadata": []}),
+            "is not of type \"object\"",
+        ),
+        (
+            json!({"assistant_id": "two", "config": {"configurable": 1}}),
+            "is not of type \"object\"",
+        ),
+        (
+            json!({"assistant_id": "two", "config": {"recursion_limit": 0}}),
+            "recursion_limit",
+        ),
         (json!({"assistant_id": "two", "stream_mode": "zzz"}), "zzz"),
-        (json!({"assistant_id": "two", "stream_mode": ["values", 1]}), "stream_mode"),
-        (json!({"assistant_id": "two", "stream_mode": "debug"}), "not supported by this version"),
-        (json!({"assistant_id": "two", "on_completion": "zzz"}), "on_completion"),
-        (json!({"assistant_id": "two", "after_seconds": -1}), "after_seconds"),
-        (json!({"assistant_id": "two", "after_seconds": 1e300}), "after_seconds"),
-        (json!({"assistant_id": "two", "durability": "zzz"}), "durability"),
-        (json!({"assistant_id": "two", "interrupt_before": "a"}), "interrupt_before"),
+        (
+            json!({"assistant_id": "two", "stream_mode": ["values", 1]}),
+            "stream_mode",
+        ),
+        (
+            json!({"assistant_id": "two", "stream_mode": "debug"}),
+            "not supported by this version",
+        ),
+        (
+            json!({"assistant_id": "two", "on_completion": "zzz"}),
+            "on_completion",
+        ),
+        (
+            json!({"assistant_id": "two", "after_seconds": -1}),
+            "after_seconds",
+        ),
+        (
+            json!({"assistant_id": "two", "after_seconds": 1e300}),
+            "after_seconds",
+        ),
+        (
+            json!({"assistant_id": "two", "durability": "zzz"}),
+            "durability",
+        ),
+        (
+            json!({"assistant_id": "two", "interrupt_before": "a"}),
+            "interrupt_before",
+        ),
         (json!({"assistant_id": "two", "webhook": ""}), "webhook"),
         (json!({"assistant_id": "two", "command": []}), "command"),
-        (json!({"assistant_id": "two", "multitask_strategy": "rollback"}), "not supported by this version"),
+        (
+            json!({"assistant_id": "two", "multitask_strategy": "rollback"}),
+            "not supported by this version",
+        ),
     ];
     for (body, words) in refused {
         let detail = server.refused("/runs", &body, 422).await;
         assert!(detail.contains(words), "{body}: {detail}");
     }
-    let both = json!({"assistant_id": "two", "config": {"configurable": {"a": 1}}, "context": {"b": 2}});
+    let both =
+        json!({"assistant_id": "two", "config": {"configurable": {"a": 1}}, "context": {"b": 2}});
     let detail = server.refused("/runs", &both, 400).await;
-    assert!(detail.starts_with("Cannot specify both configurable and context."), "{detail}");
+    assert!(
+        detail.starts_with("Cannot specify both configurable and context."),
+        "{detail}"
+    );
     let resume = json!({"assistant_id": "two", "command": {"resume": 1}});
     assert_eq!(
         server.refused("/runs", &resume, 400).await,
@@ -133,7 +205,10 @@ async fn what_a_graph_answers_is_checked_before_it_is_believed() {
         assert!(error.is_some(), "{how}: {outcome}");
     }
     let values = server
-        .post_json("/runs/wait", &json!({"assistant_id": "two", "input": {"foo": "x"}}))
+        .post_json(
+            "/runs/wait",
+            &json!({"assistant_id": "two", "input": {"foo": "x"}}),
+        )
         .await;
     assert_eq!(values["foo"], "xab");
 }
@@ -150,14 +225,26 @@ async fn a_caller_that_goes_away_in_the_middle_leaves_no_run_that_nobody_execute
         body.len()
     );
     for _ in 0..CALLERS {
-        let mut connection = tokio::net::TcpStream::connect(address).await.expect("a connection");
-        connection.write_all(request.as_bytes()).await.expect("a request");
+        let mut connection = tokio::net::TcpStream::connect(address)
+            .await
+            .expect("a connection");
+        connection
+            .write_all(request.as_bytes())
+            .await
+            .expect("a request");
         drop(connection);
     }
     // A run on the same thread waits for all that were admitted before it; one that is stuck would hold it up for ever.
-    server.wait(&thread, &json!({"assistant_id": "two", "input": {"foo": "x"}})).await;
+    server
+        .wait(
+            &thread,
+            &json!({"assistant_id": "two", "input": {"foo": "x"}}),
+        )
+        .await;
     eventually("the end of every run", async || {
-        let runs = server.get_json(&format!("/threads/{thread}/runs?limit=1000")).await;
+        let runs = server
+            .get_json(&format!("/threads/{thread}/runs?limit=1000"))
+            .await;
         let mut runs = runs.as_array().expect("runs").iter();
         runs.all(|run| run["status"] == "success").then_some(())
     })
@@ -180,9 +267,17 @@ fn files_that_are_no_components_of_the_contract_stop_the_start() {
     let empty = b"\0asm\x0d\0\x01\0".to_vec();
     let refused = [
         ("nothing.wasm", Vec::new(), "it is empty"),
-        ("text.wasm", b"print('hello')".to_vec(), "does not begin like one"),
+        (
+            "text.wasm",
+            b"print('hello')".to_vec(),
+            "does not begin like one",
+        ),
         ("module.wasm", b"\0asm\x01\0\0\0".to_vec(), "core module"),
-        ("truncated.wasm", component[..component.len() / 2].to_vec(), "does not compile"),
+        (
+            "truncated.wasm",
+            component[..component.len() / 2].to_vec(),
+            "does not compile",
+        ),
         ("without_exports.wasm", empty, "selvedge:graph"),
     ];
     for (name, bytes, words) in refused {
@@ -200,7 +295,9 @@ fn a_graph_that_a_component_does_not_hold_stops_the_start_and_names_those_that_i
         (format!("{}:nope", probe.display()), "holds no graph `nope`"),
         (probe.display().to_string(), "holds several graphs"),
     ] {
-        let setup = Setup::with_graphs(Value::Object([("graph".to_owned(), json!(path))].into_iter().collect()));
+        let setup = Setup::with_graphs(Value::Object(
+            [("graph".to_owned(), json!(path))].into_iter().collect(),
+        ));
         let (code, log) = (setup.exit_code(), setup.log());
         assert_eq!(code, Some(1), "{log}");
         assert!(log.contains(words) && log.contains("two"), "{log}");

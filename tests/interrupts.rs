@@ -18,11 +18,17 @@ async fn a_question_stops_the_run_and_shows_everywhere() {
     let server = Setup::probes(&["hitl"]).start().await;
     let thread = server.new_thread().await;
     let values = server.wait(&thread, &ask()).await;
-    assert_eq!((&values["log"], names(&values)), (&json!([]), vec!["log", "__interrupt__"]));
+    assert_eq!(
+        (&values["log"], names(&values)),
+        (&json!([]), vec!["log", "__interrupt__"])
+    );
     let interrupt = &values["__interrupt__"][0];
     assert_eq!(interrupt["value"], json!({"question": "Go on?"}));
     let id = text(&interrupt["id"]);
-    assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+    assert!(
+        id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()),
+        "{id}"
+    );
 
     // For LangGraph such a run is a success.
     let run = &server.get_json(&format!("/threads/{thread}/runs")).await[0];
@@ -31,11 +37,17 @@ async fn a_question_stops_the_run_and_shows_everywhere() {
     assert_eq!(server.get_json(&join).await, values);
 
     let state = server.state(&thread).await;
-    assert_eq!((&state["next"], &state["values"]), (&json!(["ask"]), &json!({"log": []})));
+    assert_eq!(
+        (&state["next"], &state["values"]),
+        (&json!(["ask"]), &json!({"log": []}))
+    );
     assert_eq!(state["interrupts"], json!([interrupt]));
     assert_eq!(state["tasks"][0]["interrupts"], json!([interrupt]));
     let shown = server.get_json(&format!("/threads/{thread}")).await;
-    assert_eq!((&shown["status"], &shown["values"]), (&json!("interrupted"), &json!({"log": []})));
+    assert_eq!(
+        (&shown["status"], &shown["values"]),
+        (&json!("interrupted"), &json!({"log": []}))
+    );
     let by_task = json!({text(&state["tasks"][0]["id"]): [interrupt]});
     assert_eq!(shown["interrupts"], by_task);
 }
@@ -44,20 +56,37 @@ async fn a_question_stops_the_run_and_shows_everywhere() {
 async fn an_answer_goes_to_the_node_that_asked() {
     let server = Setup::probes(&["hitl"]).start().await;
     let done = |answer: &Value| json!({"answer": answer, "log": ["asked", "after"]});
-    for answer in [json!("yes"), json!({"a": [1, null]}), json!(false), json!(0), json!("")] {
+    for answer in [
+        json!("yes"),
+        json!({"a": [1, null]}),
+        json!(false),
+        json!(0),
+        json!(""),
+    ] {
         let thread = server.new_thread().await;
         server.wait(&thread, &ask()).await;
-        assert_eq!(server.wait(&thread, &resume(answer.clone())).await, done(&answer));
+        assert_eq!(
+            server.wait(&thread, &resume(answer.clone())).await,
+            done(&answer)
+        );
         let shown = server.get_json(&format!("/threads/{thread}")).await;
-        assert_eq!((&shown["status"], &shown["interrupts"]), (&json!("idle"), &json!({})));
+        assert_eq!(
+            (&shown["status"], &shown["interrupts"]),
+            (&json!("idle"), &json!({}))
+        );
     }
     // By the question's id.
     let thread = server.new_thread().await;
     let asked = server.wait(&thread, &ask()).await;
     let id = text(&asked["__interrupt__"][0]["id"]);
-    assert_eq!(server.wait(&thread, &resume(json!({id: "by id"}))).await, done(&json!("by id")));
+    assert_eq!(
+        server.wait(&thread, &resume(json!({id: "by id"}))).await,
+        done(&json!("by id"))
+    );
 
-    let detail = server.refused("/runs/wait", &resume(json!("yes")), 400).await;
+    let detail = server
+        .refused("/runs/wait", &resume(json!("yes")), 400)
+        .await;
     assert_eq!(detail, "You must provide a thread_id when resuming.");
 }
 
@@ -65,9 +94,19 @@ async fn an_answer_goes_to_the_node_that_asked() {
 async fn two_questions(server: &Server, thread: &str) -> [String; 2] {
     server.wait(thread, &ask()).await;
     server.wait(thread, &resume(json!("first"))).await;
-    let sends = json!([{"node": "ask", "input": {"log": []}}, {"node": "ask", "input": {"log": []}}]);
-    let asked = server.wait(thread, &json!({"assistant_id": "hitl", "command": {"goto": sends}})).await;
-    assert_eq!(asked["__interrupt__"].as_array().map(Vec::len), Some(2), "{asked}");
+    let sends =
+        json!([{"node": "ask", "input": {"log": []}}, {"node": "ask", "input": {"log": []}}]);
+    let asked = server
+        .wait(
+            thread,
+            &json!({"assistant_id": "hitl", "command": {"goto": sends}}),
+        )
+        .await;
+    assert_eq!(
+        asked["__interrupt__"].as_array().map(Vec::len),
+        Some(2),
+        "{asked}"
+    );
     [0, 1].map(|n| text(&asked["__interrupt__"][n]["id"]).to_owned())
 }
 
@@ -79,10 +118,17 @@ async fn of_several_questions_each_is_answered_by_its_id() {
     assert_ne!(one, other);
     let error = server.wait(&thread, &resume(json!("which?"))).await["__error__"].clone();
     assert_eq!(error["error"], "RuntimeError");
-    assert!(text(&error["message"]).contains("you must specify the interrupt id"), "{error}");
+    assert!(
+        text(&error["message"]).contains("you must specify the interrupt id"),
+        "{error}"
+    );
 
     let part = server.wait(&thread, &resume(json!({&one: "A"}))).await;
-    assert_eq!(part["__interrupt__"].as_array().map(Vec::len), Some(1), "{part}");
+    assert_eq!(
+        part["__interrupt__"].as_array().map(Vec::len),
+        Some(1),
+        "{part}"
+    );
     assert_eq!(part["__interrupt__"][0]["id"], other);
     // Both answers are written to one channel that takes one value a step.
     let both = server.wait(&thread, &resume(json!({&other: "B"}))).await;
@@ -94,22 +140,53 @@ async fn breakpoints_stop_before_or_after_nodes_and_are_passed_with_no_input() {
     let server = Setup::probes(&["two"]).start().await;
     let go_on = json!({"assistant_id": "two", "input": null});
     for (member, nodes, values, next) in [
-        ("interrupt_before", json!(["b"]), json!({"foo": "xa", "log": ["a"]}), "b"),
-        ("interrupt_before", json!("*"), json!({"foo": "x", "log": []}), "a"),
-        ("interrupt_after", json!(["a"]), json!({"foo": "xa", "log": ["a"]}), "b"),
-        ("interrupt_after", json!("*"), json!({"foo": "xa", "log": ["a"]}), "b"),
+        (
+            "interrupt_before",
+            json!(["b"]),
+            json!({"foo": "xa", "log": ["a"]}),
+            "b",
+        ),
+        (
+            "interrupt_before",
+            json!("*"),
+            json!({"foo": "x", "log": []}),
+            "a",
+        ),
+        (
+            "interrupt_after",
+            json!(["a"]),
+            json!({"foo": "xa", "log": ["a"]}),
+            "b",
+        ),
+        (
+            "interrupt_after",
+            json!("*"),
+            json!({"foo": "xa", "log": ["a"]}),
+            "b",
+        ),
     ] {
         let thread = server.new_thread().await;
         let mut body = json!({"assistant_id": "two", "input": {"foo": "x"}});
         body[member] = nodes.clone();
-        assert_eq!(server.wait(&thread, &body).await, values, "{member} {nodes}");
+        assert_eq!(
+            server.wait(&thread, &body).await,
+            values,
+            "{member} {nodes}"
+        );
         let shown = server.get_json(&format!("/threads/{thread}")).await;
-        assert_eq!((&shown["status"], &shown["interrupts"]), (&json!("interrupted"), &json!({})));
+        assert_eq!(
+            (&shown["status"], &shown["interrupts"]),
+            (&json!("interrupted"), &json!({}))
+        );
         assert_eq!(server.state(&thread).await["next"], json!([next]));
-        assert_eq!(server.wait(&thread, &go_on).await, json!({"foo": "xab", "log": ["a", "b"]}));
+        assert_eq!(
+            server.wait(&thread, &go_on).await,
+            json!({"foo": "xab", "log": ["a", "b"]})
+        );
     }
     // Names of nodes that are not there stop nothing.
-    let unknown = json!({"assistant_id": "two", "input": {"foo": "x"}, "interrupt_before": ["nobody"]});
+    let unknown =
+        json!({"assistant_id": "two", "input": {"foo": "x"}, "interrupt_before": ["nobody"]});
     assert_eq!(server.post_json("/runs/wait", &unknown).await["foo"], "xab");
 }
 
@@ -117,8 +194,12 @@ async fn breakpoints_stop_before_or_after_nodes_and_are_passed_with_no_input() {
 async fn single_steps_go_from_breakpoint_to_breakpoint() {
     let server = Setup::probes(&["two"]).start().await;
     let thread = server.new_thread().await;
-    let step = |input: Value| json!({"assistant_id": "two", "input": input, "interrupt_before": "*"});
-    assert_eq!(server.wait(&thread, &step(json!({"foo": "x"}))).await["foo"], "x");
+    let step =
+        |input: Value| json!({"assistant_id": "two", "input": input, "interrupt_before": "*"});
+    assert_eq!(
+        server.wait(&thread, &step(json!({"foo": "x"}))).await["foo"],
+        "x"
+    );
     assert_eq!(server.wait(&thread, &step(Value::Null)).await["foo"], "xa");
     assert_eq!(server.wait(&thread, &step(Value::Null)).await["foo"], "xab");
     assert_eq!(server.state(&thread).await["next"], json!([]));
@@ -129,9 +210,17 @@ async fn a_new_input_drops_the_question() {
     let server = Setup::probes(&["hitl"]).start().await;
     let thread = server.new_thread().await;
     let first = server.wait(&thread, &ask()).await;
-    let second = server.wait(&thread, &json!({"assistant_id": "hitl", "input": {"log": ["again"]}})).await;
+    let second = server
+        .wait(
+            &thread,
+            &json!({"assistant_id": "hitl", "input": {"log": ["again"]}}),
+        )
+        .await;
     assert_eq!(second["log"], json!(["again"]));
-    assert_ne!(first["__interrupt__"][0]["id"], second["__interrupt__"][0]["id"]);
+    assert_ne!(
+        first["__interrupt__"][0]["id"],
+        second["__interrupt__"][0]["id"]
+    );
     let done = server.wait(&thread, &resume(json!("yes"))).await;
     assert_eq!(done["log"], json!(["again", "asked", "after"]));
 }

@@ -27,9 +27,15 @@ async fn sigterm_lets_running_runs_end_and_exits_with_0() {
 
     server.restart().await;
     let run = created["run_id"].as_str().expect("a run id");
-    let run = server.get_json(&format!("/threads/{thread}/runs/{run}")).await;
+    let run = server
+        .get_json(&format!("/threads/{thread}/runs/{run}"))
+        .await;
     assert_eq!(run["status"], "success");
-    assert!(!server.log().contains("put back to pending"), "{}", server.log());
+    assert!(
+        !server.log().contains("put back to pending"),
+        "{}",
+        server.log()
+    );
 }
 
 #[tokio::test]
@@ -41,14 +47,21 @@ async fn after_the_grace_running_runs_are_put_back_and_go_on_after_the_restart()
     let thread = server.new_thread().await;
     let path = format!("/threads/{thread}/runs");
     let created = server
-        .post_json(&path, &json!({"assistant_id": "slow", "input": {"ms": 2_000}}))
+        .post_json(
+            &path,
+            &json!({"assistant_id": "slow", "input": {"ms": 2_000}}),
+        )
         .await;
     let path = format!("{path}/{}", created["run_id"].as_str().expect("a run id"));
     assert_eq!(server.get_json(&path).await["status"], "running");
 
     let status = server.terminate().await;
     assert_eq!(status.code(), Some(0), "{}", server.log());
-    assert!(server.log().contains("put back to pending"), "{}", server.log());
+    assert!(
+        server.log().contains("put back to pending"),
+        "{}",
+        server.log()
+    );
     server.restart().await;
     finished(&server, &path).await;
 }
@@ -73,7 +86,12 @@ async fn while_it_drains_it_refuses_new_runs_with_503() {
         .await;
     crate::support::server::signal(server.pid(), "TERM");
     let refused = eventually("a refusal", async || {
-        let response = server.try_post("/runs", &json!({"assistant_id": "two", "input": {"foo": "x"}})).await;
+        let response = server
+            .try_post(
+                "/runs",
+                &json!({"assistant_id": "two", "input": {"foo": "x"}}),
+            )
+            .await;
         let response = response.expect("the server still answers");
         (response.status() == 503).then_some(response)
     })
@@ -108,11 +126,16 @@ async fn a_data_directory_of_a_newer_version_is_left_alone() {
     let database = std::fs::read_dir(server.setup.data_dir())
         .expect("a data directory")
         .map(|entry| entry.expect("an entry").path())
-        .find(|path| path.extension().is_some_and(|e| e == "db" || e == "sqlite" || e == "sqlite3"))
+        .find(|path| {
+            path.extension()
+                .is_some_and(|e| e == "db" || e == "sqlite" || e == "sqlite3")
+        })
         .expect("a database");
     let version = |sql: &str| {
         let connection = rusqlite::Connection::open(&database).expect("the database opens");
-        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).ok()
+        connection
+            .query_row(sql, [], |row| row.get::<_, i64>(0))
+            .ok()
     };
     version("PRAGMA user_version = 9999");
 
@@ -142,8 +165,16 @@ async fn a_component_is_compiled_once_and_found_again_at_the_next_start() {
     assert_eq!(server.terminate().await.code(), Some(0));
     let count = || std::fs::read_dir(&compiled).expect("a cache").count();
     let modified = || {
-        let entry = std::fs::read_dir(&compiled).expect("a cache").next().expect("an entry");
-        entry.expect("an entry").metadata().expect("its data").modified().expect("a time")
+        let entry = std::fs::read_dir(&compiled)
+            .expect("a cache")
+            .next()
+            .expect("an entry");
+        entry
+            .expect("an entry")
+            .metadata()
+            .expect("its data")
+            .modified()
+            .expect("a time")
     };
     let (before, made) = (count(), modified());
     assert_eq!(before, 1);

@@ -7,7 +7,10 @@
     clippy::needless_pass_by_value,
     reason = "`foo` is the channel of the reference's own examples, and helpers take what `json!` makes"
 )]
-#![allow(clippy::print_stdout, reason = "counts of what was tried belong into the test's output")]
+#![allow(
+    clippy::print_stdout,
+    reason = "counts of what was tried belong into the test's output"
+)]
 
 mod agent;
 mod commands;

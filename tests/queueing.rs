@@ -22,15 +22,23 @@ async fn runs_on_one_thread_run_one_after_the_other_in_the_order_of_their_creati
         runs.push(server.create_run(&thread, &two(foo)).await);
     }
     // Another thread does not wait for this one.
-    assert_eq!(server.post_json("/runs/wait", &two("x")).await["foo"], "xab");
-    let pending = server.get_json(&format!("/threads/{thread}/runs?status=pending")).await;
+    assert_eq!(
+        server.post_json("/runs/wait", &two("x")).await["foo"],
+        "xab"
+    );
+    let pending = server
+        .get_json(&format!("/threads/{thread}/runs?status=pending"))
+        .await;
     assert_eq!(pending.as_array().map(Vec::len), Some(3));
     gate.open();
     for run in [&first, &runs[0], &runs[1], &runs[2]] {
         assert_eq!(server.ended_run(run).await["status"], "success");
     }
     let state = server.state(&thread).await;
-    assert_eq!(state["values"]["log"], json!(["1", "a", "b", "2", "a", "b", "3", "a", "b"]));
+    assert_eq!(
+        state["values"]["log"],
+        json!(["1", "a", "b", "2", "a", "b", "3", "a", "b"])
+    );
 }
 
 #[tokio::test]
@@ -64,12 +72,20 @@ async fn reject_refuses_a_run_on_a_busy_thread_and_stores_nothing() {
     reject["multitask_strategy"] = json!("reject");
     let running = server.create_run(&thread, &gate.run()).await;
     for path in ["", "/wait", "/stream"] {
-        let detail = server.refused(&format!("/threads/{thread}/runs{path}"), &reject, 409).await;
-        let expected =
-            "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.";
+        let detail = server
+            .refused(&format!("/threads/{thread}/runs{path}"), &reject, 409)
+            .await;
+        let expected = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.";
         assert_eq!(detail, expected);
     }
-    assert_eq!(server.get_json(&format!("/threads/{thread}/runs")).await.as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        server
+            .get_json(&format!("/threads/{thread}/runs"))
+            .await
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
     gate.open();
     server.ended_run(&running).await;
     assert_eq!(server.wait(&thread, &reject).await["foo"], "xab");
@@ -84,18 +100,27 @@ async fn a_run_that_is_due_later_waits_and_then_runs() {
     let run = server.create_run(&thread, &body).await;
     // It counts as created when it is due.
     assert!(text(&run["created_at"]) > text(&run["updated_at"]));
-    let early = server.get_json(&format!("/threads/{thread}/runs/{}", text(&run["run_id"]))).await;
+    let early = server
+        .get_json(&format!("/threads/{thread}/runs/{}", text(&run["run_id"])))
+        .await;
     if begun.elapsed() < Duration::from_secs(1) {
         assert_eq!(early["status"], "pending");
     }
     assert_eq!(server.ended_run(&run).await["status"], "success");
-    assert!(begun.elapsed() >= Duration::from_millis(1500), "it ran after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1500),
+        "it ran after {:?}",
+        begun.elapsed()
+    );
     assert_eq!(server.state(&thread).await["values"]["foo"], "xab");
 }
 
 #[tokio::test]
 async fn many_runs_at_once_all_end_with_their_own_values() {
-    let server = Setup::probes(&["two"]).set("runtime", json!({"max_running_runs": 4})).start().await;
+    let server = Setup::probes(&["two"])
+        .set("runtime", json!({"max_running_runs": 4}))
+        .start()
+        .await;
     let waits = (0..40).map(|n| {
         let body = json!({"assistant_id": "two", "input": {"foo": format!("{n}-")}});
         let server = &server;

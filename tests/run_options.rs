@@ -9,7 +9,12 @@ use crate::support::server::{names, text};
 #[tokio::test]
 async fn metadata_of_thread_config_and_request_is_merged_and_reserved_members_are_removed() {
     let server = Setup::probes(&["two"]).start().await;
-    let thread = server.post_json("/threads", &json!({"metadata": {"a": "thread", "b": "thread", "c": "thread"}})).await;
+    let thread = server
+        .post_json(
+            "/threads",
+            &json!({"metadata": {"a": "thread", "b": "thread", "c": "thread"}}),
+        )
+        .await;
     let body = json!({
         "assistant_id": "two", "input": {"foo": "x"},
         "metadata": {"c": "request", "run_id": "mine", "thread_id": "mine", "assistant_id": "mine", "cron_id": "mine"},
@@ -38,43 +43,75 @@ async fn context_and_configurable_mirror_each_other_and_reach_the_node() {
         body["input"] = json!({});
         body["metadata"] = json!({"m": 1});
         let run = server.create_run(&thread, &body).await;
-        let (context, configurable) = (&run["kwargs"]["context"], &run["kwargs"]["config"]["configurable"]);
+        let (context, configurable) = (
+            &run["kwargs"]["context"],
+            &run["kwargs"]["config"]["configurable"],
+        );
         assert_eq!(context, &json!({"c": 1}));
-        assert_eq!((&configurable["c"], &configurable["langgraph_auth_user"]), (&json!(1), &Value::Null));
+        assert_eq!(
+            (&configurable["c"], &configurable["langgraph_auth_user"]),
+            (&json!(1), &Value::Null)
+        );
         assert!(!names(configurable).contains(&"__pregel_node_finished"));
         server.ended_run(&run).await;
         let seen = &server.state(&thread).await["values"];
-        assert_eq!((&seen["context"], &seen["metadata"]["m"]), (&json!({"c": 1}), &json!(1)));
-        assert_eq!((&seen["configurable"]["c"], &seen["configurable"]["thread_id"]), (&json!(1), &json!(thread)));
+        assert_eq!(
+            (&seen["context"], &seen["metadata"]["m"]),
+            (&json!({"c": 1}), &json!(1))
+        );
+        assert_eq!(
+            (
+                &seen["configurable"]["c"],
+                &seen["configurable"]["thread_id"]
+            ),
+            (&json!(1), &json!(thread))
+        );
     }
     let both = json!({
         "assistant_id": "given", "input": {}, "context": {"c": 1}, "config": {"configurable": {"c": 1}},
     });
     for path in [format!("/threads/{thread}/runs"), "/runs/wait".to_owned()] {
         let detail = server.refused(&path, &both, 400).await;
-        assert!(detail.starts_with("Cannot specify both configurable and context. Prefer setting context"), "{detail}");
+        assert!(
+            detail.starts_with(
+                "Cannot specify both configurable and context. Prefer setting context"
+            ),
+            "{detail}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_graph_sees_the_variables_that_are_named_for_it_and_no_others() {
-    let setup = Setup::probes(&["env"]).set("env", json!({"GREETING": "hello"})).env("SELVEDGE_TEST_HOST_ONLY", "x");
+    let setup = Setup::probes(&["env"])
+        .set("env", json!({"GREETING": "hello"}))
+        .env("SELVEDGE_TEST_HOST_ONLY", "x");
     let server = setup.start().await;
     let input = json!({"assistant_id": "env", "input": {"name": "GREETING"}});
     let values = server.post_json("/runs/wait", &input).await;
-    assert_eq!((&values["value"], &values["vars"]), (&json!("hello"), &json!({"GREETING": "hello"})));
+    assert_eq!(
+        (&values["value"], &values["vars"]),
+        (&json!("hello"), &json!({"GREETING": "hello"}))
+    );
 }
 
 #[tokio::test]
 async fn the_recursion_limit_ends_a_run_that_goes_on_too_long() {
     let server = Setup::probes(&["two"]).start().await;
     let thread = server.new_thread().await;
-    let body = json!({"assistant_id": "two", "input": {"foo": "x"}, "config": {"recursion_limit": 1}});
+    let body =
+        json!({"assistant_id": "two", "input": {"foo": "x"}, "config": {"recursion_limit": 1}});
     let error = &server.wait(&thread, &body).await["__error__"];
     assert_eq!(error["error"], "GraphRecursionError");
     let message = text(&error["message"]);
-    assert!(message.starts_with("Recursion limit of 1 reached without hitting a stop condition."), "{message}");
-    assert!(message.ends_with("/errors/GRAPH_RECURSION_LIMIT"), "{message}");
+    assert!(
+        message.starts_with("Recursion limit of 1 reached without hitting a stop condition."),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("/errors/GRAPH_RECURSION_LIMIT"),
+        "{message}"
+    );
     // What was reached is kept, and the run can go on from there.
     assert_eq!(server.state(&thread).await["next"], json!(["b"]));
     let more = json!({"assistant_id": "two", "input": null, "config": {"recursion_limit": 5}});
@@ -91,10 +128,19 @@ async fn a_run_can_create_its_thread() {
         })
     };
     let path = format!("/threads/{id}/runs/wait");
-    assert_eq!(server.refused(&path, &body("reject"), 404).await, "Thread or assistant not found.");
+    assert_eq!(
+        server.refused(&path, &body("reject"), 404).await,
+        "Thread or assistant not found."
+    );
     assert_eq!(server.post_json(&path, &body("create")).await["foo"], "xab");
-    assert_eq!(server.get_json(&format!("/threads/{id}")).await["metadata"]["m"], 1);
-    assert_eq!(server.post_json(&path, &body("create")).await["log"], json!(["a", "b", "a", "b"]));
+    assert_eq!(
+        server.get_json(&format!("/threads/{id}")).await["metadata"]["m"],
+        1
+    );
+    assert_eq!(
+        server.post_json(&path, &body("create")).await["log"],
+        json!(["a", "b", "a", "b"])
+    );
 }
 
 #[tokio::test]
@@ -106,12 +152,22 @@ async fn durability_decides_what_is_stored_on_the_way_and_not_what_comes_out() {
         let body = json!({"assistant_id": "two", "input": {"foo": "x"}, "durability": durability});
         let values = server.wait(&thread, &body).await;
         let mut state = server.state(&thread).await;
-        assert_eq!(values, json!({"foo": "xab", "log": ["a", "b"]}), "{durability}");
-        assert_eq!((&state["values"], &state["next"]), (&values, &json!([])), "{durability}");
+        assert_eq!(
+            values,
+            json!({"foo": "xab", "log": ["a", "b"]}),
+            "{durability}"
+        );
+        assert_eq!(
+            (&state["values"], &state["next"]),
+            (&values, &json!([])),
+            "{durability}"
+        );
         assert_eq!(state["metadata"]["step"], 2, "{durability}");
         let mut length = 1;
         while let Some(parent) = state["parent_checkpoint_id"].as_str() {
-            let found = server.get(&format!("/threads/{thread}/state/{parent}")).await;
+            let found = server
+                .get(&format!("/threads/{thread}/state/{parent}"))
+                .await;
             if found.status() == 404 {
                 break;
             }
@@ -122,10 +178,18 @@ async fn durability_decides_what_is_stored_on_the_way_and_not_what_comes_out() {
 
         let thread = server.new_thread().await;
         let ask = json!({"assistant_id": "hitl", "input": {}, "durability": durability});
-        assert!(server.wait(&thread, &ask).await["__interrupt__"].is_array(), "{durability}");
-        let resume = json!({"assistant_id": "hitl", "command": {"resume": "yes"}, "durability": durability});
+        assert!(
+            server.wait(&thread, &ask).await["__interrupt__"].is_array(),
+            "{durability}"
+        );
+        let resume =
+            json!({"assistant_id": "hitl", "command": {"resume": "yes"}, "durability": durability});
         let answered = json!({"answer": "yes", "log": ["asked", "after"]});
-        assert_eq!(server.wait(&thread, &resume).await, answered, "{durability}");
+        assert_eq!(
+            server.wait(&thread, &resume).await,
+            answered,
+            "{durability}"
+        );
     }
     assert_eq!(lengths, [4, 4, 1]);
 }
@@ -134,19 +198,50 @@ async fn durability_decides_what_is_stored_on_the_way_and_not_what_comes_out() {
 async fn a_command_updates_the_state_and_picks_the_next_node() {
     let server = Setup::probes(&["two"]).start().await;
     for (command, values) in [
-        (json!({"update": {"foo": "L"}}), json!({"foo": "L", "log": ["a", "b"]})),
-        (json!({"update": [["foo", "P"], ["log", ["p"]]]}), json!({"foo": "P", "log": ["a", "b", "p"]})),
-        (json!({"update": {"foo": "M"}, "goto": "b"}), json!({"foo": "Mb", "log": ["a", "b", "b"]})),
-        (json!({"goto": ["b"]}), json!({"foo": "xabb", "log": ["a", "b", "b"]})),
-        (json!({"goto": {"node": "b", "input": {"foo": "S"}}}), json!({"foo": "Sb", "log": ["a", "b", "b"]})),
-        (json!({"goto": [{"node": "b", "input": {"foo": "S"}}]}), json!({"foo": "Sb", "log": ["a", "b", "b"]})),
+        (
+            json!({"update": {"foo": "L"}}),
+            json!({"foo": "L", "log": ["a", "b"]}),
+        ),
+        (
+            json!({"update": [["foo", "P"], ["log", ["p"]]]}),
+            json!({"foo": "P", "log": ["a", "b", "p"]}),
+        ),
+        (
+            json!({"update": {"foo": "M"}, "goto": "b"}),
+            json!({"foo": "Mb", "log": ["a", "b", "b"]}),
+        ),
+        (
+            json!({"goto": ["b"]}),
+            json!({"foo": "xabb", "log": ["a", "b", "b"]}),
+        ),
+        (
+            json!({"goto": {"node": "b", "input": {"foo": "S"}}}),
+            json!({"foo": "Sb", "log": ["a", "b", "b"]}),
+        ),
+        (
+            json!({"goto": [{"node": "b", "input": {"foo": "S"}}]}),
+            json!({"foo": "Sb", "log": ["a", "b", "b"]}),
+        ),
         // A node that the graph does not have is ignored, and so is an answer that nobody waits for.
-        (json!({"goto": "nowhere"}), json!({"foo": "xab", "log": ["a", "b"]})),
-        (json!({"resume": "nothing waits"}), json!({"foo": "xab", "log": ["a", "b"]})),
+        (
+            json!({"goto": "nowhere"}),
+            json!({"foo": "xab", "log": ["a", "b"]}),
+        ),
+        (
+            json!({"resume": "nothing waits"}),
+            json!({"foo": "xab", "log": ["a", "b"]}),
+        ),
     ] {
         let thread = server.new_thread().await;
-        server.wait(&thread, &json!({"assistant_id": "two", "input": {"foo": "x"}})).await;
-        let got = server.wait(&thread, &json!({"assistant_id": "two", "command": command})).await;
+        server
+            .wait(
+                &thread,
+                &json!({"assistant_id": "two", "input": {"foo": "x"}}),
+            )
+            .await;
+        let got = server
+            .wait(&thread, &json!({"assistant_id": "two", "command": command}))
+            .await;
         assert_eq!(got, values, "{command}");
         assert_eq!(server.state(&thread).await["values"], values, "{command}");
     }
@@ -156,24 +251,41 @@ async fn a_command_updates_the_state_and_picks_the_next_node() {
 async fn a_run_from_an_earlier_checkpoint_branches_off() {
     let server = Setup::probes(&["two"]).start().await;
     let thread = server.new_thread().await;
-    server.wait(&thread, &json!({"assistant_id": "two", "input": {"foo": "x"}})).await;
+    server
+        .wait(
+            &thread,
+            &json!({"assistant_id": "two", "input": {"foo": "x"}}),
+        )
+        .await;
     let newest = server.state(&thread).await;
     let before_b = newest["parent_checkpoint_id"].clone();
     // Both spellings of the checkpoint.
-    for at in [json!({"checkpoint_id": before_b}), json!({"checkpoint": {"checkpoint_id": before_b}})] {
+    for at in [
+        json!({"checkpoint_id": before_b}),
+        json!({"checkpoint": {"checkpoint_id": before_b}}),
+    ] {
         let mut body = at;
         body["assistant_id"] = json!("two");
         let values = server.wait(&thread, &body).await;
         assert_eq!(values, json!({"foo": "xab", "log": ["a", "b"]}));
         let state = server.state(&thread).await;
         assert_ne!(state["checkpoint_id"], newest["checkpoint_id"]);
-        let fork = format!("/threads/{thread}/state/{}", text(&state["parent_checkpoint_id"]));
+        let fork = format!(
+            "/threads/{thread}/state/{}",
+            text(&state["parent_checkpoint_id"])
+        );
         let fork = server.get_json(&fork).await;
-        assert_eq!((&fork["metadata"]["source"], &fork["parent_checkpoint_id"]), (&json!("fork"), &before_b));
+        assert_eq!(
+            (&fork["metadata"]["source"], &fork["parent_checkpoint_id"]),
+            (&json!("fork"), &before_b)
+        );
     }
     // A new input on the old branch point: what came later is not in it.
     let body = json!({"assistant_id": "two", "input": {"foo": "y"}, "checkpoint_id": before_b});
-    assert_eq!(server.wait(&thread, &body).await, json!({"foo": "yab", "log": ["a", "a", "b"]}));
+    assert_eq!(
+        server.wait(&thread, &body).await,
+        json!({"foo": "yab", "log": ["a", "a", "b"]})
+    );
 }
 
 #[tokio::test]
@@ -188,8 +300,13 @@ async fn options_that_are_not_carried_out_yet_are_refused_and_not_ignored() {
     ] {
         let mut body = json!({"assistant_id": "two", "input": {"foo": "x"}});
         body[member] = value.clone();
-        let detail = server.refused(&format!("/threads/{thread}/runs/wait"), &body, 422).await;
-        assert_eq!(detail, format!("{member}: {value} is not supported by this version of Selvedge yet"));
+        let detail = server
+            .refused(&format!("/threads/{thread}/runs/wait"), &body, 422)
+            .await;
+        assert_eq!(
+            detail,
+            format!("{member}: {value} is not supported by this version of Selvedge yet")
+        );
     }
     let usual = json!({
         "assistant_id": "two", "input": {"foo": "x"}, "on_disconnect": "continue", "stream_resumable": false,
@@ -201,9 +318,22 @@ async fn options_that_are_not_carried_out_yet_are_refused_and_not_ignored() {
 async fn the_callers_request_id_is_kept_with_the_run() {
     let server = Setup::probes(&["two"]).start().await;
     let body = json!({"assistant_id": "two", "input": {"foo": "x"}});
-    let request = server.client.post(format!("{}/runs", server.base)).header("x-request-id", "req-7").json(&body);
-    let run: Value = request.send().await.expect("an answer").json().await.expect("JSON");
-    assert_eq!(run["kwargs"]["config"]["configurable"]["langgraph_request_id"], "req-7");
+    let request = server
+        .client
+        .post(format!("{}/runs", server.base))
+        .header("x-request-id", "req-7")
+        .json(&body);
+    let run: Value = request
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(
+        run["kwargs"]["config"]["configurable"]["langgraph_request_id"],
+        "req-7"
+    );
 }
 
 #[tokio::test]
@@ -212,11 +342,23 @@ async fn strings_with_line_separators_nuls_and_half_surrogates_survive() {
     let thread = server.new_thread().await;
     let body = r#"{"assistant_id":"two","input":{"foo":"a\u2028b\u0000c\ud800d😀"}}"#;
     let url = format!("{}/threads/{thread}/runs/wait", server.base);
-    let values: Value = server.client.post(url).body(body).send().await.expect("an answer").json().await.expect("JSON");
+    let values: Value = server
+        .client
+        .post(url)
+        .body(body)
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
     let kept = "a\u{2028}b\u{fffd}c?d😀ab";
     assert_eq!(values["foo"], kept);
     assert_eq!(server.state(&thread).await["values"]["foo"], kept);
     let separators = json!({"assistant_id": "two", "input": {"foo": "\u{2028}\u{2029}\u{85}\r\n"}, "stream_mode": "values"});
     let events = server.stream(&thread, &separators).await;
-    assert_eq!(events.last().expect("an event").data["foo"], "\u{2028}\u{2029}\u{85}\r\nab");
+    assert_eq!(
+        events.last().expect("an event").data["foo"],
+        "\u{2028}\u{2029}\u{85}\r\nab"
+    );
 }

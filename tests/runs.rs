@@ -21,7 +21,10 @@ async fn a_created_run_is_answered_as_it_was_accepted() {
         "config": {"tags": ["x"], "recursion_limit": 20},
     });
     let response = server.post(&format!("/threads/{thread}/runs"), &body).await;
-    let location = response.headers()["content-location"].to_str().expect("text").to_owned();
+    let location = response.headers()["content-location"]
+        .to_str()
+        .expect("text")
+        .to_owned();
     let run = json_of(response, reqwest::StatusCode::OK).await;
     let id = text(&run["run_id"]);
     assert_eq!(id.parse::<Uuid>().expect("a UUID").get_version_num(), 7);
@@ -38,7 +41,10 @@ async fn a_created_run_is_answered_as_it_was_accepted() {
         "updated_at",
     ];
     assert_eq!(names(&run)[..9], members);
-    assert_eq!((&run["thread_id"], &run["status"]), (&json!(thread), &json!("pending")));
+    assert_eq!(
+        (&run["thread_id"], &run["status"]),
+        (&json!(thread), &json!("pending"))
+    );
     assert_eq!(run["multitask_strategy"], "enqueue");
     let kwargs = &run["kwargs"];
     let members = [
@@ -58,9 +64,18 @@ async fn a_created_run_is_answered_as_it_was_accepted() {
         "durability",
     ];
     assert_eq!(names(kwargs), members);
-    assert_eq!((&kwargs["input"], &kwargs["command"]), (&json!({"foo": "in"}), &Value::Null));
-    assert_eq!((&kwargs["stream_mode"], &kwargs["temporary"]), (&json!(["updates"]), &json!(false)));
-    assert_eq!((&kwargs["durability"], &kwargs["checkpoint_during"]), (&json!("async"), &json!(true)));
+    assert_eq!(
+        (&kwargs["input"], &kwargs["command"]),
+        (&json!({"foo": "in"}), &Value::Null)
+    );
+    assert_eq!(
+        (&kwargs["stream_mode"], &kwargs["temporary"]),
+        (&json!(["updates"]), &json!(false))
+    );
+    assert_eq!(
+        (&kwargs["durability"], &kwargs["checkpoint_during"]),
+        (&json!("async"), &json!(true))
+    );
     assert_eq!(kwargs["config"]["tags"], json!(["x"]));
     assert_eq!(kwargs["config"]["recursion_limit"], 20);
     assert_eq!(kwargs["config"]["configurable"]["run_id"], id);
@@ -72,7 +87,9 @@ async fn a_created_run_is_answered_as_it_was_accepted() {
 async fn wait_answers_with_the_final_values_and_says_where_the_run_is() {
     let server = Setup::probes(&["two", "fail"]).start().await;
     let thread = server.new_thread().await;
-    let response = server.post(&format!("/threads/{thread}/runs/wait"), &two("in")).await;
+    let response = server
+        .post(&format!("/threads/{thread}/runs/wait"), &two("in"))
+        .await;
     let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
     let (location, content_location) = (header("location"), header("content-location"));
     assert_eq!(header("content-type"), "application/json");
@@ -80,10 +97,18 @@ async fn wait_answers_with_the_final_values_and_says_where_the_run_is() {
     assert_eq!(values, json!({"foo": "inab", "log": ["a", "b"]}));
     assert_eq!(location, format!("{content_location}/join"));
     assert_eq!(server.get_json(&location).await, values);
-    assert_eq!(server.get_json(&content_location).await["status"], "success");
+    assert_eq!(
+        server.get_json(&content_location).await["status"],
+        "success"
+    );
 
-    let failed = server.post_json("/runs/wait", &json!({"assistant_id": "fail", "input": {}})).await;
-    assert_eq!(failed, json!({"__error__": {"error": "ValueError", "message": "boom"}}));
+    let failed = server
+        .post_json("/runs/wait", &json!({"assistant_id": "fail", "input": {}}))
+        .await;
+    assert_eq!(
+        failed,
+        json!({"__error__": {"error": "ValueError", "message": "boom"}})
+    );
     let body = json!({"assistant_id": "fail", "input": {}});
     let thread = server.new_thread().await;
     assert_eq!(server.wait(&thread, &body).await, failed);
@@ -97,11 +122,24 @@ async fn wait_answers_with_the_final_values_and_says_where_the_run_is() {
 async fn join_waits_for_a_run_that_is_under_way() {
     let server = Setup::probes(&["slow"]).start().await;
     let thread = server.new_thread().await;
-    let run = server.create_run(&thread, &json!({"assistant_id": "slow", "input": {"ms": 300}})).await;
+    let run = server
+        .create_run(
+            &thread,
+            &json!({"assistant_id": "slow", "input": {"ms": 300}}),
+        )
+        .await;
     let join = format!("/threads/{thread}/runs/{}/join", text(&run["run_id"]));
-    assert_eq!(server.get_json(&join).await, json!({"ms": 300, "done": true}));
-    let missing = server.get_json(&format!("/threads/{thread}/runs/{NOBODY}/join")).await;
-    assert_eq!(missing, json!({"__error__": {"error": "HTTPException", "message": "404: Run not found"}}));
+    assert_eq!(
+        server.get_json(&join).await,
+        json!({"ms": 300, "done": true})
+    );
+    let missing = server
+        .get_json(&format!("/threads/{thread}/runs/{NOBODY}/join"))
+        .await;
+    assert_eq!(
+        missing,
+        json!({"__error__": {"error": "HTTPException", "message": "404: Run not found"}})
+    );
 }
 
 #[tokio::test]
@@ -109,12 +147,21 @@ async fn runs_are_listed_newest_first_by_status_and_in_pages() {
     let server = Setup::probes(&["two", "fail"]).start().await;
     let thread = server.new_thread().await;
     for assistant in ["two", "fail", "two"] {
-        server.wait(&thread, &json!({"assistant_id": assistant, "input": {"foo": assistant}})).await;
+        server
+            .wait(
+                &thread,
+                &json!({"assistant_id": assistant, "input": {"foo": assistant}}),
+            )
+            .await;
     }
     let inputs = async |query: &str| {
-        let runs = server.get_json(&format!("/threads/{thread}/runs{query}")).await;
+        let runs = server
+            .get_json(&format!("/threads/{thread}/runs{query}"))
+            .await;
         let inputs = runs.as_array().expect("an array").iter();
-        inputs.map(|run| text(&run["kwargs"]["input"]["foo"]).to_owned()).collect::<Vec<_>>()
+        inputs
+            .map(|run| text(&run["kwargs"]["input"]["foo"]).to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(inputs("").await, ["two", "fail", "two"]);
     assert_eq!(inputs("?limit=2").await, ["two", "fail"]);
@@ -128,7 +175,10 @@ async fn runs_are_listed_newest_first_by_status_and_in_pages() {
     assert_eq!(detail, "invalid literal for int() with base 10: 'abc'");
     detail_of(server.get(&bad("?limit=0")).await, 422).await;
     detail_of(server.get(&bad("?status=bogus")).await, 422).await;
-    assert_eq!(detail_of(server.get(&bad(&format!("/{NOBODY}"))).await, 404).await, "Not Found");
+    assert_eq!(
+        detail_of(server.get(&bad(&format!("/{NOBODY}"))).await, 404).await,
+        "Not Found"
+    );
     detail_of(server.get(&bad("/abc")).await, 422).await;
     let elsewhere = server.new_thread().await;
     let run = &server.get_json(&bad("")).await[0];
@@ -141,7 +191,10 @@ async fn a_stateless_run_and_its_thread_are_gone_when_it_has_ended() {
     let gate = Gate::closed().await;
     let server = gate.setup(&["two"]).start().await;
     let response = server.post("/runs", &gate.run()).await;
-    let location = response.headers()["content-location"].to_str().expect("text").to_owned();
+    let location = response.headers()["content-location"]
+        .to_str()
+        .expect("text")
+        .to_owned();
     let run = json_of(response, reqwest::StatusCode::OK).await;
     assert_eq!(location, format!("/runs/{}", text(&run["run_id"])));
     assert_eq!(run["kwargs"]["temporary"], true);
@@ -150,17 +203,39 @@ async fn a_stateless_run_and_its_thread_are_gone_when_it_has_ended() {
     let stream = server.get(&format!("{location}/stream")).await;
     let joined = async { server.get_json(&format!("{location}/join")).await };
     let (joined, streamed, ()) = tokio::join!(joined, sse::events(stream), async { gate.open() });
-    assert_eq!(streamed.last().expect("an event").data["done"], json!(["one", "two", "three", "after"]));
+    assert_eq!(
+        streamed.last().expect("an event").data["done"],
+        json!(["one", "two", "three", "after"])
+    );
     // The run may have ended before it was joined: then there is no trace of it.
-    assert!(joined["done"] == streamed.last().expect("an event").data["done"] || joined["__error__"].is_object());
-    eventually("the end of the temporary run", async || (server.get(&location).await.status() == 404).then_some(()))
-        .await;
-    assert_eq!(server.get(&format!("/threads/{}", text(&run["thread_id"]))).await.status(), 404);
+    assert!(
+        joined["done"] == streamed.last().expect("an event").data["done"]
+            || joined["__error__"].is_object()
+    );
+    eventually("the end of the temporary run", async || {
+        (server.get(&location).await.status() == 404).then_some(())
+    })
+    .await;
+    assert_eq!(
+        server
+            .get(&format!("/threads/{}", text(&run["thread_id"])))
+            .await
+            .status(),
+        404
+    );
 
     for path in ["/runs/wait", "/runs/stream"] {
         let response = server.post(path, &two("x")).await;
-        let location = response.headers()["content-location"].to_str().expect("text").to_owned();
-        assert!(response.headers()["location"].to_str().expect("text").starts_with(&location));
+        let location = response.headers()["content-location"]
+            .to_str()
+            .expect("text")
+            .to_owned();
+        assert!(
+            response.headers()["location"]
+                .to_str()
+                .expect("text")
+                .starts_with(&location)
+        );
         response.text().await.expect("a body");
         assert_eq!(server.get(&location).await.status(), 404, "{path}");
     }
@@ -174,14 +249,26 @@ async fn a_stateless_run_that_is_kept_leaves_a_thread() {
     let mut body = two("x");
     body["on_completion"] = json!("keep");
     let response = server.post("/runs/wait", &body).await;
-    let location = response.headers()["content-location"].to_str().expect("text").to_owned();
+    let location = response.headers()["content-location"]
+        .to_str()
+        .expect("text")
+        .to_owned();
     response.text().await.expect("a body");
     let run = server.get_json(&location).await;
     let thread = text(&run["thread_id"]);
-    assert_eq!(location, format!("/threads/{thread}/runs/{}", text(&run["run_id"])));
-    assert_eq!((&run["status"], &run["kwargs"]["temporary"]), (&json!("success"), &json!(false)));
+    assert_eq!(
+        location,
+        format!("/threads/{thread}/runs/{}", text(&run["run_id"]))
+    );
+    assert_eq!(
+        (&run["status"], &run["kwargs"]["temporary"]),
+        (&json!("success"), &json!(false))
+    );
     assert_eq!(server.state(thread).await["values"]["foo"], "xab");
-    assert_eq!(server.wait(thread, &two("y")).await["log"], json!(["a", "b", "a", "b"]));
+    assert_eq!(
+        server.wait(thread, &two("y")).await["log"],
+        json!(["a", "b", "a", "b"])
+    );
 }
 
 #[tokio::test]
@@ -190,30 +277,58 @@ async fn what_does_not_exist_is_refused_when_the_run_is_created() {
     let thread = server.new_thread().await;
     let runs = format!("/threads/{thread}/runs");
     for path in [runs.as_str(), "/runs", "/runs/wait", "/runs/stream"] {
-        let detail = server.refused(path, &json!({"assistant_id": "nope"}), 422).await;
-        assert!(detail.starts_with("Invalid assistant: 'nope'. Must be either:\n- A valid assistant UUID"), "{detail}");
+        let detail = server
+            .refused(path, &json!({"assistant_id": "nope"}), 422)
+            .await;
+        assert!(
+            detail.starts_with(
+                "Invalid assistant: 'nope'. Must be either:\n- A valid assistant UUID"
+            ),
+            "{detail}"
+        );
         assert!(detail.ends_with("registered graphs: two"), "{detail}");
-        let detail = server.refused(path, &json!({"assistant_id": NOBODY}), 404).await;
+        let detail = server
+            .refused(path, &json!({"assistant_id": NOBODY}), 404)
+            .await;
         assert_eq!(detail, "Thread or assistant not found.");
         let detail = server.refused(path, &json!({"input": {}}), 422).await;
-        assert!(detail.starts_with("\"assistant_id\" is a required property"), "{detail}");
+        assert!(
+            detail.starts_with("\"assistant_id\" is a required property"),
+            "{detail}"
+        );
     }
-    let detail = server.refused(&format!("/threads/{NOBODY}/runs"), &two("x"), 404).await;
+    let detail = server
+        .refused(&format!("/threads/{NOBODY}/runs"), &two("x"), 404)
+        .await;
     assert_eq!(detail, "Thread or assistant not found.");
-    assert_eq!(server.refused("/threads/abc/runs", &two("x"), 422).await, "Invalid thread ID");
+    assert_eq!(
+        server.refused("/threads/abc/runs", &two("x"), 422).await,
+        "Invalid thread ID"
+    );
     assert_eq!(server.get_json(&runs).await, json!([]));
 }
 
 #[tokio::test]
 async fn a_body_that_is_no_json_or_has_the_wrong_types_is_422() {
     let server = Setup::probes(&["two"]).start().await;
-    for bad in ["", "{\"assistant_id\": ", "\"two\" x", "{'assistant_id': 'two'}"] {
-        let request = server.client.post(format!("{}/runs", server.base)).body(bad);
+    for bad in [
+        "",
+        "{\"assistant_id\": ",
+        "\"two\" x",
+        "{'assistant_id': 'two'}",
+    ] {
+        let request = server
+            .client
+            .post(format!("{}/runs", server.base))
+            .body(bad);
         let detail = detail_of(request.send().await.expect("an answer"), 422).await;
         assert_eq!(detail, "Invalid JSON in request body", "{bad}");
     }
     // The content type does not matter, as in LangGraph.
-    let plain = server.client.post(format!("{}/runs/wait", server.base)).body(two("x").to_string());
+    let plain = server
+        .client
+        .post(format!("{}/runs/wait", server.base))
+        .body(two("x").to_string());
     assert_eq!(plain.send().await.expect("an answer").status(), 200);
     for (member, value) in [
         ("assistant_id", json!(7)),
@@ -235,23 +350,46 @@ async fn a_body_that_is_no_json_or_has_the_wrong_types_is_422() {
         let mut body = two("x");
         body[member] = value;
         let thread = server.new_thread().await;
-        server.refused(&format!("/threads/{thread}/runs"), &body, 422).await;
+        server
+            .refused(&format!("/threads/{thread}/runs"), &body, 422)
+            .await;
     }
-    let detail = server.client.post(format!("{}/runs", server.base)).body("[1]").send().await.expect("an answer");
-    assert_eq!(detail_of(detail, 422).await, "[1] is not of type \"object\"");
+    let detail = server
+        .client
+        .post(format!("{}/runs", server.base))
+        .body("[1]")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(
+        detail_of(detail, 422).await,
+        "[1] is not of type \"object\""
+    );
 }
 
 #[tokio::test]
 async fn inputs_that_a_graph_cannot_take_fail_the_run_with_langgraphs_errors() {
     let server = Setup::probes(&["two"]).start().await;
-    let error = async |body: Value| server.post_json("/runs/wait", &body).await["__error__"].clone();
+    let error =
+        async |body: Value| server.post_json("/runs/wait", &body).await["__error__"].clone();
     let empty = json!({"error": "EmptyInputError", "message": "Received no input for __start__"});
     assert_eq!(error(json!({"assistant_id": "two"})).await, empty);
-    assert_eq!(error(json!({"assistant_id": "two", "input": null})).await, empty);
+    assert_eq!(
+        error(json!({"assistant_id": "two", "input": null})).await,
+        empty
+    );
     let wrong = error(json!({"assistant_id": "two", "input": "astring"})).await;
     assert_eq!(wrong["error"], "InvalidUpdateError");
-    assert!(text(&wrong["message"]).starts_with("Expected dict, got astring"), "{wrong}");
+    assert!(
+        text(&wrong["message"]).starts_with("Expected dict, got astring"),
+        "{wrong}"
+    );
     // Keys that the graph does not have are ignored.
-    let values = server.post_json("/runs/wait", &json!({"assistant_id": "two", "input": {"foo": "x", "bar": 1}})).await;
+    let values = server
+        .post_json(
+            "/runs/wait",
+            &json!({"assistant_id": "two", "input": {"foo": "x", "bar": 1}}),
+        )
+        .await;
     assert_eq!(values, json!({"foo": "xab", "log": ["a", "b"]}));
 }

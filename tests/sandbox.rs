@@ -7,17 +7,28 @@ use crate::support::{Server, Setup};
 /// The error of a run that must fail.
 async fn error_of(server: &Server, graph: &str, input: Value) -> (String, String) {
     let outcome = server
-        .post_json("/runs/wait", &json!({"assistant_id": graph, "input": input}))
+        .post_json(
+            "/runs/wait",
+            &json!({"assistant_id": graph, "input": input}),
+        )
         .await;
     let error = &outcome["__error__"];
-    let text = |name: &str| error[name].as_str().unwrap_or_else(|| panic!("{outcome}")).to_owned();
+    let text = |name: &str| {
+        error[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("{outcome}"))
+            .to_owned()
+    };
     (text("error"), text("message"))
 }
 
 /// A neighbour still works.
 async fn next_run_succeeds(server: &Server) {
     let values = server
-        .post_json("/runs/wait", &json!({"assistant_id": "two", "input": {"foo": "x"}}))
+        .post_json(
+            "/runs/wait",
+            &json!({"assistant_id": "two", "input": {"foo": "x"}}),
+        )
         .await;
     assert_eq!(values, json!({"foo": "xab", "log": ["a", "b"]}));
 }
@@ -41,7 +52,10 @@ async fn a_graph_that_loops_for_ever_is_ended_by_its_cpu_bound_and_delays_nobody
         .start()
         .await;
     for graph in ["spin", "spinroute"] {
-        let (spinning, ()) = tokio::join!(error_of(&server, graph, json!({})), next_run_succeeds(&server));
+        let (spinning, ()) = tokio::join!(
+            error_of(&server, graph, json!({})),
+            next_run_succeeds(&server)
+        );
         assert_eq!(spinning.0, "CpuLimitExceeded");
         assert!(spinning.1.contains("sandbox.cpu_ms"), "{}", spinning.1);
     }
@@ -62,7 +76,10 @@ async fn a_graph_that_asks_for_too_much_memory_is_ended_by_its_memory_bound() {
 
 #[tokio::test]
 async fn a_graph_that_sleeps_too_long_is_ended_by_the_wall_clock() {
-    let server = Setup::probes(&["two", "slow"]).set("sandbox.wall_secs", 1).start().await;
+    let server = Setup::probes(&["two", "slow"])
+        .set("sandbox.wall_secs", 1)
+        .start()
+        .await;
     let (kind, message) = error_of(&server, "slow", json!({"ms": 3_600_000})).await;
     assert_eq!(kind, "WallClockExceeded");
     assert!(message.contains("sandbox.wall_secs"), "{message}");
@@ -91,7 +108,10 @@ async fn a_graph_reads_the_variables_that_the_configuration_names_and_no_others(
         .await;
     let text = values.to_string();
     assert!(text.contains("SHOWN") && text.contains("yes"), "{text}");
-    assert!(!text.contains("OF_THE_HOST") && !text.contains("PATH"), "{text}");
+    assert!(
+        !text.contains("OF_THE_HOST") && !text.contains("PATH"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -106,5 +126,8 @@ async fn what_a_guest_prints_and_logs_becomes_log_lines_with_run_and_node() {
     let log = server.log();
     let of_run: Vec<&str> = log.lines().filter(|line| line.contains(run)).collect();
     assert!(of_run.len() >= 2, "{log}");
-    assert!(of_run.iter().all(|line| line.contains("\"node\"")), "{of_run:?}");
+    assert!(
+        of_run.iter().all(|line| line.contains("\"node\"")),
+        "{of_run:?}"
+    );
 }

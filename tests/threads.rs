@@ -11,7 +11,12 @@ const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 #[tokio::test]
 async fn a_thread_is_created_read_and_deleted() {
     let server = Setup::probes(&["two"]).start().await;
-    let thread = server.post_json("/threads", &json!({"metadata": {"u": 1, "thread_id": "mine"}})).await;
+    let thread = server
+        .post_json(
+            "/threads",
+            &json!({"metadata": {"u": 1, "thread_id": "mine"}}),
+        )
+        .await;
     let members = [
         "thread_id",
         "created_at",
@@ -25,23 +30,40 @@ async fn a_thread_is_created_read_and_deleted() {
     assert_eq!(names(&thread), members);
     // `thread_id` is not for callers to set in metadata.
     assert_eq!(thread["metadata"], json!({"u": 1}));
-    assert_eq!((&thread["status"], &thread["config"]), (&json!("idle"), &json!({})));
+    assert_eq!(
+        (&thread["status"], &thread["config"]),
+        (&json!("idle"), &json!({}))
+    );
     assert!(thread["values"].is_null());
     let id = text(&thread["thread_id"]);
     assert_eq!(id.parse::<Uuid>().expect("a UUID").get_version_num(), 7);
     assert_eq!(server.get_json(&format!("/threads/{id}")).await, thread);
 
-    server.wait(id, &json!({"assistant_id": "two", "input": {"foo": "x"}})).await;
+    server
+        .wait(id, &json!({"assistant_id": "two", "input": {"foo": "x"}}))
+        .await;
     let runs = server.get_json(&format!("/threads/{id}/runs")).await;
     let run = format!("/threads/{id}/runs/{}", text(&runs[0]["run_id"]));
     let deleted = server.delete(&format!("/threads/{id}")).await;
     assert_eq!(deleted.status(), 204);
     assert_eq!(deleted.text().await.expect("a body"), "");
     let gone = format!("Thread with ID {id} not found");
-    assert_eq!(detail_of(server.get(&format!("/threads/{id}")).await, 404).await, gone);
-    assert_eq!(detail_of(server.get(&format!("/threads/{id}/state")).await, 404).await, gone);
-    assert_eq!(detail_of(server.get(&format!("/threads/{id}/runs")).await, 404).await, gone);
-    assert_eq!(detail_of(server.delete(&format!("/threads/{id}")).await, 404).await, gone);
+    assert_eq!(
+        detail_of(server.get(&format!("/threads/{id}")).await, 404).await,
+        gone
+    );
+    assert_eq!(
+        detail_of(server.get(&format!("/threads/{id}/state")).await, 404).await,
+        gone
+    );
+    assert_eq!(
+        detail_of(server.get(&format!("/threads/{id}/runs")).await, 404).await,
+        gone
+    );
+    assert_eq!(
+        detail_of(server.delete(&format!("/threads/{id}")).await, 404).await,
+        gone
+    );
     assert_eq!(detail_of(server.get(&run).await, 404).await, "Not Found");
 }
 
@@ -49,20 +71,45 @@ async fn a_thread_is_created_read_and_deleted() {
 async fn a_thread_id_of_the_callers_is_taken_once() {
     let server = Setup::probes(&["two"]).start().await;
     let id = Uuid::new_v4().to_string();
-    let thread = server.post_json("/threads", &json!({"thread_id": id, "metadata": {"first": true}})).await;
+    let thread = server
+        .post_json(
+            "/threads",
+            &json!({"thread_id": id, "metadata": {"first": true}}),
+        )
+        .await;
     assert_eq!(thread["thread_id"], id.as_str());
-    let detail = server.refused("/threads", &json!({"thread_id": id}), 409).await;
+    let detail = server
+        .refused("/threads", &json!({"thread_id": id}), 409)
+        .await;
     assert_eq!(detail, format!("Thread with ID {id} already exists"));
     let again = json!({"thread_id": id, "if_exists": "do_nothing", "metadata": {"first": false}});
     assert_eq!(server.post_json("/threads", &again).await, thread);
 
     let none = "Invalid thread ID: must be a UUID";
-    assert_eq!(server.refused("/threads", &json!({"thread_id": "abc"}), 422).await, none);
+    assert_eq!(
+        server
+            .refused("/threads", &json!({"thread_id": "abc"}), 422)
+            .await,
+        none
+    );
     assert_eq!(detail_of(server.get("/threads/abc").await, 422).await, none);
-    server.refused("/threads", &json!({"thread_id": id, "if_exists": "maybe"}), 422).await;
-    server.refused("/threads", &json!({"metadata": "text"}), 422).await;
+    server
+        .refused(
+            "/threads",
+            &json!({"thread_id": id, "if_exists": "maybe"}),
+            422,
+        )
+        .await;
+    server
+        .refused("/threads", &json!({"metadata": "text"}), 422)
+        .await;
     // No body at all is a thread with nothing said about it.
-    let empty = server.client.post(format!("{}/threads", server.base)).send().await.expect("an answer");
+    let empty = server
+        .client
+        .post(format!("{}/threads", server.base))
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(empty.status(), 200);
 }
 
@@ -78,13 +125,18 @@ async fn the_state_of_a_new_thread_is_empty_and_that_of_an_unknown_one_404() {
     assert_eq!(state, empty);
     assert_eq!(names(&state), names(&empty));
     let unknown = server.get(&format!("/threads/{NOBODY}/state")).await;
-    assert_eq!(detail_of(unknown, 404).await, format!("Thread with ID {NOBODY} not found"));
+    assert_eq!(
+        detail_of(unknown, 404).await,
+        format!("Thread with ID {NOBODY} not found")
+    );
 }
 
 #[tokio::test]
 async fn a_run_leaves_its_state_on_the_thread() {
     let server = Setup::probes(&["two"]).start().await;
-    let thread = server.post_json("/threads", &json!({"metadata": {"u": 1}})).await;
+    let thread = server
+        .post_json("/threads", &json!({"metadata": {"u": 1}}))
+        .await;
     let id = text(&thread["thread_id"]);
     let body = json!({
         "assistant_id": "two", "input": {"foo": "in"}, "metadata": {"rm": 1}, "config": {"configurable": {"c": 1}},
@@ -94,23 +146,47 @@ async fn a_run_leaves_its_state_on_the_thread() {
 
     let state = server.state(id).await;
     assert_eq!(state["values"], json!({"foo": "inab", "log": ["a", "b"]}));
-    assert_eq!((&state["next"], &state["tasks"], &state["interrupts"]), (&json!([]), &json!([]), &json!([])));
+    assert_eq!(
+        (&state["next"], &state["tasks"], &state["interrupts"]),
+        (&json!([]), &json!([]), &json!([]))
+    );
     let metadata = &state["metadata"];
-    assert_eq!((&metadata["source"], &metadata["step"]), (&json!("loop"), &json!(2)));
+    assert_eq!(
+        (&metadata["source"], &metadata["step"]),
+        (&json!("loop"), &json!(2))
+    );
     assert_eq!(metadata["parents"], json!({}));
     assert_eq!(metadata["run_id"], run["run_id"]);
     assert_eq!(metadata["thread_id"], id);
-    assert_eq!((&metadata["u"], &metadata["rm"], &metadata["c"]), (&json!(1), &json!(1), &json!(1)));
-    assert_eq!((&metadata["graph_id"], &metadata["run_attempt"]), (&json!("two"), &json!(1)));
+    assert_eq!(
+        (&metadata["u"], &metadata["rm"], &metadata["c"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
+    assert_eq!(
+        (&metadata["graph_id"], &metadata["run_attempt"]),
+        (&json!("two"), &json!(1))
+    );
     let checkpoint = &state["checkpoint"];
-    assert_eq!(names(checkpoint), ["checkpoint_id", "thread_id", "checkpoint_ns"]);
+    assert_eq!(
+        names(checkpoint),
+        ["checkpoint_id", "thread_id", "checkpoint_ns"]
+    );
     assert_eq!(checkpoint["checkpoint_id"], state["checkpoint_id"]);
-    assert_eq!((&checkpoint["thread_id"], &checkpoint["checkpoint_ns"]), (&json!(id), &json!("")));
-    assert_eq!(state["parent_checkpoint"]["checkpoint_id"], state["parent_checkpoint_id"]);
+    assert_eq!(
+        (&checkpoint["thread_id"], &checkpoint["checkpoint_ns"]),
+        (&json!(id), &json!(""))
+    );
+    assert_eq!(
+        state["parent_checkpoint"]["checkpoint_id"],
+        state["parent_checkpoint_id"]
+    );
 
     let thread = server.get_json(&format!("/threads/{id}")).await;
     assert_eq!(thread["values"], state["values"]);
-    assert_eq!((&thread["status"], &thread["error"]), (&json!("idle"), &Value::Null));
+    assert_eq!(
+        (&thread["status"], &thread["error"]),
+        (&json!("idle"), &Value::Null)
+    );
     assert_eq!(thread["interrupts"], json!({}));
     assert_eq!(thread["metadata"]["u"], 1);
     assert_eq!(thread["metadata"]["graph_id"], "two");
@@ -122,17 +198,31 @@ async fn a_run_leaves_its_state_on_the_thread() {
 async fn every_step_of_a_run_can_be_read_again() {
     let server = Setup::probes(&["two"]).start().await;
     let thread = server.new_thread().await;
-    server.wait(&thread, &json!({"assistant_id": "two", "input": {"foo": "in"}})).await;
+    server
+        .wait(
+            &thread,
+            &json!({"assistant_id": "two", "input": {"foo": "in"}}),
+        )
+        .await;
     let mut state = server.state(&thread).await;
     let mut steps = vec![state.clone()];
     while let Some(parent) = state["parent_checkpoint_id"].as_str().map(str::to_owned) {
-        state = server.get_json(&format!("/threads/{thread}/state/{parent}")).await;
+        state = server
+            .get_json(&format!("/threads/{thread}/state/{parent}"))
+            .await;
         assert_eq!(state["checkpoint_id"], parent.as_str());
         steps.push(state.clone());
     }
     let seen: Vec<Value> = steps
         .iter()
-        .map(|s| json!([s["metadata"]["step"], s["metadata"]["source"], s["next"], s["values"]]))
+        .map(|s| {
+            json!([
+                s["metadata"]["step"],
+                s["metadata"]["source"],
+                s["next"],
+                s["values"]
+            ])
+        })
         .collect();
     let expected = [
         json!([2, "loop", [], {"foo": "inab", "log": ["a", "b"]}]),
@@ -142,23 +232,55 @@ async fn every_step_of_a_run_can_be_read_again() {
     ];
     assert_eq!(seen, expected);
     let task = &steps[1]["tasks"][0];
-    assert_eq!(names(task), ["id", "name", "path", "error", "interrupts", "checkpoint", "state", "result"]);
-    assert_eq!((&task["name"], &task["path"]), (&json!("b"), &json!(["__pregel_pull", "b"])));
+    assert_eq!(
+        names(task),
+        [
+            "id",
+            "name",
+            "path",
+            "error",
+            "interrupts",
+            "checkpoint",
+            "state",
+            "result"
+        ]
+    );
+    assert_eq!(
+        (&task["name"], &task["path"]),
+        (&json!("b"), &json!(["__pregel_pull", "b"]))
+    );
     assert_eq!(task["result"], json!({"foo": "inab", "log": ["b"]}));
 
-    let unknown = server.get(&format!("/threads/{thread}/state/{NOBODY}")).await;
+    let unknown = server
+        .get(&format!("/threads/{thread}/state/{NOBODY}"))
+        .await;
     assert!(detail_of(unknown, 404).await.contains(NOBODY));
-    detail_of(server.get(&format!("/threads/{thread}/state/abc")).await, 422).await;
+    detail_of(
+        server.get(&format!("/threads/{thread}/state/abc")).await,
+        422,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_failed_run_shows_on_the_thread_and_in_its_state() {
     let server = Setup::probes(&["fail"]).start().await;
     let thread = server.new_thread().await;
-    server.wait(&thread, &json!({"assistant_id": "fail", "input": {"foo": "x"}})).await;
+    server
+        .wait(
+            &thread,
+            &json!({"assistant_id": "fail", "input": {"foo": "x"}}),
+        )
+        .await;
     let shown = server.get_json(&format!("/threads/{thread}")).await;
-    assert_eq!((&shown["status"], &shown["values"]), (&json!("error"), &json!({"foo": "x"})));
-    assert_eq!(shown["error"], json!({"error": "ValueError", "message": "boom"}));
+    assert_eq!(
+        (&shown["status"], &shown["values"]),
+        (&json!("error"), &json!({"foo": "x"}))
+    );
+    assert_eq!(
+        shown["error"],
+        json!({"error": "ValueError", "message": "boom"})
+    );
     let state = server.state(&thread).await;
     assert_eq!(state["next"], json!(["fail"]));
     assert_eq!(state["tasks"][0]["error"], "ValueError('boom')");
@@ -192,9 +314,25 @@ async fn the_documentations_spelling_of_thread_paths_works_too() {
     let run = server.post_json(&format!("{path}/runs"), &body).await;
     let run = text(&run["run_id"]);
     server.get_json(&format!("{path}/runs/{run}/join")).await;
-    assert_eq!(server.get(&format!("{path}/runs/{run}/stream")).await.status(), 200);
-    assert_eq!(server.get_json(&format!("{path}/runs/{run}")).await["status"], "success");
-    assert_eq!(server.get_json(&format!("{path}/runs")).await.as_array().map(Vec::len), Some(3));
+    assert_eq!(
+        server
+            .get(&format!("{path}/runs/{run}/stream"))
+            .await
+            .status(),
+        200
+    );
+    assert_eq!(
+        server.get_json(&format!("{path}/runs/{run}")).await["status"],
+        "success"
+    );
+    assert_eq!(
+        server
+            .get_json(&format!("{path}/runs"))
+            .await
+            .as_array()
+            .map(Vec::len),
+        Some(3)
+    );
     let state = server.get_json(&format!("{path}/state")).await;
     let at = format!("{path}/state/{}", text(&state["checkpoint_id"]));
     assert_eq!(server.get_json(&at).await["values"], state["values"]);

@@ -20,15 +20,18 @@ impl Gate {
     pub async fn closed() -> Self {
         let held = Arc::new(Mutex::new(Some(Vec::new())));
         let holding = held.clone();
-        let model = Model::behaving(move |_, _| match &mut *holding.lock().expect("not poisoned") {
-            Some(held) => {
-                let (sender, pieces) = unbounded_channel();
-                held.push(sender);
-                Reply::live(pieces)
-            }
-            None => Reply::pieces([]),
-        })
-        .await;
+        let model =
+            Model::behaving(
+                move |_, _| match &mut *holding.lock().expect("not poisoned") {
+                    Some(held) => {
+                        let (sender, pieces) = unbounded_channel();
+                        held.push(sender);
+                        Reply::live(pieces)
+                    }
+                    None => Reply::pieces([]),
+                },
+            )
+            .await;
         Self { model, held }
     }
 

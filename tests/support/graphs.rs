@@ -18,7 +18,14 @@ pub fn example(name: &str) -> PathBuf {
 /// The graphs that exist for tests alone.
 pub fn probe() -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| build(&["build", "tests/graphs/probe", "-o", "tests/graphs/probe.wasm"]));
+    BUILT.get_or_init(|| {
+        build(&[
+            "build",
+            "tests/graphs/probe",
+            "-o",
+            "tests/graphs/probe.wasm",
+        ])
+    });
     root().join("tests/graphs/probe.wasm")
 }
 

@@ -29,5 +29,7 @@ pub const SELVEDGE: &str = env!("CARGO_BIN_EXE_selvedge");
 /// The root of the repository.
 pub fn root() -> std::path::PathBuf {
     let cli = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    cli.join("../..").canonicalize().expect("the repository is there")
+    cli.join("../..")
+        .canonicalize()
+        .expect("the repository is there")
 }

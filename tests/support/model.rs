@@ -33,7 +33,10 @@ pub struct Reply {
 impl Reply {
     /// Server-sent events, each in a piece of its own.
     pub fn events(events: impl IntoIterator<Item = Value>) -> Self {
-        let events: Vec<String> = events.into_iter().map(|event| format!("data: {event}\n\n")).collect();
+        let events: Vec<String> = events
+            .into_iter()
+            .map(|event| format!("data: {event}\n\n"))
+            .collect();
         Self::pieces(events.into_iter().chain(["data: [DONE]\n\n".to_owned()]))
     }
 
@@ -48,7 +51,9 @@ impl Reply {
 
     /// Pieces that the test sends when it likes.
     pub fn live(pieces: UnboundedReceiver<String>) -> Self {
-        let pieces = stream::unfold(pieces, async |mut pieces| pieces.recv().await.map(|piece| (piece, pieces)));
+        let pieces = stream::unfold(pieces, async |mut pieces| {
+            pieces.recv().await.map(|piece| (piece, pieces))
+        });
         Self {
             status: 200,
             pieces: pieces.boxed(),
@@ -57,7 +62,8 @@ impl Reply {
 
     /// OpenAI's error body.
     pub fn error(status: u16, message: &str) -> Self {
-        let body = json!({"error": {"message": message, "type": "test", "param": null, "code": null}});
+        let body =
+            json!({"error": {"message": message, "type": "test", "param": null, "code": null}});
         Self {
             status,
             ..Self::pieces([body.to_string()])
@@ -76,7 +82,9 @@ pub fn chunk(delta: Value, finish_reason: Option<&str>) -> Value {
 /// A whole answer in words.
 pub fn words(words: &[&str]) -> Reply {
     let first = chunk(json!({"role": "assistant", "content": ""}), None);
-    let words = words.iter().map(|word| chunk(json!({"content": word}), None));
+    let words = words
+        .iter()
+        .map(|word| chunk(json!({"content": word}), None));
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}});
     let end = [chunk(json!({}), Some("stop")), usage];
     Reply::events([first].into_iter().chain(words).chain(end))
@@ -92,7 +100,9 @@ pub struct Model {
 
 impl Model {
     /// One that decides by the request and by how many came before it.
-    pub async fn behaving(behaviour: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub async fn behaving(
+        behaviour: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let model = Self {
             address: listener.local_addr().expect("an address"),
@@ -103,7 +113,8 @@ impl Model {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (asked, behaviour) = (asked.clone(), behaviour.clone());
-                let service = service_fn(move |request| answer(request, asked.clone(), behaviour.clone()));
+                let service =
+                    service_fn(move |request| answer(request, asked.clone(), behaviour.clone()));
                 let connection = hyper::server::conn::http1::Builder::new();
                 tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
             }
@@ -124,7 +135,11 @@ async fn answer(
     behaviour: Arc<Behaviour>,
 ) -> Result<hyper::Response<Body>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let asked = Asked {
         path: head.uri.to_string(),
         headers: head.headers,
@@ -135,7 +150,10 @@ async fn answer(
         keeps.push(asked.clone());
         behaviour(&asked, keeps.len() - 1)
     };
-    let frames = reply.pieces.map(|piece| Ok(Frame::data(Bytes::from(piece)))).boxed();
+    let frames = reply
+        .pieces
+        .map(|piece| Ok(Frame::data(Bytes::from(piece))))
+        .boxed();
     let mut response = hyper::Response::new(StreamBody::new(frames));
     *response.status_mut() = http::StatusCode::from_u16(reply.status).expect("a status");
     Ok(response)

@@ -72,7 +72,9 @@ impl Receiver {
     }
 
     /// One that decides by the request and by how many came before it.
-    pub async fn behaving(behaviour: impl Fn(&Received, usize) -> Answer + Send + Sync + 'static) -> Self {
+    pub async fn behaving(
+        behaviour: impl Fn(&Received, usize) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::listening(behaviour, None).await
     }
 
@@ -95,18 +97,22 @@ impl Receiver {
         let keeps = receiver.received.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (keeps, behaviour, location) = (keeps.clone(), behaviour.clone(), location.clone());
+                let (keeps, behaviour, location) =
+                    (keeps.clone(), behaviour.clone(), location.clone());
                 let service = service_fn(move |request| {
                     let location = location.clone();
                     let answer = answer(request, keeps.clone(), behaviour.clone());
                     async move {
                         let mut response = answer.await?;
-                        response.headers_mut().extend(location.map(|location| (http::header::LOCATION, location)));
+                        response
+                            .headers_mut()
+                            .extend(location.map(|location| (http::header::LOCATION, location)));
                         Ok::<_, Infallible>(response)
                     }
                 });
                 tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service),
                 );
             }
         });

@@ -13,6 +13,12 @@ use super::sse::{self, Event};
 use super::wait::{PATIENCE, eventually};
 use super::{SELVEDGE, graphs};
 
+/// The first server of a component compiles it: that takes the test profile a minute on a busy machine.
+const STARTING: Duration = Duration::from_secs(300);
+
+/// A log that shows what our own rooms and the HTTP library say at their most talkative.
+pub const TALKATIVE: &str = "info,selvedge=trace,hyper=trace";
+
 /// What a server is started with.
 pub struct Setup {
     /// `langgraph.json`.
@@ -30,7 +36,12 @@ impl Setup {
         let wasm = graphs::probe();
         let graphs: serde_json::Map<String, Value> = names
             .iter()
-            .map(|name| ((*name).to_owned(), json!(format!("{}:{name}", wasm.display()))))
+            .map(|name| {
+                (
+                    (*name).to_owned(),
+                    json!(format!("{}:{name}", wasm.display())),
+                )
+            })
             .collect();
         Self::with_graphs(Value::Object(graphs))
     }
@@ -171,7 +182,10 @@ impl Server {
         let from = self.log_before_this_process();
         loop {
             if let Some(status) = self.child.try_wait().expect("the process can be asked") {
-                panic!("selvedge ended with {status} before it was ready:\n{}", self.log());
+                panic!(
+                    "selvedge ended with {status} before it was ready:\n{}",
+                    self.log()
+                );
             }
             if let Some(base) = base_url(&self.log()[from..]) {
                 self.base = base;
@@ -180,7 +194,11 @@ impl Server {
                     return;
                 }
             }
-            assert!(begun.elapsed() < PATIENCE, "selvedge is not ready:\n{}", self.log());
+            assert!(
+                begun.elapsed() < STARTING,
+                "selvedge is not ready:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -224,7 +242,11 @@ impl Server {
             if let Some(status) = self.child.try_wait().expect("the process can be asked") {
                 return status;
             }
-            assert!(begun.elapsed() < PATIENCE, "selvedge does not end:\n{}", self.log());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "selvedge does not end:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -244,7 +266,11 @@ impl Server {
     }
 
     pub async fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<Response> {
-        self.client.post(format!("{}{path}", self.base)).json(body).send().await
+        self.client
+            .post(format!("{}{path}", self.base))
+            .json(body)
+            .send()
+            .await
     }
 
     pub async fn delete(&self, path: &str) -> Response {
@@ -275,17 +301,23 @@ impl Server {
 
     pub async fn new_thread(&self) -> String {
         let thread = self.post_json("/threads", &json!({})).await;
-        thread["thread_id"].as_str().expect("a thread id").to_owned()
+        thread["thread_id"]
+            .as_str()
+            .expect("a thread id")
+            .to_owned()
     }
 
     /// A run on a thread, not waited for.
     pub async fn create_run(&self, thread: &str, body: &Value) -> Value {
-        self.post_json(&format!("/threads/{thread}/runs"), body).await
+        self.post_json(&format!("/threads/{thread}/runs"), body)
+            .await
     }
 
     /// A run on a thread, as its stream shows it.
     pub async fn stream(&self, thread: &str, body: &Value) -> Vec<Event> {
-        let response = self.post(&format!("/threads/{thread}/runs/stream"), body).await;
+        let response = self
+            .post(&format!("/threads/{thread}/runs/stream"), body)
+            .await;
         assert_eq!(response.status(), StatusCode::OK);
         sse::events(response).await
     }
@@ -297,7 +329,11 @@ impl Server {
 
     /// Waits until a run has ended: the run.
     pub async fn ended_run(&self, run: &Value) -> Value {
-        let path = format!("/threads/{}/runs/{}", text(&run["thread_id"]), text(&run["run_id"]));
+        let path = format!(
+            "/threads/{}/runs/{}",
+            text(&run["thread_id"]),
+            text(&run["run_id"])
+        );
         eventually(&format!("the end of {path}"), async || {
             let run = self.get_json(&path).await;
             (run["status"] != "pending" && run["status"] != "running").then_some(run)
@@ -307,7 +343,8 @@ impl Server {
 
     /// A run on a thread, waited for.
     pub async fn wait(&self, thread: &str, body: &Value) -> Value {
-        self.post_json(&format!("/threads/{thread}/runs/wait"), body).await
+        self.post_json(&format!("/threads/{thread}/runs/wait"), body)
+            .await
     }
 }
 
@@ -320,12 +357,16 @@ impl Drop for Server {
 
 /// A string out of an answer.
 pub fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("not a string: {value}"))
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("not a string: {value}"))
 }
 
 /// The names of an object's members, in their order.
 pub fn names(value: &Value) -> Vec<&str> {
-    let members = value.as_object().unwrap_or_else(|| panic!("not an object: {value}"));
+    let members = value
+        .as_object()
+        .unwrap_or_else(|| panic!("not an object: {value}"));
     members.keys().map(String::as_str).collect()
 }
 
@@ -342,7 +383,10 @@ pub async fn detail_of(response: Response, status: u16) -> String {
     let text = response.text().await.expect("a body");
     assert_eq!(got, status, "{text}");
     let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
-    body["detail"].as_str().unwrap_or_else(|| panic!("no detail: {text}")).to_owned()
+    body["detail"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no detail: {text}"))
+        .to_owned()
 }
 
 pub fn signal(pid: u32, name: &str) {
@@ -355,9 +399,14 @@ pub fn signal(pid: u32, name: &str) {
 
 /// The URL in the line that says where the server listens.
 pub fn base_url(log: &str) -> Option<String> {
-    let line = log.lines().find(|line| line.contains("API") && line.contains("http://"))?;
+    let line = log
+        .lines()
+        .find(|line| line.contains("API") && line.contains("http://"))?;
     let start = line.find("http://")?;
-    let url: String = line[start..].chars().take_while(|c| !c.is_whitespace()).collect();
+    let url: String = line[start..]
+        .chars()
+        .take_while(|c| !c.is_whitespace())
+        .collect();
     Some(url)
 }
 
@@ -370,5 +419,8 @@ pub fn selvedge(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
         .output()
         .expect("selvedge starts");
     let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
 }

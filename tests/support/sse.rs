@@ -43,7 +43,8 @@ impl Events {
                 }
             }
             let piece = self.response.next().await?.ok()?;
-            self.text.push_str(std::str::from_utf8(&piece).expect("UTF-8"));
+            self.text
+                .push_str(std::str::from_utf8(&piece).expect("UTF-8"));
         }
     }
 }
