@@ -24,7 +24,7 @@ pub fn probe() -> PathBuf {
             "tests/graphs/probe",
             "-o",
             "tests/graphs/probe.wasm",
-        ])
+        ]);
     });
     root().join("tests/graphs/probe.wasm")
 }
