@@ -1,5 +1,8 @@
 //! `wait` and `join`: one JSON value when the run has ended, and a sign of life until then.
 
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,27 +108,22 @@ fn asked_modes(query: &str) -> ApiResult<Vec<selvedge_model::run::StreamMode>> {
 }
 
 /// Answers with the outcome of a run when it ends.
-pub(crate) async fn response(mut subscription: Subscription) -> Response {
-    match tokio::time::timeout(ONE_PIECE, subscription.ended()).await {
+pub(crate) async fn response(subscription: Subscription) -> Response {
+    let mut ended: Ended = Box::pin(subscription.ended());
+    match tokio::time::timeout(ONE_PIECE, &mut ended).await {
         Ok(ending) => json(ending_body(&ending)),
-        Err(_) => json(Body::from_stream(stream::unfold(
-            Some(subscription),
-            beat_or_end,
-        ))),
+        Err(_) => json(Body::from_stream(stream::unfold(Some(ended), beat_or_end))),
     }
 }
 
+type Ended = Pin<Box<dyn Future<Output = Ending> + Send>>;
+
 /// An empty line every [`HEARTBEAT`], which JSON readers skip, and then the value.
-async fn beat_or_end(
-    subscription: Option<Subscription>,
-) -> Option<(
-    Result<Bytes, std::convert::Infallible>,
-    Option<Subscription>,
-)> {
-    let mut subscription = subscription?;
-    match tokio::time::timeout(HEARTBEAT, subscription.ended()).await {
+async fn beat_or_end(ended: Option<Ended>) -> Option<(Result<Bytes, Infallible>, Option<Ended>)> {
+    let mut ended = ended?;
+    match tokio::time::timeout(HEARTBEAT, &mut ended).await {
         Ok(ending) => Some((Ok(ending_body(&ending)), None)),
-        Err(_) => Some((Ok(Bytes::from_static(b"\n")), Some(subscription))),
+        Err(_) => Some((Ok(Bytes::from_static(b"\n")), Some(ended))),
     }
 }
 

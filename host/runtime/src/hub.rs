@@ -107,12 +107,38 @@ pub(crate) struct RunStream {
 
 #[derive(Default)]
 struct Inner {
-    events: VecDeque<Arc<StreamEvent>>,
+    events: VecDeque<Held>,
     bytes: usize,
     /// The number of the first event in `events`.
     first: u64,
     readers: usize,
     ending: Option<Ending>,
+}
+
+/// An event that some readers have still to read.
+struct Held {
+    event: Arc<StreamEvent>,
+    unread: usize,
+}
+
+impl Inner {
+    /// Drops the events that everyone has read.
+    fn forget_what_was_read(&mut self) {
+        while self.events.front().is_some_and(|held| held.unread == 0) {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.events.pop_front() {
+            self.bytes -= oldest.event.data.len();
+            self.first += 1;
+        }
+    }
+
+    fn index(&self, cursor: u64) -> usize {
+        usize::try_from(cursor.saturating_sub(self.first)).unwrap_or(usize::MAX)
+    }
 }
 
 impl RunStream {
@@ -133,14 +159,15 @@ impl RunStream {
             return;
         }
         inner.bytes += event.data.len();
-        inner.events.push_back(Arc::new(event));
+        let unread = inner.readers;
+        inner.events.push_back(Held {
+            event: Arc::new(event),
+            unread,
+        });
         while inner.events.len() > self.max_events
             || (inner.bytes > self.max_bytes && inner.events.len() > 1)
         {
-            if let Some(oldest) = inner.events.pop_front() {
-                inner.bytes -= oldest.data.len();
-                inner.first += 1;
-            }
+            inner.drop_oldest();
         }
         drop(inner);
         self.changed.notify_waiters();
@@ -189,27 +216,34 @@ impl Subscription {
 
     /// The next event when there is one already.
     fn ready(&mut self) -> Option<Next> {
-        let inner = self.stream.inner.lock();
+        let mut inner = self.stream.inner.lock();
         if self.cursor < inner.first {
             return Some(Next::Lagged);
         }
-        let index = usize::try_from(self.cursor - inner.first).unwrap_or(usize::MAX);
-        if let Some(event) = inner.events.get(index) {
-            self.cursor += 1;
-            return Some(Next::Event(event.clone()));
-        }
-        inner.ending.clone().map(Next::Ended)
+        let index = inner.index(self.cursor);
+        let Some(held) = inner.events.get_mut(index) else {
+            return inner.ending.clone().map(Next::Ended);
+        };
+        held.unread -= 1;
+        let event = held.event.clone();
+        self.cursor += 1;
+        inner.forget_what_was_read();
+        Some(Next::Event(event))
     }
 
-    /// Waits for the end alone.
-    pub async fn ended(&mut self) -> Ending {
+    /// Waits for the end alone: no event is kept for this reader any more.
+    pub async fn ended(self) -> Ending {
+        let stream = self.stream.clone();
+        drop(self);
         loop {
-            match self.next().await {
-                Next::Ended(ending) => return ending,
-                Next::Event(_) => {}
-                // Only the end counts here: go on behind the gap.
-                Next::Lagged => self.cursor = self.stream.inner.lock().first,
+            let changed = stream.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let ending = stream.inner.lock().ending.clone();
+            if let Some(ending) = ending {
+                return ending;
             }
+            changed.await;
         }
     }
 }
@@ -218,11 +252,11 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let mut inner = self.stream.inner.lock();
         inner.readers -= 1;
-        if inner.readers == 0 {
-            inner.first += inner.events.len() as u64;
-            inner.events.clear();
-            inner.bytes = 0;
+        let unread = inner.index(self.cursor);
+        for held in inner.events.iter_mut().skip(unread) {
+            held.unread -= 1;
         }
+        inner.forget_what_was_read();
     }
 }
 
@@ -292,5 +326,24 @@ mod tests {
             Next::Event(event) => assert_eq!(event.data.as_str(), "1"),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn what_everyone_has_read_is_not_kept() {
+        let stream = stream(100);
+        let (mut one, two) = (stream.subscribe(), stream.subscribe());
+        let held = || stream.inner.lock().events.len();
+        for n in 0..3 {
+            stream.push(event(n));
+        }
+        assert!(matches!(one.next().await, Next::Event(_)));
+        assert_eq!(held(), 3);
+        drop(two);
+        assert_eq!(held(), 2);
+        let waits = tokio::spawn(one.ended());
+        tokio::task::yield_now().await;
+        assert_eq!(held(), 0);
+        stream.end(Ending::Released);
+        assert!(matches!(waits.await.unwrap(), Ending::Released));
     }
 }
