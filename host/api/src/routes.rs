@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderName, Method, StatusCode};
 use selvedge_runtime::Runtime;
-use selvedge_storage::Storage;
+use selvedge_storage::Reads;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -18,7 +18,7 @@ use crate::{Options, assistants, runs, state, system, threads, waiting};
 /// What every handler has.
 pub(crate) struct Edge {
     pub(crate) runtime: Runtime,
-    pub(crate) reads: Arc<dyn Storage>,
+    pub(crate) reads: Arc<dyn Reads>,
     pub(crate) options: Options,
 }
 

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use selvedge_runtime::Runtime;
-use selvedge_storage::Storage;
+use selvedge_storage::Reads;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -71,7 +71,7 @@ impl Listener {
 
     /// Serves in the background.
     #[must_use]
-    pub fn serve(self, runtime: Runtime, reads: Arc<dyn Storage>) -> Server {
+    pub fn serve(self, runtime: Runtime, reads: Arc<dyn Reads>) -> Server {
         let (stop, stopped) = oneshot::channel();
         let edge = Arc::new(Edge {
             runtime,

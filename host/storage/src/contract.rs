@@ -1,5 +1,5 @@
-//! The trait [`Storage`]: one method for each thing that must be atomic. What goes in and out of it is in
-//! [`types`](crate::types); how it is kept is no concern of this file.
+//! The traits [`Reads`] and [`Storage`]: one method for each thing that must be atomic. What goes in and out of them
+//! is in [`types`](crate::types); how it is kept is no concern of this file.
 
 use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
@@ -15,18 +15,10 @@ use crate::types::{
     Page, Recovery, RunEnd, RunQuery, StepCommit, Values,
 };
 
-/// What storage promises. Every method is atomic: when it answers `Ok`, what it says is durable; when it answers
-/// an error, nothing of it happened.
-///
-/// Dropping a future does not stop what it asked for. A claim whose answer nobody received holds until the process
-/// ends, so whoever claims does so on a task that a caller who hangs up does not cancel.
+/// What can be looked at. Every read sees what was committed when it began, and changes nothing: whoever holds only
+/// this cannot write.
 #[async_trait]
-pub trait Storage: Send + Sync + 'static {
-    // ------------------------------------------------------------------ assistants
-
-    /// Makes the default assistants of the configured graphs exist as given. One that exists keeps its
-    /// `created_at` and version unless it differs.
-    async fn ensure_assistants(&self, defaults: Vec<Assistant>) -> Result<(), StorageError>;
+pub trait Reads: Send + Sync + 'static {
     /// One assistant.
     async fn assistant(&self, id: AssistantId) -> Result<Option<Assistant>, StorageError>;
     /// Assistants that match, in the asked order, and whether there are more.
@@ -34,15 +26,8 @@ pub trait Storage: Send + Sync + 'static {
         &self,
         query: AssistantQuery,
     ) -> Result<Page<Assistant>, StorageError>;
-
-    // ------------------------------------------------------------------ threads
-
-    /// Creates a thread unless the id is taken. The thread comes without its values.
-    async fn create_thread(&self, thread: NewThread) -> Result<Insert<Thread>, StorageError>;
     /// One thread, with the values of its newest checkpoint when asked for.
     async fn thread(&self, id: ThreadId, values: Values) -> Result<Option<Thread>, StorageError>;
-    /// Deletes a thread with its runs and checkpoints; `false` when there is none. Deliveries stay.
-    async fn delete_thread(&self, id: ThreadId) -> Result<bool, StorageError>;
     /// A checkpoint with its pending writes: the named one, or the newest of the namespace.
     async fn checkpoint(
         &self,
@@ -50,6 +35,37 @@ pub trait Storage: Send + Sync + 'static {
         namespace: &str,
         at: Option<CheckpointId>,
     ) -> Result<Option<SavedCheckpoint>, StorageError>;
+    /// One run; `thread: None` finds it on any thread.
+    async fn run(&self, thread: Option<ThreadId>, id: RunId) -> Result<Option<Run>, StorageError>;
+    /// The runs of a thread, newest first.
+    async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError>;
+    /// How many runs are pending, for back-pressure.
+    async fn count_pending_runs(&self) -> Result<u64, StorageError>;
+    /// The deliveries of a run with their attempts.
+    async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError>;
+    /// Whether the database answers.
+    async fn check(&self) -> Result<(), StorageError>;
+}
+
+/// What storage promises beyond [`Reads`]. Every method is atomic: when it answers `Ok`, what it says is durable; when
+/// it answers an error, nothing of it happened.
+///
+/// Dropping a future does not stop what it asked for. A claim whose answer nobody received holds until the process
+/// ends, so whoever claims does so on a task that a caller who hangs up does not cancel.
+#[async_trait]
+pub trait Storage: Reads {
+    // ------------------------------------------------------------------ assistants
+
+    /// Makes the default assistants of the configured graphs exist as given. One that exists keeps its
+    /// `created_at` and version unless it differs.
+    async fn ensure_assistants(&self, defaults: Vec<Assistant>) -> Result<(), StorageError>;
+
+    // ------------------------------------------------------------------ threads
+
+    /// Creates a thread unless the id is taken. The thread comes without its values.
+    async fn create_thread(&self, thread: NewThread) -> Result<Insert<Thread>, StorageError>;
+    /// Deletes a thread with its runs and checkpoints; `false` when there is none. Deliveries stay.
+    async fn delete_thread(&self, id: ThreadId) -> Result<bool, StorageError>;
 
     // ------------------------------------------------------------------ runs
 
@@ -69,12 +85,6 @@ pub trait Storage: Send + Sync + 'static {
     async fn finish_run(&self, lease: Lease, end: RunEnd) -> Result<(), StorageError>;
     /// Puts a running run back to pending (shutdown); its attempt still counts. Fenced.
     async fn release_run(&self, lease: Lease, now: Timestamp) -> Result<(), StorageError>;
-    /// One run; `thread: None` finds it on any thread.
-    async fn run(&self, thread: Option<ThreadId>, id: RunId) -> Result<Option<Run>, StorageError>;
-    /// The runs of a thread, newest first.
-    async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError>;
-    /// How many runs are pending, for back-pressure.
-    async fn count_pending_runs(&self) -> Result<u64, StorageError>;
 
     // ------------------------------------------------------------------ deliveries
 
@@ -93,8 +103,6 @@ pub trait Storage: Send + Sync + 'static {
         attempt: Option<Attempt>,
         verdict: Verdict,
     ) -> Result<(), StorageError>;
-    /// The deliveries of a run with their attempts.
-    async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError>;
 
     // ------------------------------------------------------------------ life
 
@@ -102,8 +110,6 @@ pub trait Storage: Send + Sync + 'static {
     /// attempts behind them are returned instead, claimed, to be ended as failed), its deliveries are due at once,
     /// temporary runs start from their input.
     async fn recover(&self, now: Timestamp, max_attempts: u32) -> Result<Recovery, StorageError>;
-    /// Whether the database answers.
-    async fn check(&self) -> Result<(), StorageError>;
     /// Finishes what is queued and closes. Later calls fail with [`StorageError::Unavailable`].
     async fn close(&self);
 }

@@ -1,12 +1,12 @@
-//! The storage trait, named after promises, and its SQLite implementation.
+//! The storage traits, named after promises, and their SQLite implementation.
 //!
 //! What must be atomic is one method of [`Storage`]; nothing outside this room knows about SQL. `runtime` and
-//! `webhook` write through it, `api` reads through it, and `tests/` holds every implementation to the same
-//! conformance suite.
+//! `webhook` write through it, `api` is given its [`Reads`] only, and `tests/` holds every implementation to the
+//! same conformance suite.
 //!
 //! | module | job |
 //! |---|---|
-//! | [`contract`] | the trait |
+//! | [`contract`] | the traits |
 //! | [`types`] | what goes in and out of it |
 //! | [`error`] | why it could not |
 //! | [`sqlite`] | the embedded default: one writer thread with group commit, read-only readers beside it |
@@ -17,7 +17,7 @@ pub mod error;
 pub mod sqlite;
 pub mod types;
 
-pub use contract::Storage;
+pub use contract::{Reads, Storage};
 pub use error::StorageError;
 pub use types::{
     Admission, AssistantQuery, AssistantSort, Claims, DeliveryRecord, DueDeliveries, Insert,

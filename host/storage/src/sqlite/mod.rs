@@ -11,7 +11,7 @@
 //! | `threads`, `assistants`, `contains`, `deliveries` | the other resources |
 //! | `codec`, `error` | columns and errors |
 //!
-//! [`Sqlite`] itself only sends each promise of [`Storage`] to the writer or to a reader.
+//! [`Sqlite`] itself only sends each promise of [`Reads`] to a reader and of [`Storage`] to the writer.
 
 mod assistants;
 mod checkpoints;
@@ -51,7 +51,7 @@ use crate::types::{
     Admission, AssistantQuery, Claims, DeliveryRecord, DueDeliveries, Insert, NewRun, NewThread,
     Page, Recovery, RunEnd, RunQuery, StepCommit, Values,
 };
-use crate::{Storage, StorageError};
+use crate::{Reads, Storage, StorageError};
 use readers::Readers;
 use writer::Writer;
 
@@ -112,17 +112,7 @@ impl Drop for Sqlite {
 }
 
 #[async_trait]
-impl Storage for Sqlite {
-    async fn ensure_assistants(&self, defaults: Vec<Assistant>) -> Result<(), StorageError> {
-        let bytes = defaults
-            .iter()
-            .map(|a| UNIT_BYTES + a.config.len() + a.context.len() + a.metadata.len())
-            .sum();
-        self.writer
-            .write(bytes, |desk| assistants::ensure(desk, defaults))
-            .await
-    }
-
+impl Reads for Sqlite {
     async fn assistant(&self, id: AssistantId) -> Result<Option<Assistant>, StorageError> {
         self.readers
             .read(move |conn| assistants::read(conn, id))
@@ -138,23 +128,9 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn create_thread(&self, thread: NewThread) -> Result<Insert<Thread>, StorageError> {
-        self.writer
-            .write(UNIT_BYTES + thread.metadata.len(), move |desk| {
-                threads::create(desk, &thread)
-            })
-            .await
-    }
-
     async fn thread(&self, id: ThreadId, values: Values) -> Result<Option<Thread>, StorageError> {
         self.readers
             .read(move |conn| threads::read(conn, id, values))
-            .await
-    }
-
-    async fn delete_thread(&self, id: ThreadId) -> Result<bool, StorageError> {
-        self.writer
-            .write(UNIT_BYTES, move |desk| threads::delete(desk, id))
             .await
     }
 
@@ -167,6 +143,64 @@ impl Storage for Sqlite {
         let namespace = namespace.to_owned();
         self.readers
             .read(move |conn| load::checkpoint(conn, thread, &namespace, at))
+            .await
+    }
+
+    async fn run(&self, thread: Option<ThreadId>, id: RunId) -> Result<Option<Run>, StorageError> {
+        self.readers
+            .read(move |conn| runs::find(conn, thread, id))
+            .await
+    }
+
+    async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError> {
+        self.readers
+            .read(move |conn| runs::list(conn, &query))
+            .await
+    }
+
+    async fn count_pending_runs(&self) -> Result<u64, StorageError> {
+        self.writer.pending_runs()
+    }
+
+    async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
+        self.readers
+            .read(move |conn| deliveries::of_run(conn, run))
+            .await
+    }
+
+    async fn check(&self) -> Result<(), StorageError> {
+        self.readers
+            .read(|conn| {
+                conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Storage for Sqlite {
+    async fn ensure_assistants(&self, defaults: Vec<Assistant>) -> Result<(), StorageError> {
+        let bytes = defaults
+            .iter()
+            .map(|a| UNIT_BYTES + a.config.len() + a.context.len() + a.metadata.len())
+            .sum();
+        self.writer
+            .write(bytes, |desk| assistants::ensure(desk, defaults))
+            .await
+    }
+
+    async fn create_thread(&self, thread: NewThread) -> Result<Insert<Thread>, StorageError> {
+        self.writer
+            .write(UNIT_BYTES + thread.metadata.len(), move |desk| {
+                threads::create(desk, &thread)
+            })
+            .await
+    }
+
+    async fn delete_thread(&self, id: ThreadId) -> Result<bool, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| threads::delete(desk, id))
             .await
     }
 
@@ -206,22 +240,6 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn run(&self, thread: Option<ThreadId>, id: RunId) -> Result<Option<Run>, StorageError> {
-        self.readers
-            .read(move |conn| runs::find(conn, thread, id))
-            .await
-    }
-
-    async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError> {
-        self.readers
-            .read(move |conn| runs::list(conn, &query))
-            .await
-    }
-
-    async fn count_pending_runs(&self) -> Result<u64, StorageError> {
-        self.writer.pending_runs()
-    }
-
     async fn claim_deliveries(
         &self,
         now: Timestamp,
@@ -247,25 +265,10 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
-        self.readers
-            .read(move |conn| deliveries::of_run(conn, run))
-            .await
-    }
-
     async fn recover(&self, now: Timestamp, max_attempts: u32) -> Result<Recovery, StorageError> {
         self.writer
             .write(UNIT_BYTES, move |desk| {
                 claims::recover(desk, now, max_attempts)
-            })
-            .await
-    }
-
-    async fn check(&self) -> Result<(), StorageError> {
-        self.readers
-            .read(|conn| {
-                conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-                Ok(())
             })
             .await
     }
