@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::server::{detail_of, names, text};
+use crate::support::sse::Events;
 use crate::support::{Gate, Setup};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
@@ -298,6 +299,29 @@ async fn a_thread_is_busy_while_a_run_is_under_way() {
     gate.open();
     assert_eq!(server.ended_run(&run).await["status"], "success");
     assert_eq!(status().await, "idle");
+}
+
+#[tokio::test]
+async fn deleting_a_thread_stops_its_runs_and_tells_whoever_waits_for_them() {
+    let gate = Gate::closed().await;
+    let setup = gate.setup(&["two"]).set("runtime.max_running_runs", 1);
+    let server = setup.start().await;
+    let thread = server.new_thread().await;
+    let stream = format!("/threads/{thread}/runs/stream");
+    let two = json!({"assistant_id": "two", "input": {"foo": "x"}});
+    let mut running = Events::of(server.post(&stream, &gate.run()).await);
+    assert_eq!(running.next().await.expect("an event").name, "metadata");
+    let queued = Events::of(server.post(&stream, &two).await);
+    assert_eq!(
+        server.delete(&format!("/threads/{thread}")).await.status(),
+        204
+    );
+    // The gate stays closed: only the deletion can end these.
+    for mut stream in [running, queued] {
+        while stream.next().await.is_some() {}
+    }
+    // The place of the run that was stopped is free.
+    assert_eq!(server.post_json("/runs/wait", &two).await["foo"], "xab");
 }
 
 #[tokio::test]

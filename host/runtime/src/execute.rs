@@ -221,6 +221,9 @@ impl Walk {
     async fn walk(&mut self) -> Result<End, Cut> {
         let max_parallel = self.shared.options.max_parallel_tasks.max(1);
         let shared = self.shared.clone();
+        let stream = self.stream.clone();
+        let deleted = stream.ended();
+        tokio::pin!(deleted);
         let mut waiting: VecDeque<Work> = VecDeque::new();
         let mut running = FuturesUnordered::new();
         let mut outstanding: BTreeSet<WorkId> = BTreeSet::new();
@@ -256,6 +259,8 @@ impl Walk {
             tokio::select! {
                 biased;
                 () = shared.released() => return Err(Cut::Stopping),
+                // Nobody else ends the stream of a run that is going on.
+                _ = &mut deleted => return Err(Cut::Fenced),
                 Some((work, outcome)) = running.next() => {
                     outstanding.remove(&work);
                     self.execution.complete(work, outcome, &mut self.mint);

@@ -82,7 +82,7 @@ impl Hub {
         }
     }
 
-    /// Ends the stream of a run that will never be executed.
+    /// Ends the stream of a run that was deleted. Its execution, when there is one, sees that too and stops.
     pub(crate) fn release(&self, run: RunId) {
         if let Some(stream) = self.streams.lock().remove(&run) {
             stream.end(Ending::Released);
@@ -101,6 +101,8 @@ impl Hub {
 pub(crate) struct RunStream {
     inner: Mutex<Inner>,
     changed: Notify,
+    /// Apart from `changed`, so that an event does not wake those who wait for the end alone.
+    over: Notify,
     max_events: usize,
     max_bytes: usize,
 }
@@ -146,6 +148,7 @@ impl RunStream {
         Self {
             inner: Mutex::default(),
             changed: Notify::new(),
+            over: Notify::new(),
             max_events: options.max_stream_events.max(1),
             max_bytes: options.max_stream_bytes,
         }
@@ -177,6 +180,22 @@ impl RunStream {
     pub(crate) fn end(&self, ending: Ending) {
         self.inner.lock().ending.get_or_insert(ending);
         self.changed.notify_waiters();
+        self.over.notify_waiters();
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(&self) -> Ending {
+        loop {
+            let over = self.over.notified();
+            tokio::pin!(over);
+            // Registered before the look, so that an end in between is not missed.
+            over.as_mut().enable();
+            let ending = self.inner.lock().ending.clone();
+            if let Some(ending) = ending {
+                return ending;
+            }
+            over.await;
+        }
     }
 
     /// A reader of everything from now on.
@@ -235,16 +254,7 @@ impl Subscription {
     pub async fn ended(self) -> Ending {
         let stream = self.stream.clone();
         drop(self);
-        loop {
-            let changed = stream.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let ending = stream.inner.lock().ending.clone();
-            if let Some(ending) = ending {
-                return ending;
-            }
-            changed.await;
-        }
+        stream.ended().await
     }
 }
 

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::graph::is_internal_channel;
-use selvedge_model::run::RunStatus;
 use selvedge_model::thread::Thread;
 use selvedge_model::{CheckpointId, Json, ThreadId, Timestamp};
 use selvedge_pregel::StateView;
 pub use selvedge_pregel::TaskView;
-use selvedge_storage::{Insert, NewThread, RunQuery, StorageError, Values};
+use selvedge_storage::{Insert, NewThread, StorageError, Values};
 
 use crate::Runtime;
 use crate::admit::without_reserved;
@@ -57,8 +56,8 @@ impl Runtime {
         self.0.graphs.get(&graph_id)
     }
 
-    /// Deletes a thread with its runs and checkpoints. A run that is going on stops at its next write; whoever waits
-    /// for one that had not begun is told now.
+    /// Deletes a thread with its runs and checkpoints; `false` when there is none. Runs that had not ended stop, and
+    /// whoever waits for one is told.
     pub async fn delete_thread(&self, id: ThreadId) -> Result<bool, StorageError> {
         // On a task of its own: a caller that goes away must not leave others waiting for what is gone.
         let runtime = self.clone();
@@ -69,18 +68,13 @@ impl Runtime {
     }
 
     async fn delete_and_tell(&self, id: ThreadId) -> Result<bool, StorageError> {
-        let pending = RunQuery {
-            thread_id: id,
-            status: Some(RunStatus::Pending),
-            limit: u32::MAX,
-            offset: 0,
+        let Some(unended) = self.0.storage.delete_thread(id).await? else {
+            return Ok(false);
         };
-        let waiting = self.0.storage.list_runs(pending).await?;
-        let existed = self.0.storage.delete_thread(id).await?;
-        for run in waiting {
-            self.0.hub.release(run.run_id);
+        for run in unended {
+            self.0.hub.release(run);
         }
-        Ok(existed)
+        Ok(true)
     }
 
     /// A thread's state at a checkpoint, or at its newest; `None` when there is no such thread or checkpoint.

@@ -64,8 +64,10 @@ pub trait Storage: Reads {
 
     /// Creates a thread unless the id is taken. The thread comes without its values.
     async fn create_thread(&self, thread: NewThread) -> Result<Insert<Thread>, StorageError>;
-    /// Deletes a thread with its runs and checkpoints; `false` when there is none. Deliveries stay.
-    async fn delete_thread(&self, id: ThreadId) -> Result<bool, StorageError>;
+    /// Deletes a thread with its runs and checkpoints; `None` when there is none. Deliveries stay. Answers with those
+    /// of the runs that had not ended, so that whoever executes one or waits for one can be told: no other is
+    /// admitted to the thread between the list and the deletion.
+    async fn delete_thread(&self, id: ThreadId) -> Result<Option<Vec<RunId>>, StorageError>;
 
     // ------------------------------------------------------------------ runs
 

@@ -198,7 +198,7 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn delete_thread(&self, id: ThreadId) -> Result<bool, StorageError> {
+    async fn delete_thread(&self, id: ThreadId) -> Result<Option<Vec<RunId>>, StorageError> {
         self.writer
             .write(UNIT_BYTES, move |desk| threads::delete(desk, id))
             .await

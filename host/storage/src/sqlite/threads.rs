@@ -1,8 +1,9 @@
 //! Threads.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use selvedge_model::run::RunStatus;
 use selvedge_model::thread::{Thread, ThreadStatus};
-use selvedge_model::{Json, ThreadId, Timestamp};
+use selvedge_model::{Json, RunId, ThreadId, Timestamp};
 
 use super::codec::{Coded, coded, id, json, optional_document, time};
 use super::load::{thread_key, visible_values};
@@ -165,20 +166,37 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Thread> {
 
 /// See [`Storage::delete_thread`](crate::Storage::delete_thread). What hangs on the thread goes by its foreign
 /// keys, each a range of one index.
-pub(super) fn delete(desk: &mut Desk<'_>, thread: ThreadId) -> Result<bool, StorageError> {
+pub(super) fn delete(
+    desk: &mut Desk<'_>,
+    thread: ThreadId,
+) -> Result<Option<Vec<RunId>>, StorageError> {
     let Some(key) = thread_key(desk.conn, thread)? else {
-        return Ok(false);
+        return Ok(None);
     };
-    let pending: i64 = desk
-        .conn
-        .prepare_cached("SELECT count(*) FROM run WHERE thread = ?1 AND status = 0")?
-        .query_row([key], |row| row.get(0))?;
+    let pending = runs_with_status(desk.conn, key, RunStatus::Pending)?;
+    let running = runs_with_status(desk.conn, key, RunStatus::Running)?;
     desk.conn
         .prepare_cached("DELETE FROM thread WHERE id = ?1")?
         .execute([key])?;
-    desk.memory.add_pending_runs(-pending);
+    let no_longer_pending = i64::try_from(pending.len()).unwrap_or(i64::MAX);
+    desk.memory.add_pending_runs(-no_longer_pending);
     desk.memory.forget_thread(key);
-    Ok(true)
+    Ok(Some([running, pending].concat()))
+}
+
+/// The status is part of the statement's text, because only so the planner takes the small index of that status and
+/// does not walk over every run that has ended on the thread.
+fn runs_with_status(
+    conn: &Connection,
+    thread: i64,
+    status: RunStatus,
+) -> Result<Vec<RunId>, StorageError> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT uuid FROM run WHERE thread = ?1 AND status = {} ORDER BY created_at, id",
+        status.code()
+    ))?;
+    let rows = statement.query_map([thread], |row| id(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

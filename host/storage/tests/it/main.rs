@@ -46,6 +46,7 @@ promises! {
         a_thread_is_created_once,
         a_run_brings_metadata_and_config_to_its_thread,
         deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_deliveries,
+        deleting_a_thread_names_each_run_that_had_not_ended_whoever_was_admitted_meanwhile,
         a_threads_values_are_the_authors_channels_of_its_newest_checkpoint,
     }
     runs {

@@ -3,7 +3,7 @@
 use selvedge_model::ThreadId;
 use selvedge_model::run::{RunError, RunStatus};
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
-use selvedge_storage::{Insert, NewRun, NewThread, RunEnd, ThreadNeed, Values};
+use selvedge_storage::{Admission, Insert, NewRun, NewThread, RunEnd, ThreadNeed, Values};
 
 use crate::given::{
     append, at, claimed, delivery, end, json, list, new_run, queued, run, running, status, step,
@@ -66,6 +66,45 @@ pub async fn a_run_brings_metadata_and_config_to_its_thread(home: &dyn Home) {
     assert_eq!(thread.status, ThreadStatus::Busy);
 }
 
+pub async fn deleting_a_thread_names_each_run_that_had_not_ended_whoever_was_admitted_meanwhile(
+    home: &dyn Home,
+) {
+    let storage = home.open();
+    let ended = running(&storage).await;
+    storage.finish_run(ended, end(1)).await.unwrap();
+    let thread = ended.thread_id;
+    claimed(&storage, new_run(thread, at(2))).await;
+    let admissions: Vec<_> = (0..20)
+        .map(|_| {
+            let storage = storage.clone();
+            let new = NewRun {
+                thread: ThreadNeed::Existing {
+                    metadata: json("{}"),
+                    config: json("{}"),
+                },
+                ..new_run(thread, at(3))
+            };
+            tokio::spawn(async move { storage.admit_run(new).await.unwrap() })
+        })
+        .collect();
+    let elsewhere = running(&storage).await;
+    let unended = storage.delete_thread(thread).await.unwrap().unwrap();
+    let mut admitted = 1;
+    for admission in admissions {
+        match admission.await.unwrap() {
+            Admission::Queued(run) => {
+                assert!(unended.contains(&run.run_id));
+                admitted += 1;
+            }
+            Admission::NoThread => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(unended.len(), admitted);
+    assert!(!unended.contains(&ended.run_id) && !unended.contains(&elsewhere.run_id));
+    assert!(storage.delete_thread(thread).await.unwrap().is_none());
+}
+
 pub async fn deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_deliveries(
     home: &dyn Home,
 ) {
@@ -92,8 +131,10 @@ pub async fn deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_del
     .await;
     assert_eq!(storage.count_pending_runs().await.unwrap(), 1);
 
-    assert!(storage.delete_thread(lease.thread_id).await.unwrap());
-    assert!(!storage.delete_thread(lease.thread_id).await.unwrap());
+    let deleted = storage.delete_thread(lease.thread_id).await.unwrap();
+    assert!(deleted.is_some());
+    let again = storage.delete_thread(lease.thread_id).await.unwrap();
+    assert!(again.is_none());
     assert!(
         storage
             .thread(lease.thread_id, Values::Skip)
