@@ -43,7 +43,8 @@ pub struct Options {
     pub max_database_bytes: Option<u64>,
     /// Writes that may wait for the writer; more are [`StorageError::Overloaded`].
     pub max_queued_writes: usize,
-    /// What those writes may weigh together.
+    /// Once those writes weigh so much together, more are [`StorageError::Overloaded`]; the one that reaches the bound
+    /// may go beyond it.
     pub max_queued_bytes: usize,
     /// Reads that may wait for a reader; more are [`StorageError::Overloaded`].
     pub max_queued_reads: usize,

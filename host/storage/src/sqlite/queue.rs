@@ -37,15 +37,15 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Adds an item that weighs so many bytes. An empty queue takes one of any weight, or a single large write
-    /// could never be done.
+    /// Adds an item that weighs so many bytes, unless the queue is full already. The weight of the new item itself
+    /// does not count, or a large one would be refused again and again while small ones keep the queue from ever
+    /// being empty: what is queued weighs at most the bound and one item.
     pub(super) fn push(&self, bytes: usize, item: T) -> Result<(), StorageError> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(closed());
         }
-        let too_heavy = state.bytes.saturating_add(bytes) > self.max_bytes;
-        if state.items.len() >= self.max_items || (too_heavy && !state.items.is_empty()) {
+        if state.items.len() >= self.max_items || state.bytes >= self.max_bytes {
             return Err(StorageError::Overloaded);
         }
         state.bytes += bytes;
@@ -55,8 +55,8 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for an item and takes what is there at that moment, within the bounds but at least one; `None` once
-    /// the queue is closed and empty.
+    /// Waits for an item and takes what is there at that moment, in order and within the bounds; `None` once the queue
+    /// is closed and empty. The first is always taken, alone when it is larger than the bound.
     pub(super) fn take(&self, max_items: usize, max_bytes: usize) -> Option<Vec<T>> {
         let mut state = self.state.lock();
         while state.items.is_empty() {
@@ -112,14 +112,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_refuses_and_an_empty_one_takes_any_weight() {
+    fn a_queue_that_holds_as_much_as_it_may_refuses() {
         let queue = Queue::new(2, 10);
-        queue.push(100, 'a').unwrap();
+        queue.push(10, 'a').unwrap();
         assert!(matches!(queue.push(1, 'b'), Err(StorageError::Overloaded)));
         assert_eq!(queue.take(9, 9), Some(vec!['a']));
         queue.push(4, 'b').unwrap();
         queue.push(4, 'c').unwrap();
         assert!(matches!(queue.push(0, 'd'), Err(StorageError::Overloaded)));
+    }
+
+    #[test]
+    fn an_item_above_every_bound_gets_its_turn_among_small_ones_and_is_taken_alone() {
+        let queue = Queue::new(10, 100);
+        queue.push(1, 'a').unwrap();
+        queue.push(1_000, 'B').unwrap();
+        assert!(matches!(queue.push(1, 'c'), Err(StorageError::Overloaded)));
+        assert_eq!(queue.take(10, 50), Some(vec!['a']));
+        assert!(matches!(queue.push(1, 'c'), Err(StorageError::Overloaded)));
+        assert_eq!(queue.take(10, 50), Some(vec!['B']));
+        queue.push(1, 'c').unwrap();
+        queue.push(1_000, 'D').unwrap();
+        assert_eq!(queue.take(10, 50), Some(vec!['c']));
+        assert_eq!(queue.take(10, 50), Some(vec!['D']));
+        queue.push(1, 'e').unwrap();
+        assert_eq!(queue.take(10, 50), Some(vec!['e']));
     }
 
     #[test]

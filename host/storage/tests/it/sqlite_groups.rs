@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use selvedge_model::ThreadId;
 use selvedge_model::run::Lease;
 use selvedge_model::thread::Thread;
+use selvedge_model::{Json, ThreadId};
 use selvedge_storage::sqlite::{Options, Sqlite};
 use selvedge_storage::{Insert, NewThread, Storage, StorageError};
 
@@ -218,6 +218,28 @@ async fn a_writer_that_stalls_refuses_more_than_it_may_queue_and_then_goes_on() 
     assert_eq!(accepted, [[true; 8].as_slice(), &[false; 12]].concat());
     plug.0.await.unwrap();
     assert_eq!(storage.count_pending_runs().await.unwrap(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_larger_than_the_whole_queue_is_done_among_small_ones() {
+    let home = SqliteHome::new();
+    let options = Options {
+        max_queued_bytes: 1 << 20,
+        ..home.options()
+    };
+    let storage: Arc<dyn Storage> = Sqlite::open(options).unwrap();
+    let plug = stall(&home, &storage).await;
+    let admit = |input: usize| {
+        let mut new = unclaimed(new_run(ThreadId::new(), at(0)));
+        new.run.kwargs.input = Json::string(&"x".repeat(input));
+        Asked::new(storage.admit_run(new))
+    };
+    let (before, large, after) = (admit(10), admit(12 << 20), admit(10));
+    assert!(matches!(after.0.await, Err(StorageError::Overloaded)));
+    plug.0.await.unwrap();
+    before.0.await.unwrap();
+    large.0.await.unwrap();
+    assert_eq!(storage.count_pending_runs().await.unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
