@@ -43,7 +43,7 @@ pub trait Reads: Send + Sync + 'static {
     async fn count_pending_runs(&self) -> Result<u64, StorageError>;
     /// The deliveries of a run with their attempts.
     async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError>;
-    /// Whether the database answers.
+    /// Whether the database answers and can still be written to.
     async fn check(&self) -> Result<(), StorageError>;
 }
 

@@ -1,6 +1,8 @@
-//! What SQLite and the operating system say, as the caller's choices.
+//! What SQLite, the operating system and our own mistakes say, as the caller's choices.
 
+use std::any::Any;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
@@ -51,6 +53,26 @@ pub(super) fn of_file(doing: &str, error: &io::Error) -> StorageError {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Full,
         _ => StorageError::Failed(format!("{doing}: {error}")),
     }
+}
+
+/// Runs the work of one caller, so that a panic in it is that caller's error and the thread goes on for the others.
+/// Whoever calls this takes back what the work had done by then, as after any other error.
+pub(super) fn contained<T>(
+    work: impl FnOnce() -> Result<T, StorageError>,
+) -> Result<T, StorageError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = text_of(panic.as_ref());
+        tracing::error!(panic = text, "the work of one caller of storage panicked");
+        Err(StorageError::Failed(format!("it panicked: {text}")))
+    })
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown")
 }
 
 /// A stored text that is not what was written.

@@ -169,6 +169,7 @@ impl Reads for Sqlite {
     }
 
     async fn check(&self) -> Result<(), StorageError> {
+        self.writer.check()?;
         self.readers
             .read(|conn| {
                 conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
 
+use super::error::contained;
 use super::open::{Options, open_reader};
 use super::queue::{Queue, closed};
 use crate::StorageError;
@@ -62,7 +63,8 @@ impl Readers {
         let job: Job = Box::new(move |conn| {
             // A caller that went away needs no answer.
             if !reply.is_closed() {
-                let _ = reply.send(in_transaction(conn, work));
+                // After a panic nothing is left to take back: the transaction ends as it is dropped.
+                let _ = reply.send(contained(|| in_transaction(conn, work)));
             }
         });
         self.queue.push(0, job)?;
@@ -95,5 +97,29 @@ fn serve(queue: &Queue<Job>, mut conn: Connection) {
         for job in jobs {
             job(&mut conn);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::open;
+    use super::*;
+
+    #[tokio::test]
+    async fn reads_that_panic_do_not_use_up_the_readers() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options::new(directory.path());
+        let _database = open::open_writer(&options).unwrap();
+        let (readers, _threads) = Readers::start(&options, &Arc::new(())).unwrap();
+        for _ in 0..=READERS {
+            let broken = readers
+                .read(|_| -> Result<(), StorageError> { panic!("on purpose") })
+                .await;
+            assert!(
+                matches!(&broken, Err(StorageError::Failed(text)) if text.contains("on purpose")),
+                "{broken:?}"
+            );
+        }
+        assert!(readers.read(|_| Ok(1)).await.is_ok());
     }
 }

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::error::contained;
 use super::memory::Memory;
 use super::open::Options;
 use super::queue::{Queue, closed};
@@ -47,8 +48,10 @@ where
     F: FnOnce(&mut Desk<'_>) -> Result<T, StorageError> + Send,
 {
     fn run(&mut self, desk: &mut Desk<'_>) -> Result<(), StorageError> {
+        // A panic is trusted to be no worse than an error: work can be left by `?` at any point too, so what it did in
+        // the database is under its savepoint and what it did in memory is in the undo log, and both are taken back.
         if let Some(work) = self.work.take() {
-            self.result = work(desk);
+            self.result = contained(|| work(desk));
         }
         self.result.as_ref().map(|_| ()).map_err(Clone::clone)
     }
@@ -124,10 +127,16 @@ impl Writer {
 
     /// How many runs were pending at the last commit.
     pub(super) fn pending_runs(&self) -> Result<u64, StorageError> {
+        self.check()?;
+        Ok(self.pending_runs.load(Ordering::Relaxed))
+    }
+
+    /// Whether it still takes units.
+    pub(super) fn check(&self) -> Result<(), StorageError> {
         if self.queue.is_closed() {
             return Err(closed());
         }
-        Ok(self.pending_runs.load(Ordering::Relaxed))
+        Ok(())
     }
 
     /// Refuses new units; the thread ends when those queued are done.
@@ -207,8 +216,81 @@ impl Service {
 }
 
 impl Drop for Service {
-    /// Also when a unit panicked: whoever waits in the queue then learns that nobody will come.
+    /// Should the thread itself panic, whoever waits in the queue learns that nobody will come, and
+    /// [`Reads::check`](crate::Reads::check) tells the operator's probe from then on.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the writer has stopped: nothing can be stored before a restart");
+        }
         self.queue.abandon();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::open;
+    use super::*;
+
+    fn writer(directory: &tempfile::TempDir) -> (Writer, JoinHandle<()>) {
+        let options = Options::new(directory.path());
+        let conn = open::open_writer(&options).unwrap();
+        Writer::start(conn, &options, ()).unwrap()
+    }
+
+    fn note(text: &'static str) -> impl FnOnce(&mut Desk<'_>) -> Result<(), StorageError> {
+        move |desk| {
+            desk.conn.execute("INSERT INTO noted VALUES (?1)", [text])?;
+            desk.memory.add_pending_runs(1);
+            desk.memory.claim(7);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_unit_that_panics_leaves_nothing_and_harms_no_other_of_its_group() {
+        let directory = tempfile::tempdir().unwrap();
+        let (writer, thread) = writer(&directory);
+        let (open_gate, gate) = mpsc::channel::<()>();
+        let first = writer.write(0, move |desk| {
+            desk.conn.execute_batch("CREATE TABLE noted (text)")?;
+            // Until the next three are queued: they become one group.
+            let _ = gate.recv();
+            Ok(())
+        });
+        let breaking = writer.write(0, |desk| -> Result<(), StorageError> {
+            note("broken")(desk)?;
+            panic!("on purpose");
+        });
+        let queued = async {
+            let group = tokio::join!(
+                writer.write(0, note("before")),
+                breaking,
+                writer.write(0, note("after")),
+                async { drop(open_gate) }
+            );
+            (group.0, group.1, group.2)
+        };
+        let (first, (before, broken, after)) = tokio::join!(first, queued);
+        assert!(first.is_ok() && before.is_ok() && after.is_ok());
+        assert!(
+            matches!(&broken, Err(StorageError::Failed(text)) if text.contains("on purpose")),
+            "{broken:?}"
+        );
+        let (noted, is_claimed) = writer
+            .write(0, |desk| {
+                let texts =
+                    "SELECT group_concat(text) FROM (SELECT text FROM noted ORDER BY rowid)";
+                let noted: String = desk.conn.query_row(texts, [], |row| row.get(0))?;
+                Ok((noted, desk.memory.is_claimed(7)))
+            })
+            .await
+            .unwrap();
+        assert_eq!((noted.as_str(), is_claimed), ("before,after", true));
+        assert_eq!(writer.pending_runs().unwrap(), 2);
+        writer.close();
+        thread.join().unwrap();
+        assert!(matches!(writer.check(), Err(StorageError::Unavailable(_))));
     }
 }
