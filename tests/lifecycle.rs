@@ -24,6 +24,9 @@ async fn sigterm_lets_running_runs_end_and_exits_with_0() {
         .await;
     let status = server.terminate().await;
     assert_eq!(status.code(), Some(0), "{}", server.log());
+    // The database file alone is the whole: a copy of it can be put elsewhere.
+    let log = server.setup.data_dir().join("selvedge.db-wal");
+    assert_eq!(std::fs::metadata(log).map_or(0, |file| file.len()), 0);
 
     server.restart().await;
     let run = created["run_id"].as_str().expect("a run id");

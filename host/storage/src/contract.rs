@@ -112,6 +112,6 @@ pub trait Storage: Reads {
     /// attempts behind them are returned instead, claimed, to be ended as failed), its deliveries are due at once,
     /// temporary runs start from their input.
     async fn recover(&self, now: Timestamp, max_attempts: u32) -> Result<Recovery, StorageError>;
-    /// Finishes what is queued and closes. Later calls fail with [`StorageError::Unavailable`].
+    /// Finishes what is queued and closes; a copy of what is stored is whole from then on. Later calls fail with [`StorageError::Unavailable`].
     async fn close(&self);
 }

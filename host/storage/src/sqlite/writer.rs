@@ -96,6 +96,7 @@ impl Writer {
             .name("sqlite-write".to_owned())
             .spawn(move || {
                 service.serve();
+                service.empty_log();
                 drop(service);
                 drop(hold);
             })
@@ -166,6 +167,22 @@ impl Service {
             for unit in group {
                 unit.answer(&outcome);
             }
+        }
+    }
+
+    /// Copies the write-ahead log back into the database file and empties it, so that the file alone is the whole and
+    /// the next start has nothing to read again. SQLite does so by itself only when the last connection to close is
+    /// this one. Waits for reads that are going on as long as for any lock, and then leaves the log: nothing is lost.
+    fn empty_log(&self) {
+        let emptied = self
+            .conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                row.get::<_, i64>(0)
+            });
+        match emptied {
+            Ok(0) => {}
+            Ok(_) => tracing::warn!("the write-ahead log stays: a read was still going on"),
+            Err(error) => tracing::warn!(%error, "the write-ahead log stays"),
         }
     }
 

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use selvedge_model::Json;
 use selvedge_model::ThreadId;
 use selvedge_model::checkpoint::{Change, ChannelValue};
+use selvedge_model::run::RunStatus;
 use selvedge_storage::sqlite::{Options, Sqlite};
-use selvedge_storage::{Storage, StorageError};
+use selvedge_storage::{Reads, Storage, StorageError};
 
 use crate::given::{append, at, claimed, end, list, new_run, step, whole, write};
 use crate::home::SqliteHome;
@@ -95,6 +96,32 @@ fn a_file_that_is_no_database_is_refused() {
         Sqlite::open(home.options()),
         Err(StorageError::Incompatible(_))
     ));
+}
+
+#[tokio::test]
+async fn after_closing_the_database_file_alone_is_the_whole() {
+    let home = SqliteHome::new();
+    let storage: std::sync::Arc<dyn Storage> = Sqlite::open(home.options()).unwrap();
+    let run = claimed(&storage, new_run(ThreadId::new(), at(0))).await;
+    storage.finish_run(run.lease, end(1)).await.unwrap();
+    let log =
+        || std::fs::metadata(home.path().join("selvedge.db-wal")).map_or(0, |file| file.len());
+    assert!(log() > 0);
+    // Somebody else who looks at the file keeps SQLite from doing it by itself.
+    let looking = home.database();
+    looking
+        .query_row("SELECT count(*) FROM run", [], |_| Ok(()))
+        .unwrap();
+    storage.close().await;
+    assert_eq!(log(), 0);
+
+    let copy = SqliteHome::new();
+    std::fs::create_dir(copy.path()).unwrap();
+    let file = "selvedge.db";
+    std::fs::copy(home.path().join(file), copy.path().join(file)).unwrap();
+    let storage = Sqlite::open(copy.options()).unwrap();
+    let copied = storage.run(None, run.run.run_id).await.unwrap().unwrap();
+    assert_eq!(copied.status, RunStatus::Success);
 }
 
 /// Fills the storage with runs of 20 kB until it is full; the ids of the threads that fitted.
