@@ -50,6 +50,15 @@ impl Timestamp {
         }
     }
 
+    /// Earlier by a duration; stops at the beginning of representable time.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self {
+            micros: self.micros.saturating_sub(micros),
+        }
+    }
+
     /// How long until `later`; zero when it has passed.
     #[must_use]
     pub fn until(self, later: Timestamp) -> Duration {

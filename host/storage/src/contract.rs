@@ -98,13 +98,18 @@ pub trait Storage: Reads {
         now: Timestamp,
         limit: usize,
     ) -> Result<DueDeliveries, StorageError>;
-    /// Records an attempt and what becomes of the delivery. `attempt: None` ends it without one (`disabled`).
+    /// Gives a claimed delivery back: records an attempt and what becomes of the delivery. `attempt: None` does so
+    /// without one: the delivery ends (`disabled`), or is put off and tried then.
     async fn record_attempt(
         &self,
         id: DeliveryId,
         attempt: Option<Attempt>,
         verdict: Verdict,
+        now: Timestamp,
     ) -> Result<(), StorageError>;
+    /// Deletes deliveries that ended before a time, with their bodies and attempts, those that ended first of all
+    /// first, and says how many. As many as one write may take; whoever wants all gone asks again until it is 0.
+    async fn prune_deliveries(&self, ended_before: Timestamp) -> Result<u64, StorageError>;
 
     // ------------------------------------------------------------------ life
 

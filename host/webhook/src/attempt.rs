@@ -141,7 +141,7 @@ impl Sender {
         let mut tries = 0;
         while let Err(error) = self
             .storage
-            .record_attempt(id, Some(attempt.clone()), verdict)
+            .record_attempt(id, Some(attempt.clone()), verdict, self.clock.now())
             .await
         {
             tries += 1;

@@ -15,6 +15,7 @@ use crate::attempt::Sender;
 use crate::options::{Field, Options, StartError};
 use crate::payload::{self, Ended};
 use crate::queue::{Limits, Queue};
+use crate::retention;
 use crate::worker::{self, Worker};
 
 /// Webhooks of one process. When it is dropped without [`shutdown`](Self::shutdown) the worker claims nothing more.
@@ -54,10 +55,16 @@ impl Webhooks {
                 options.retry.secs.first().copied().unwrap_or_default(),
             ),
         };
+        let retention = retention::keep(
+            Arc::clone(&storage),
+            Arc::clone(&clock),
+            options.retention,
+            stopped.clone(),
+        );
         let sender = Sender {
             client,
             storage: Arc::clone(&storage),
-            clock,
+            clock: Arc::clone(&clock),
             headers: options.headers,
             schedule: options.retry,
             timeout: options.timeout,
@@ -70,10 +77,11 @@ impl Webhooks {
                 Arc::clone(&wake),
                 stopped,
             );
-            tokio::spawn(worker.run())
+            tokio::spawn(async { tokio::join!(worker.run(), retention).0 })
         } else {
             tracing::info!("webhooks are disabled: URLs are checked, nothing is sent");
-            tokio::spawn(worker::disable_pending(storage, stopped))
+            let disabling = worker::disable_pending(storage, clock, stopped);
+            tokio::spawn(async { tokio::join!(disabling, retention).0 })
         };
         Ok(Self {
             policy,

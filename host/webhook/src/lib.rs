@@ -12,6 +12,7 @@
 //! | `queue` | who is next: fair between hosts, bounded for each |
 //! | `attempt` | one attempt: post, read, record |
 //! | `worker` | claims what is due and hands it out |
+//! | `retention` | deletes what ended long ago |
 //! | [`handle`] | the part that others hold |
 //!
 //! Connections are made by `selvedge_egress` and nothing else; nothing here parses a run's values.
@@ -22,6 +23,7 @@ pub mod handle;
 pub mod options;
 pub mod payload;
 mod queue;
+mod retention;
 pub mod verdict;
 mod worker;
 

@@ -26,6 +26,9 @@ pub struct Options {
     pub max_concurrent: usize,
     /// The same for each host, so that a slow one holds up itself and no other. Default 4.
     pub max_concurrent_per_host: usize,
+    /// How long a delivery that has ended is kept with its body and attempts, also while webhooks are disabled.
+    /// Default 30 days.
+    pub retention: Duration,
     /// Where webhooks may go: `webhooks.url`.
     pub policy: PolicyOptions,
     /// How connections are made; its `max_concurrent` is replaced by the one above.
@@ -43,6 +46,7 @@ impl Default for Options {
             max_body_bytes: 1 << 20,
             max_concurrent: 64,
             max_concurrent_per_host: 4,
+            retention: Duration::from_hours(30 * 24),
             policy: PolicyOptions::webhooks(),
             client: ClientOptions::default(),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use selvedge_model::delivery::{DeliveryStatus, DueDelivery, Verdict};
+use selvedge_model::time::Clock;
 use selvedge_model::{DeliveryId, Timestamp};
 use selvedge_storage::Storage;
 use tokio::sync::{Notify, watch};
@@ -121,7 +122,7 @@ impl Worker {
             let storage = &self.sender.storage;
             async move {
                 storage
-                    .record_attempt(*id, None, Verdict::RetryAt(*at))
+                    .record_attempt(*id, None, Verdict::RetryAt(*at), now)
                     .await
             }
         });
@@ -170,12 +171,16 @@ impl Worker {
 }
 
 /// Ends every delivery that is still pending, due or not: webhooks were switched off.
-pub(crate) async fn disable_pending(storage: Arc<dyn Storage>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn disable_pending(
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    mut stop: watch::Receiver<bool>,
+) {
     // Every due time lies before this one.
     let end_of_time = Timestamp::from_micros(i64::MAX);
     let mut pause = MIN_PAUSE;
     loop {
-        match disable_some(storage.as_ref(), end_of_time).await {
+        match disable_some(storage.as_ref(), end_of_time, clock.now()).await {
             Ok(0) => return,
             Ok(count) => tracing::info!(count, "pending webhooks ended as disabled"),
             Err(error) => {
@@ -194,6 +199,7 @@ pub(crate) async fn disable_pending(storage: Arc<dyn Storage>, mut stop: watch::
 async fn disable_some(
     storage: &dyn Storage,
     by: Timestamp,
+    now: Timestamp,
 ) -> Result<usize, selvedge_storage::StorageError> {
     let due = storage.claim_deliveries(by, BATCH).await?;
     for due in &due.deliveries {
@@ -202,6 +208,7 @@ async fn disable_some(
                 due.delivery.id,
                 None,
                 Verdict::End(DeliveryStatus::Disabled),
+                now,
             )
             .await?;
     }

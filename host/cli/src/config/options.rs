@@ -118,6 +118,7 @@ impl WebhooksConfig {
             max_body_bytes: self.max_body_bytes,
             max_concurrent: self.max_concurrent,
             max_concurrent_per_host: self.max_concurrent_per_host,
+            retention: self.retention,
             policy: self.url.policy(),
             client: egress::ClientOptions::default(),
         }

@@ -66,6 +66,10 @@ impl<'a> Group<'a> {
         Duration::from_secs(self.number(name))
     }
 
+    fn days(self, name: &str) -> Duration {
+        Duration::from_hours(24 * self.number(name))
+    }
+
     fn text(self, name: &str) -> String {
         self.value(name).as_str().unwrap_or_default().to_owned()
     }
@@ -273,6 +277,7 @@ fn webhooks(root: Group<'_>) -> WebhooksConfig {
         max_body_bytes: group.size("max_body_bytes"),
         max_concurrent: group.size("max_concurrent"),
         max_concurrent_per_host: group.size("max_concurrent_per_host"),
+        retention: group.days("retention_days"),
     }
 }
 

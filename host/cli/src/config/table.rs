@@ -24,6 +24,11 @@ const SECS: Kind = Uint {
     min: 1,
     max: 1_000_000_000,
 };
+/// About 30 years as well.
+const DAYS: Kind = Uint {
+    min: 1,
+    max: 10_000,
+};
 const MEMORY: Kind = Uint {
     min: 1 << 20,
     max: 4 << 30,
@@ -103,8 +108,8 @@ pub const KEYS: &[Key] = &[
     key("webhooks.max_body_bytes", BYTES, Json("1048576"), "Larger bodies are sent without `values`."),
     key("webhooks.max_concurrent", COUNT, Json("64"), "Attempts at once."),
     key("webhooks.max_concurrent_per_host", COUNT, Json("4"), "Attempts at once to one host."),
+    key("webhooks.retention_days", DAYS, Json("30"), "How long a delivery that has ended is kept with its body and its attempts."),
     later("webhooks.signing", "Signature of deliveries."),
-    later("webhooks.retention_days", "How long deliveries are kept."),
     key("egress", Section, Json("{}"), "HTTP by graphs themselves. Without this block nothing is reachable."),
     key("egress.allowed_domains", List(Domain), LISTED, "Reachable names; `*.` stands for sub-domains, not for the name itself."),
     key("egress.denied_domains", List(Domain), LISTED, "Never these, whatever is allowed."),

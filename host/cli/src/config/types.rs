@@ -145,6 +145,8 @@ pub struct WebhooksConfig {
     pub max_concurrent: usize,
     /// `webhooks.max_concurrent_per_host`
     pub max_concurrent_per_host: usize,
+    /// `webhooks.retention_days`
+    pub retention: Duration,
 }
 
 /// Headers by name only.

@@ -15,6 +15,11 @@ use super::writer::Desk;
 use crate::StorageError;
 use crate::types::{DeliveryRecord, DueDeliveries};
 
+/// Deliveries that are deleted in one unit, so that nobody waits long behind it: about ten milliseconds.
+const MAX_PRUNED_ROWS: u32 = 256;
+/// What their bodies weigh together, since the pages of each are read once more to be freed; one always goes.
+const MAX_PRUNED_BYTES: i64 = 8 << 20;
+
 /// Stores a delivery that is due at once.
 pub(super) fn insert(conn: &Connection, delivery: &NewDelivery) -> Result<(), StorageError> {
     conn.prepare_cached(
@@ -126,6 +131,7 @@ pub(super) fn record(
     delivery: DeliveryId,
     attempt: Option<&Attempt>,
     verdict: Verdict,
+    now: Timestamp,
 ) -> Result<(), StorageError> {
     let key: i64 = desk
         .conn
@@ -136,20 +142,21 @@ pub(super) fn record(
     if let Some(attempt) = attempt {
         insert_attempt(desk.conn, key, attempt)?;
     }
-    let (status, due_at) = match verdict {
-        Verdict::End(status) => (status, None),
-        Verdict::RetryAt(at) => (DeliveryStatus::Pending, Some(at.as_micros())),
+    let (status, due_at, ended_at) = match verdict {
+        Verdict::End(status) => (status, None, Some(now.as_micros())),
+        Verdict::RetryAt(at) => (DeliveryStatus::Pending, Some(at.as_micros()), None),
     };
     desk.conn
         .prepare_cached(
             "UPDATE delivery SET status = ?2, due_at = ?3, attempts = max(attempts, ?4), \
-             retry = max(retry, ?4 > 0) WHERE id = ?1",
+             retry = max(retry, ?4 > 0), ended_at = ?5 WHERE id = ?1",
         )?
         .execute(params![
             key,
             status.code(),
             due_at,
             attempt.map_or(0, |attempt| attempt.number),
+            ended_at,
         ])?;
     desk.memory.unclaim(key);
     Ok(())
@@ -173,6 +180,28 @@ fn insert_attempt(conn: &Connection, key: i64, attempt: &Attempt) -> Result<(), 
         attempt.error,
     ])?;
     Ok(())
+}
+
+/// See [`Storage::prune_deliveries`](crate::Storage::prune_deliveries). Body and attempts go by their foreign keys.
+pub(super) fn prune(conn: &Connection, ended_before: Timestamp) -> Result<u64, StorageError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, (SELECT length(body) FROM delivery_body WHERE delivery = d.id) \
+         FROM delivery d INDEXED BY delivery_ended WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![ended_before.as_micros(), MAX_PRUNED_ROWS])?;
+    let (mut ended, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        bytes += row.get::<_, i64>(1)?;
+        if bytes > MAX_PRUNED_BYTES && !ended.is_empty() {
+            break;
+        }
+        ended.push(row.get::<_, i64>(0)?);
+    }
+    for key in &ended {
+        conn.prepare_cached("DELETE FROM delivery WHERE id = ?1")?
+            .execute([key])?;
+    }
+    Ok(ended.len() as u64)
 }
 
 /// The deliveries of a run, oldest first.

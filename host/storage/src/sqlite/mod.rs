@@ -256,12 +256,21 @@ impl Storage for Sqlite {
         id: DeliveryId,
         attempt: Option<Attempt>,
         verdict: Verdict,
+        now: Timestamp,
     ) -> Result<(), StorageError> {
         let response = attempt.as_ref().and_then(|a| a.response.as_ref());
         let bytes = UNIT_BYTES + response.map_or(0, String::len);
         self.writer
             .write(bytes, move |desk| {
-                deliveries::record(desk, id, attempt.as_ref(), verdict)
+                deliveries::record(desk, id, attempt.as_ref(), verdict, now)
+            })
+            .await
+    }
+
+    async fn prune_deliveries(&self, ended_before: Timestamp) -> Result<u64, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| {
+                deliveries::prune(desk.conn, ended_before)
             })
             .await
     }

@@ -1,12 +1,13 @@
 //! Promises about deliveries.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use selvedge_model::DeliveryId;
-use selvedge_model::delivery::{Attempt, DeliveryStatus, Verdict};
-use selvedge_storage::StorageError;
+use selvedge_model::delivery::{Attempt, DeliveryStatus, NewDelivery, Verdict};
+use selvedge_storage::{RunEnd, Storage, StorageError};
 
-use crate::given::{at, delivered};
+use crate::given::{at, delivered, delivery, end, running};
 use crate::home::Home;
 
 fn attempt(number: u32, seconds: i64) -> Attempt {
@@ -41,7 +42,12 @@ pub async fn first_attempts_come_before_retries(home: &dyn Home) {
     let retried = delivered(&storage, 1).await;
     storage.claim_deliveries(at(1), 1).await.unwrap();
     storage
-        .record_attempt(retried.id, Some(attempt(1, 1)), Verdict::RetryAt(at(2)))
+        .record_attempt(
+            retried.id,
+            Some(attempt(1, 1)),
+            Verdict::RetryAt(at(2)),
+            at(1),
+        )
         .await
         .unwrap();
     let later = delivered(&storage, 6).await;
@@ -58,7 +64,12 @@ pub async fn a_retry_waits_for_its_time(home: &dyn Home) {
     let delivery = delivered(&storage, 1).await;
     storage.claim_deliveries(at(1), 1).await.unwrap();
     storage
-        .record_attempt(delivery.id, Some(attempt(1, 1)), Verdict::RetryAt(at(30)))
+        .record_attempt(
+            delivery.id,
+            Some(attempt(1, 1)),
+            Verdict::RetryAt(at(30)),
+            at(1),
+        )
         .await
         .unwrap();
     let early = storage.claim_deliveries(at(29), 1).await.unwrap();
@@ -86,12 +97,17 @@ pub async fn every_attempt_is_recorded(home: &dyn Home) {
     };
     let answered = attempt(2, 5);
     storage
-        .record_attempt(delivery.id, Some(refused.clone()), Verdict::RetryAt(at(5)))
+        .record_attempt(
+            delivery.id,
+            Some(refused.clone()),
+            Verdict::RetryAt(at(5)),
+            at(1),
+        )
         .await
         .unwrap();
     let end = Verdict::End(DeliveryStatus::Gone);
     storage
-        .record_attempt(delivery.id, Some(answered.clone()), end)
+        .record_attempt(delivery.id, Some(answered.clone()), end, at(5))
         .await
         .unwrap();
     let record = storage
@@ -123,7 +139,7 @@ pub async fn a_delivery_can_end_without_an_attempt(home: &dyn Home) {
     let delivery = delivered(&storage, 1).await;
     let disabled = Verdict::End(DeliveryStatus::Disabled);
     storage
-        .record_attempt(delivery.id, None, disabled)
+        .record_attempt(delivery.id, None, disabled, at(2))
         .await
         .unwrap();
     let record = storage
@@ -136,7 +152,84 @@ pub async fn a_delivery_can_end_without_an_attempt(home: &dyn Home) {
         (DeliveryStatus::Disabled, 0)
     );
     let unknown = storage
-        .record_attempt(DeliveryId::new(), None, disabled)
+        .record_attempt(DeliveryId::new(), None, disabled, at(2))
         .await;
     assert!(matches!(unknown, Err(StorageError::Failed(_))));
+}
+
+/// Ends a delivery and says which it was.
+async fn ended(storage: &Arc<dyn Storage>, status: DeliveryStatus, seconds: i64) -> NewDelivery {
+    let delivery = delivered(storage, 1).await;
+    storage
+        .record_attempt(
+            delivery.id,
+            Some(attempt(1, seconds)),
+            Verdict::End(status),
+            at(seconds),
+        )
+        .await
+        .unwrap();
+    delivery
+}
+
+async fn is_kept(storage: &Arc<dyn Storage>, delivery: &NewDelivery) -> bool {
+    let kept = storage.deliveries_of_run(delivery.run_id).await.unwrap();
+    kept.iter().any(|record| record.id == delivery.id)
+}
+
+pub async fn deliveries_that_ended_before_a_time_are_deleted_and_no_others(home: &dyn Home) {
+    let storage = home.open();
+    let arrived = ended(&storage, DeliveryStatus::Delivered, 10).await;
+    let failed = ended(&storage, DeliveryStatus::Exhausted, 11).await;
+    let later = ended(&storage, DeliveryStatus::Delivered, 20).await;
+    let waiting = delivered(&storage, 1).await;
+    let again = delivered(&storage, 1).await;
+    let retry = Verdict::RetryAt(at(90));
+    storage
+        .record_attempt(again.id, Some(attempt(1, 2)), retry, at(2))
+        .await
+        .unwrap();
+    assert_eq!(storage.prune_deliveries(at(10)).await.unwrap(), 0);
+    assert_eq!(storage.prune_deliveries(at(20)).await.unwrap(), 2);
+    assert_eq!(storage.prune_deliveries(at(20)).await.unwrap(), 0);
+    for gone in [&arrived, &failed] {
+        assert!(!is_kept(&storage, gone).await);
+    }
+    for kept in [&later, &waiting, &again] {
+        assert!(is_kept(&storage, kept).await);
+    }
+    let due = storage.claim_deliveries(at(99), 10).await.unwrap();
+    assert_eq!(due.deliveries.len(), 2);
+}
+
+pub async fn many_old_deliveries_are_deleted_in_several_writes(home: &dyn Home) {
+    let storage = home.open();
+    let count = 20;
+    for _ in 0..count {
+        let lease = running(&storage).await;
+        let large = NewDelivery {
+            body: vec![b' '; 1 << 20],
+            ..delivery(&lease, 1)
+        };
+        let id = large.id;
+        let end = RunEnd {
+            delivery: Some(large),
+            ..end(1)
+        };
+        storage.finish_run(lease, end).await.unwrap();
+        let arrived = Verdict::End(DeliveryStatus::Delivered);
+        storage
+            .record_attempt(id, None, arrived, at(2))
+            .await
+            .unwrap();
+    }
+    let mut batches = Vec::new();
+    loop {
+        match storage.prune_deliveries(at(3)).await.unwrap() {
+            0 => break,
+            deleted => batches.push(deleted),
+        }
+    }
+    assert!(batches.len() > 1, "{batches:?}");
+    assert_eq!(batches.iter().sum::<u64>(), count);
 }

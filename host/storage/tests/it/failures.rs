@@ -149,7 +149,7 @@ pub async fn a_delivery_whose_claim_failed_is_claimed_again(home: &dyn Home) {
     let retry = selvedge_model::delivery::Verdict::RetryAt(at(2));
     assert!(
         storage
-            .record_attempt(delivery.id, None, retry)
+            .record_attempt(delivery.id, None, retry, at(1))
             .await
             .is_err()
     );
@@ -164,7 +164,7 @@ pub async fn a_delivery_whose_claim_failed_is_claimed_again(home: &dyn Home) {
             .is_empty()
     );
     storage
-        .record_attempt(delivery.id, None, retry)
+        .record_attempt(delivery.id, None, retry, at(1))
         .await
         .unwrap();
     assert_eq!(

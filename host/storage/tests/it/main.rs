@@ -82,6 +82,8 @@ promises! {
         a_retry_waits_for_its_time,
         every_attempt_is_recorded,
         a_delivery_can_end_without_an_attempt,
+        deliveries_that_ended_before_a_time_are_deleted_and_no_others,
+        many_old_deliveries_are_deleted_in_several_writes,
     }
     failures {
         a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_become_true_in_one_transaction,

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use selvedge_model::Json;
-use selvedge_model::ThreadId;
 use selvedge_model::checkpoint::{Change, ChannelValue};
 use selvedge_model::run::RunStatus;
+use selvedge_model::{Json, RunId, ThreadId};
 use selvedge_storage::sqlite::{Options, Sqlite};
 use selvedge_storage::{Reads, Storage, StorageError};
 
@@ -85,6 +84,32 @@ fn a_newer_directory_is_refused_and_not_touched() {
         std::fs::read(home.path().join("selvedge.db")).unwrap(),
         before
     );
+}
+
+#[tokio::test]
+async fn a_directory_of_the_first_version_is_brought_up_to_date() {
+    let home = SqliteHome::new();
+    std::fs::create_dir(home.path()).unwrap();
+    let run = RunId::new();
+    let first = home.database();
+    first
+        .execute_batch(include_str!("../../src/sqlite/schema.sql"))
+        .unwrap();
+    first.pragma_update(None, "user_version", 1).unwrap();
+    let id = run.0.simple();
+    let created = at(1).as_micros();
+    first
+        .execute_batch(&format!(
+            "INSERT INTO delivery (uuid, run, thread, url, status, created_at, attempts, retry) \
+             VALUES (x'{id}', x'{id}', x'{id}', 'https://hooks.example.com/', 1, {created}, 1, 1); \
+             INSERT INTO delivery_body VALUES (1, x'7b7d')"
+        ))
+        .unwrap();
+    drop(first);
+    let storage = Sqlite::open(home.options()).unwrap();
+    assert_eq!(storage.deliveries_of_run(run).await.unwrap().len(), 1);
+    assert_eq!(storage.prune_deliveries(at(1)).await.unwrap(), 0);
+    assert_eq!(storage.prune_deliveries(at(2)).await.unwrap(), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_model::time::Clock as _;
+use selvedge_webhook::Options;
 use tokio::sync::watch;
 
 use crate::host::{Host, eventually, options};
@@ -111,4 +112,36 @@ async fn a_storage_that_went_away_does_not_keep_the_worker_from_ending() {
     .await;
     host.webhooks.shutdown(Duration::from_secs(10)).await;
     assert!(receiver.posts().is_empty());
+}
+
+#[tokio::test]
+async fn what_ended_longer_ago_than_it_is_to_be_kept_is_deleted_also_while_webhooks_are_disabled() {
+    let receiver = Receiver::start([Answer::Status(200)]).await;
+    let host = Host::start(options());
+    let old = host.run_ends(&receiver.url("/")).await;
+    host.ended_as(old, DeliveryStatus::Delivered).await;
+    host.clock.turn(Duration::from_hours(24 * 20));
+    let young = host.run_ends(&receiver.url("/")).await;
+    host.ended_as(young, DeliveryStatus::Delivered).await;
+    host.clock.turn(Duration::from_hours(24 * 11));
+    let disabled = Options {
+        enabled: false,
+        ..options()
+    };
+    let host = host.restart(disabled).await;
+    eventually("the deletion of the old delivery", async || {
+        let kept = host.storage.deliveries_of_run(old).await.unwrap();
+        kept.is_empty().then_some(())
+    })
+    .await;
+    let kept = host.delivery(young).await;
+    assert_eq!(kept.status, DeliveryStatus::Delivered);
+
+    host.clock.turn(Duration::from_hours(24 * 20));
+    let host = host.restart(options()).await;
+    eventually("the deletion of the young delivery", async || {
+        let kept = host.storage.deliveries_of_run(young).await.unwrap();
+        kept.is_empty().then_some(())
+    })
+    .await;
 }
