@@ -325,6 +325,22 @@ async fn deleting_a_thread_stops_its_runs_and_tells_whoever_waits_for_them() {
 }
 
 #[tokio::test]
+async fn a_list_of_runs_with_large_inputs_says_how_many_it_can_hold() {
+    let server = Setup::probes(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    let large = json!({"foo": "x".repeat(15 << 20)});
+    let later = json!({"assistant_id": "two", "input": large, "after_seconds": 3_600});
+    for _ in 0..3 {
+        server.create_run(&thread, &later).await;
+    }
+    let runs = format!("/threads/{thread}/runs");
+    let detail = detail_of(server.get(&runs).await, 422).await;
+    assert!(detail.contains("at most 2"), "{detail}");
+    let two = server.get_json(&format!("{runs}?limit=2")).await;
+    assert_eq!(two.as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
 async fn the_documentations_spelling_of_thread_paths_works_too() {
     let server = Setup::probes(&["two"]).start().await;
     let thread = server.post_json("/thread", &json!({})).await;

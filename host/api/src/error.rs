@@ -79,6 +79,9 @@ impl From<StorageError> for ApiError {
                 StatusCode::INSUFFICIENT_STORAGE,
                 "The server's disk is full. Nothing was stored; try again once there is room.",
             ),
+            StorageError::TooLarge { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            }
             StorageError::Overloaded => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The server is overloaded. Try again.",

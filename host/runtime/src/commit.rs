@@ -174,6 +174,8 @@ fn may_pass(error: &StorageError, failures: &mut u32) -> bool {
             *failures += 1;
             *failures < MOST_FAILURES
         }
-        StorageError::Fenced | StorageError::Incompatible(_) => false,
+        StorageError::Fenced | StorageError::TooLarge { .. } | StorageError::Incompatible(_) => {
+            false
+        }
     }
 }

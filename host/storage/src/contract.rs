@@ -37,7 +37,8 @@ pub trait Reads: Send + Sync + 'static {
     ) -> Result<Option<SavedCheckpoint>, StorageError>;
     /// One run; `thread: None` finds it on any thread.
     async fn run(&self, thread: Option<ThreadId>, id: RunId) -> Result<Option<Run>, StorageError>;
-    /// The runs of a thread, newest first.
+    /// The runs of a thread, newest first. Refused with [`StorageError::TooLarge`] when they weigh too much together;
+    /// a single one never does.
     async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError>;
     /// How many runs are pending, for back-pressure.
     async fn count_pending_runs(&self) -> Result<u64, StorageError>;
@@ -90,9 +91,9 @@ pub trait Storage: Reads {
 
     // ------------------------------------------------------------------ deliveries
 
-    /// Claims deliveries that are due by `now`, first attempts before retries, and says when the next one is due.
-    /// A claim holds until the attempt is recorded or the process ends. The next due time is one after `now`: a
-    /// caller that was given as many as it asked for asks again when it has room.
+    /// Claims up to `limit` deliveries that are due by `now`, first attempts before retries, and says when the next one
+    /// is due. Their bodies weigh some megabytes together and one more, so that there is always one when one is due.
+    /// A claim holds until [`record_attempt`](Self::record_attempt) or the end of the process.
     async fn claim_deliveries(
         &self,
         now: Timestamp,

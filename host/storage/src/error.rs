@@ -18,6 +18,14 @@ pub enum StorageError {
     /// Too much is queued before the writer: answer 503 with `Retry-After`.
     #[error("storage is overloaded")]
     Overloaded,
+    /// The rows that were asked for weigh more together than one read may hold in memory: ask for fewer.
+    #[error("the rows asked for hold more than {} MiB together; ask for at most {fit}", .max_bytes >> 20)]
+    TooLarge {
+        /// What a read may hold.
+        max_bytes: usize,
+        /// How many of the rows fit; at least one.
+        fit: usize,
+    },
     /// What is stored cannot be read: a newer version's, or damage.
     #[error("{0}")]
     Incompatible(String),

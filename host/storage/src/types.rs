@@ -194,7 +194,9 @@ pub struct RunQuery {
 pub struct DueDeliveries {
     /// To be tried now.
     pub deliveries: Vec<DueDelivery>,
-    /// When the next one is due.
+    /// There may be more that are due: as many were taken as were asked for, or as one claim may weigh.
+    pub more: bool,
+    /// When the next one is due that was not due yet.
     pub next_due: Option<Timestamp>,
 }
 

@@ -105,7 +105,7 @@ impl Worker {
             }
         };
         self.pause = MIN_PAUSE;
-        self.look = due.deliveries.len() >= limit;
+        self.look = due.more;
         self.next_due = due.next_due;
         self.take(due.deliveries, now).await;
     }

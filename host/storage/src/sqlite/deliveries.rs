@@ -20,6 +20,10 @@ const MAX_PRUNED_ROWS: u32 = 256;
 /// What their bodies weigh together, since the pages of each are read once more to be freed; one always goes.
 const MAX_PRUNED_BYTES: i64 = 8 << 20;
 
+/// A claim takes no further delivery once the bodies of those that it has weigh so much: they are read by the thread
+/// that everyone's writes wait for, and held in memory until they are sent.
+const MAX_CLAIMED_BYTES: usize = 8 << 20;
+
 /// Stores a delivery that is due at once.
 pub(super) fn insert(conn: &Connection, delivery: &NewDelivery) -> Result<(), StorageError> {
     conn.prepare_cached(
@@ -45,14 +49,37 @@ pub(super) fn claim(
     now: Timestamp,
     limit: usize,
 ) -> Result<DueDeliveries, StorageError> {
-    let mut deliveries = Vec::new();
+    let mut batch = Batch {
+        deliveries: Vec::new(),
+        bytes: 0,
+        limit,
+    };
     for retry in [0, 1] {
-        claim_some(desk, now, retry, limit, &mut deliveries)?;
+        claim_some(desk, now, retry, &mut batch)?;
     }
     Ok(DueDeliveries {
-        deliveries,
+        more: batch.is_full(),
+        deliveries: batch.deliveries,
         next_due: next_due(desk.conn, now)?,
     })
+}
+
+/// What one claim takes.
+struct Batch {
+    deliveries: Vec<DueDelivery>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.deliveries.len() >= self.limit || self.bytes >= MAX_CLAIMED_BYTES
+    }
+
+    fn push(&mut self, due: DueDelivery) {
+        self.bytes += due.delivery.body.len();
+        self.deliveries.push(due);
+    }
 }
 
 /// Walks over those that are claimed already: no more than the worker has in flight.
@@ -60,21 +87,20 @@ fn claim_some(
     desk: &mut Desk<'_>,
     now: Timestamp,
     retry: i64,
-    limit: usize,
-    claimed: &mut Vec<DueDelivery>,
+    batch: &mut Batch,
 ) -> Result<(), StorageError> {
     let mut statement = desk.conn.prepare_cached(
         "SELECT d.id FROM delivery d WHERE d.status = 0 AND d.retry = ?1 AND d.due_at <= ?2 \
          ORDER BY d.due_at, d.id",
     )?;
     let mut rows = statement.query(params![retry, now.as_micros()])?;
-    while claimed.len() < limit {
+    while !batch.is_full() {
         let Some(row) = rows.next()? else {
             break;
         };
         let key: i64 = row.get(0)?;
         if !desk.memory.is_claimed(key) {
-            claimed.push(read_due(desk.conn, key)?);
+            batch.push(read_due(desk.conn, key)?);
             desk.memory.claim(key);
         }
     }

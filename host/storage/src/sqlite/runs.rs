@@ -14,6 +14,10 @@ use crate::types::{Admission, NewRun, RunQuery, ThreadNeed};
 pub(super) const RUN_COLUMNS: &str = "r.uuid, r.thread_uuid, r.assistant, q.metadata, r.status, q.kwargs, \
      r.multitask, r.created_at, r.updated_at";
 
+/// What the runs of one list may hold in memory: the largest body of a request, unless configured otherwise. A list
+/// that ended early instead would make a caller who counts pages miss runs.
+const MAX_LISTED_BYTES: usize = 32 << 20;
+
 /// Reads a run from a row that begins with [`RUN_COLUMNS`].
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
@@ -211,7 +215,26 @@ pub(super) fn list(conn: &Connection, query: &RunQuery) -> Result<Vec<Run>, Stor
             query.limit,
             query.offset,
         ],
-        run,
+        |row| Ok((weight_of_row(row)?, run(row)?)),
     )?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut runs = Vec::new();
+    let mut bytes = 0;
+    for row in rows {
+        let (weight, run) = row?;
+        bytes += weight;
+        if bytes > MAX_LISTED_BYTES && !runs.is_empty() {
+            return Err(StorageError::TooLarge {
+                max_bytes: MAX_LISTED_BYTES,
+                fit: runs.len(),
+            });
+        }
+        runs.push(run);
+    }
+    Ok(runs)
+}
+
+/// What the parts without a bound weigh of a row with [`RUN_COLUMNS`].
+fn weight_of_row(row: &Row<'_>) -> rusqlite::Result<usize> {
+    let (metadata, kwargs) = (row.get_ref(3)?, row.get_ref(5)?);
+    Ok(metadata.as_str()?.len() + kwargs.as_str()?.len())
 }

@@ -202,24 +202,53 @@ pub async fn deliveries_that_ended_before_a_time_are_deleted_and_no_others(home:
     assert_eq!(due.deliveries.len(), 2);
 }
 
+/// More than one write or one claim takes.
+const LARGE: u64 = 20;
+
+/// A delivery with a body of a mebibyte.
+async fn large_delivery(storage: &Arc<dyn Storage>) -> DeliveryId {
+    let lease = running(storage).await;
+    let large = NewDelivery {
+        body: vec![b' '; 1 << 20],
+        ..delivery(&lease, 1)
+    };
+    let id = large.id;
+    let end = RunEnd {
+        delivery: Some(large),
+        ..end(1)
+    };
+    storage.finish_run(lease, end).await.unwrap();
+    id
+}
+
+pub async fn large_deliveries_are_claimed_a_few_at_a_time_and_all_in_the_end(home: &dyn Home) {
+    let storage = home.open();
+    for _ in 0..LARGE {
+        large_delivery(&storage).await;
+    }
+    let mut claimed = Vec::new();
+    loop {
+        let due = storage.claim_deliveries(at(9), 100).await.unwrap();
+        let bytes: usize = due.deliveries.iter().map(|d| d.delivery.body.len()).sum();
+        assert!(bytes < 16 << 20, "{bytes} bytes at once");
+        claimed.extend(due.deliveries.iter().map(|d| d.delivery.id));
+        if !due.more {
+            break;
+        }
+        assert!(!due.deliveries.is_empty());
+    }
+    claimed.sort_unstable();
+    claimed.dedup();
+    assert_eq!(claimed.len() as u64, LARGE);
+}
+
 pub async fn many_old_deliveries_are_deleted_in_several_writes(home: &dyn Home) {
     let storage = home.open();
-    let count = 20;
-    for _ in 0..count {
-        let lease = running(&storage).await;
-        let large = NewDelivery {
-            body: vec![b' '; 1 << 20],
-            ..delivery(&lease, 1)
-        };
-        let id = large.id;
-        let end = RunEnd {
-            delivery: Some(large),
-            ..end(1)
-        };
-        storage.finish_run(lease, end).await.unwrap();
+    for _ in 0..LARGE {
+        let large = large_delivery(&storage).await;
         let arrived = Verdict::End(DeliveryStatus::Delivered);
         storage
-            .record_attempt(id, None, arrived, at(2))
+            .record_attempt(large, None, arrived, at(2))
             .await
             .unwrap();
     }
@@ -231,5 +260,5 @@ pub async fn many_old_deliveries_are_deleted_in_several_writes(home: &dyn Home) 
         }
     }
     assert!(batches.len() > 1, "{batches:?}");
-    assert_eq!(batches.iter().sum::<u64>(), count);
+    assert_eq!(batches.iter().sum::<u64>(), LARGE);
 }

@@ -59,6 +59,7 @@ promises! {
         too_many_pending_runs_are_refused_and_leave_nothing,
         what_a_run_was_asked_for_is_read_back_as_it_was,
         runs_are_listed_newest_first,
+        a_list_of_runs_that_would_not_fit_says_how_many_do,
         a_released_run_is_claimed_again_and_its_attempt_counts,
         a_temporary_run_has_no_thread_and_leaves_only_its_delivery,
     }
@@ -83,6 +84,7 @@ promises! {
         every_attempt_is_recorded,
         a_delivery_can_end_without_an_attempt,
         deliveries_that_ended_before_a_time_are_deleted_and_no_others,
+        large_deliveries_are_claimed_a_few_at_a_time_and_all_in_the_end,
         many_old_deliveries_are_deleted_in_several_writes,
     }
     failures {

@@ -1,9 +1,9 @@
 //! Promises about admitting, claiming and reading runs.
 
-use selvedge_model::ThreadId;
 use selvedge_model::run::{Breakpoints, Command, RunStatus};
 use selvedge_model::thread::ThreadStatus;
-use selvedge_storage::{Admission, NewRun, RunEnd, RunQuery, ThreadNeed, Values};
+use selvedge_model::{Json, ThreadId};
+use selvedge_storage::{Admission, NewRun, RunEnd, RunQuery, StorageError, ThreadNeed, Values};
 
 use crate::given::{
     at, claimed, delivery, end, json, new_run, queued, running, status, temporary, thread,
@@ -288,4 +288,27 @@ pub async fn a_temporary_run_has_no_thread_and_leaves_only_its_delivery(home: &d
         storage.deliveries_of_run(run.run.run_id).await.unwrap()[0].id,
         delivery.id
     );
+}
+
+pub async fn a_list_of_runs_that_would_not_fit_says_how_many_do(home: &dyn Home) {
+    let storage = home.open();
+    let thread = ThreadId::new();
+    for seconds in 0..3 {
+        let mut new = unclaimed(new_run(thread, at(seconds)));
+        new.run.kwargs.input = Json::string(&"x".repeat(15 << 20));
+        queued(&storage, new).await;
+    }
+    let query = |limit| RunQuery {
+        thread_id: thread,
+        status: None,
+        limit,
+        offset: 0,
+    };
+    let all = storage.list_runs(query(10)).await;
+    assert!(
+        matches!(all, Err(StorageError::TooLarge { fit: 2, .. })),
+        "{:?}",
+        all.map(|runs| runs.len())
+    );
+    assert_eq!(storage.list_runs(query(2)).await.unwrap().len(), 2);
 }
