@@ -13,6 +13,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// How deeply arrays and objects may nest, the whole value counted as level 1.
@@ -71,8 +72,27 @@ impl Json {
         Ok(items.into_iter().map(|item| item.0).collect())
     }
 
+    /// Writes down a value of ours, whose parts may be as deep as values may be already.
+    ///
+    /// A type of ours that has no JSON form is a mistake, which stops a test and is `null` otherwise.
+    #[must_use]
+    pub fn written<T: Serialize + ?Sized>(value: &T) -> Self {
+        let raw = serde_json::value::to_raw_value(value).map_err(JsonError::from);
+        match raw.and_then(|raw| Self::cleaned(raw, usize::MAX)) {
+            Ok(json) => json,
+            Err(error) => {
+                debug_assert!(false, "no JSON form: {error}");
+                Self::null()
+            }
+        }
+    }
+
     fn from_raw(raw: Box<RawValue>) -> Result<Self, JsonError> {
-        let clean = match clean(raw.get())? {
+        Self::cleaned(raw, MAX_DEPTH)
+    }
+
+    fn cleaned(raw: Box<RawValue>, max_depth: usize) -> Result<Self, JsonError> {
+        let clean = match clean(raw.get(), max_depth)? {
             Cow::Borrowed(_) => None,
             Cow::Owned(text) => Some(text),
         };
@@ -91,7 +111,7 @@ impl Json {
     /// A string.
     #[must_use]
     pub fn string(text: &str) -> Self {
-        Self::from(serde_json::Value::from(text))
+        Self::from(Value::from(text))
     }
 
     /// `{}` when there are no members, else the members in their order. The parts are trusted to be what they are,
@@ -125,11 +145,14 @@ impl Json {
         Self::trusted(text)
     }
 
+    /// A text that was joined from values that are valid by construction. One that is not is a mistake of this file.
     fn trusted(text: String) -> Self {
-        // Joined from values that are valid by construction.
-        Self(Arc::from(
-            RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()),
-        ))
+        Self(Arc::from(RawValue::from_string(text).unwrap_or_else(
+            |error| {
+                debug_assert!(false, "what was joined is no JSON: {error}");
+                RawValue::NULL.to_owned()
+            },
+        )))
     }
 
     /// The text.
@@ -192,8 +215,8 @@ impl Json {
 
     /// The whole value as a tree.
     #[must_use]
-    pub fn to_value(&self) -> serde_json::Value {
-        self.decode().unwrap_or(serde_json::Value::Null)
+    pub fn to_value(&self) -> Value {
+        self.decode().unwrap_or(Value::Null)
     }
 
     /// Reads the value into a Rust type.
@@ -205,9 +228,9 @@ impl Json {
     }
 }
 
-impl From<serde_json::Value> for Json {
-    fn from(value: serde_json::Value) -> Self {
-        Self::encode(&value).unwrap_or_else(|_| Self::null())
+impl From<Value> for Json {
+    fn from(value: Value) -> Self {
+        Self::written(&value)
     }
 }
 
@@ -221,7 +244,11 @@ impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
             || self.as_str() == other.as_str()
-            || self.to_value() == other.to_value()
+            || match (self.decode::<Value>(), other.decode::<Value>()) {
+                (Ok(one), Ok(other)) => one == other,
+                // A number beyond every Rust type: equal only to its own text.
+                _ => false,
+            }
     }
 }
 
@@ -268,7 +295,7 @@ fn push_string(text: &mut String, value: &str) {
 
 /// Removes white space between tokens, replaces `\u0000` and lone surrogates, and bounds the depth, in one pass
 /// over a text that is known to be valid JSON. Borrowed when nothing had to change, which is the usual case.
-fn clean(text: &str) -> Result<Cow<'_, str>, JsonError> {
+fn clean(text: &str, max_depth: usize) -> Result<Cow<'_, str>, JsonError> {
     let bytes = text.as_bytes();
     let mut out: Option<String> = None;
     // `copied` is how far `text` is in `out` already.
@@ -280,7 +307,7 @@ fn clean(text: &str) -> Result<Cow<'_, str>, JsonError> {
             b'"' => at = clean_string(text, at, &mut out, &mut copied)?,
             b'{' | b'[' => {
                 depth += 1;
-                if depth > MAX_DEPTH {
+                if depth > max_depth {
                     return Err(JsonError::TooDeep);
                 }
                 at += 1;
@@ -399,6 +426,27 @@ mod tests {
             Json::parse(deep(MAX_DEPTH + 1)),
             Err(JsonError::TooDeep)
         ));
+    }
+
+    #[test]
+    fn a_value_of_ours_holds_parts_of_any_allowed_depth() {
+        let deepest = Json::parse(format!(
+            "{}{}",
+            "[".repeat(MAX_DEPTH),
+            "]".repeat(MAX_DEPTH)
+        ));
+        let parts = [deepest.unwrap(), Json::string("\0")];
+        let whole = Json::written(&parts);
+        assert_eq!(whole.items().unwrap()[0].as_str(), parts[0].as_str());
+        assert_eq!(whole.items().unwrap()[1].as_str(), "\"\u{fffd}\"");
+    }
+
+    #[test]
+    fn numbers_that_no_type_holds_are_equal_only_to_themselves() {
+        let number = |text: &str| Json::parse(text).unwrap();
+        assert_eq!(number("1e999"), number("1e999"));
+        assert_ne!(number("1e999"), number("2e999"));
+        assert_eq!(number("1.0"), number("1.00"));
     }
 
     #[test]
