@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json as JsonBody;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue};
-use indexmap::IndexMap;
-use selvedge_model::assistant::Assistant;
-use selvedge_model::{AssistantId, Json};
+use selvedge_model::Json;
 use selvedge_storage::{AssistantQuery, AssistantSort};
 
-use crate::body::OptionalObjectBody;
 use crate::error::{ApiError, ApiResult};
+use crate::request::{OptionalObjectBody, PathIds, Selection};
 use crate::routes::Edge;
 
 /// The members that `select` may name.
@@ -29,14 +27,8 @@ const SELECTABLE: [&str; 10] = [
     "version",
 ];
 
-pub(crate) async fn get(
-    State(edge): State<Arc<Edge>>,
-    Path(id): Path<String>,
-) -> ApiResult<Response> {
-    let id: AssistantId = id
-        .parse()
-        .map_err(|_| ApiError::invalid("Invalid assistant ID: must be a UUID"))?;
-    let assistant = edge.reads.assistant(id).await?;
+pub(crate) async fn get(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
+    let assistant = edge.reads.assistant(path.assistant()?).await?;
     let assistant = assistant.ok_or_else(|| ApiError::not_found("Not Found"))?;
     Ok(JsonBody(assistant).into_response())
 }
@@ -73,35 +65,19 @@ pub(crate) async fn search(
     let rows: Vec<Json> = page
         .rows
         .iter()
-        .map(|assistant| selected(assistant, select.as_deref()))
+        .map(|assistant| select.of(assistant))
         .collect();
     Ok((headers, JsonBody(rows)).into_response())
 }
 
-fn selection(select: Option<Vec<String>>) -> ApiResult<Option<Vec<String>>> {
-    let unknown = select
-        .iter()
-        .flatten()
-        .find(|name| !SELECTABLE.contains(&name.as_str()));
-    match unknown {
-        Some(name) => Err(ApiError::invalid(format!(
-            "{name:?} is not one of {}",
+fn selection(select: Option<Vec<String>>) -> ApiResult<Selection> {
+    Selection::new(select, &SELECTABLE).map_err(|unknown| {
+        ApiError::invalid(format!(
+            "{:?} is not one of {}",
+            unknown.join(", "),
             SELECTABLE.map(|known| format!("\"{known}\"")).join(", ")
-        ))),
-        None => Ok(select),
-    }
-}
-
-fn selected(assistant: &Assistant, select: Option<&[String]>) -> Json {
-    let whole = Json::encode(assistant).unwrap_or_default();
-    let (Some(select), Some(members)) = (select, whole.members()) else {
-        return whole;
-    };
-    let chosen: IndexMap<String, Json> = members
-        .into_iter()
-        .filter(|(name, _)| select.contains(name))
-        .collect();
-    Json::object(&chosen)
+        ))
+    })
 }
 
 /// LangGraph's pagination headers: the "total" is one more than what has been shown as long as there is more.

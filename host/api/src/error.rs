@@ -27,9 +27,21 @@ impl ApiError {
         }
     }
 
+    /// 400.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
     /// 422: understood and not acceptable.
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// 422: an option that would change what happens and that is not carried out yet.
+    pub(crate) fn unsupported(option: &str) -> Self {
+        Self::invalid(format!(
+            "{option} is not supported by this version of Selvedge yet"
+        ))
     }
 
     /// 404.

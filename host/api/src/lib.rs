@@ -8,17 +8,16 @@
 //! | [`options`] | the bounds of the edge |
 //! | [`server`] | connections: accept, bound, drain |
 //! | `routes` | which handler answers what |
-//! | `body`, `fields` | reading request bodies and their members |
+//! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
 //! | `system`, `assistants`, `threads`, `state`, `runs` | the handlers |
 //! | `sse`, `waiting` | answers that last as long as a run |
 #![forbid(unsafe_code)]
 
 mod assistants;
-mod body;
 mod error;
-mod fields;
 pub mod options;
+mod request;
 mod routes;
 mod runs;
 pub mod server;

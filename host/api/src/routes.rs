@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::error::ApiError;
-use crate::{Options, assistants, runs, state, system, threads, waiting};
+use crate::{Options, assistants, runs, state, system, threads};
 
 /// What every handler has.
 pub(crate) struct Edge {
@@ -29,13 +29,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/info", get(system::info))
         .route("/assistants/search", post(assistants::search))
         .route("/assistants/{assistant_id}", get(assistants::get))
-        .route("/runs", post(runs::create_stateless))
-        .route("/runs/stream", post(runs::stream_stateless))
-        .route("/runs/wait", post(runs::wait_stateless))
-        .route("/runs/{run_id}", get(runs::get_stateless))
-        .route("/runs/{run_id}/join", get(waiting::join_stateless))
-        .route("/runs/{run_id}/stream", get(waiting::join_stream_stateless))
-        .route("/runs/{run_id}/deliveries", get(runs::deliveries));
+        .route("/runs/{run_id}/deliveries", get(runs::deliveries))
+        .merge(run_routes(""));
     // The documentation says `/thread/…` where the clients say `/threads/…`.
     for threads in ["/threads", "/thread"] {
         router = router.merge(thread_routes(threads));
@@ -63,15 +58,20 @@ fn thread_routes(prefix: &str) -> Router<Arc<Edge>> {
             &at("/{thread_id}/state/{checkpoint_id}"),
             get(state::at_checkpoint),
         )
-        .route(&at("/{thread_id}/runs"), post(runs::create).get(runs::list))
-        .route(&at("/{thread_id}/runs/stream"), post(runs::stream))
-        .route(&at("/{thread_id}/runs/wait"), post(runs::wait))
-        .route(&at("/{thread_id}/runs/{run_id}"), get(runs::get))
-        .route(&at("/{thread_id}/runs/{run_id}/join"), get(waiting::join))
-        .route(
-            &at("/{thread_id}/runs/{run_id}/stream"),
-            get(waiting::join_stream),
-        )
+        .route(&at("/{thread_id}/runs"), get(runs::list))
+        .merge(run_routes(&at("/{thread_id}")))
+}
+
+/// The routes of runs, on a thread and without one.
+fn run_routes(prefix: &str) -> Router<Arc<Edge>> {
+    let at = |path: &str| format!("{prefix}/runs{path}");
+    Router::new()
+        .route(&at(""), post(runs::create))
+        .route(&at("/stream"), post(runs::stream))
+        .route(&at("/wait"), post(runs::wait))
+        .route(&at("/{run_id}"), get(runs::get))
+        .route(&at("/{run_id}/join"), get(runs::join))
+        .route(&at("/{run_id}/stream"), get(runs::join_stream))
 }
 
 /// LangGraph's defaults: any origin, and the headers that its browser client reads.

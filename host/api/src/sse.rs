@@ -74,7 +74,7 @@ pub(crate) fn complete(frames: &[Bytes]) -> Response {
 }
 
 pub(crate) fn error_frame(error: &RunError) -> Bytes {
-    frame("error", "", &Json::encode(error).unwrap_or_default())
+    frame("error", "", &Json::written(error))
 }
 
 fn lagged() -> Bytes {

@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use axum::Json as JsonBody;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use selvedge_model::{CheckpointId, ThreadId};
 use selvedge_runtime::threads::{TaskView, ThreadState};
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, ApiResult};
+use crate::request::PathIds;
 use crate::routes::Edge;
-use crate::threads::{missing, parse_id};
+use crate::threads::missing;
 
-pub(crate) async fn newest(
-    State(edge): State<Arc<Edge>>,
-    Path(thread): Path<String>,
-) -> ApiResult<Response> {
-    let thread = parse_id(&thread)?;
+pub(crate) async fn newest(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
+    let thread = path.thread()?;
     let state = edge.runtime.thread_state(thread, None).await?;
     let state = state.ok_or_else(|| missing(thread))?;
     Ok(JsonBody(shown(thread, &state)).into_response())
@@ -25,12 +23,9 @@ pub(crate) async fn newest(
 
 pub(crate) async fn at_checkpoint(
     State(edge): State<Arc<Edge>>,
-    Path((thread, checkpoint)): Path<(String, String)>,
+    path: PathIds,
 ) -> ApiResult<Response> {
-    let thread = parse_id(&thread)?;
-    let checkpoint: CheckpointId = checkpoint
-        .parse()
-        .map_err(|_| ApiError::invalid("Invalid checkpoint ID: must be a UUID"))?;
+    let (thread, checkpoint) = (path.thread()?, path.checkpoint()?);
     let state = edge.runtime.thread_state(thread, Some(checkpoint)).await?;
     let state = state.ok_or_else(|| {
         ApiError::not_found(format!(

@@ -3,25 +3,19 @@
 use std::sync::Arc;
 
 use axum::Json as JsonBody;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::error::ApiError;
+use crate::error::ApiResult;
+use crate::request::Query;
 use crate::routes::Edge;
 
 /// The version of LangGraph's server whose behaviour this one follows; Studio and SDKs look at it.
 const API_VERSION: &str = "0.16.7";
 
-pub(crate) async fn ok(
-    State(edge): State<Arc<Edge>>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let check_db = query.is_some_and(|q| {
-        q.split('&')
-            .any(|pair| matches!(pair, "check_db=1" | "check_db=true"))
-    });
-    if check_db {
+pub(crate) async fn ok(State(edge): State<Arc<Edge>>, query: Query) -> ApiResult<Response> {
+    if query.flag("check_db") {
         edge.reads.check().await?;
     }
     Ok(JsonBody(json!({"ok": true, "services": {}})).into_response())

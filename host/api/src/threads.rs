@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json as JsonBody;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use selvedge_model::thread::{Thread, ThreadOutcome, ThreadStatus};
@@ -11,8 +11,8 @@ use selvedge_model::{Json, ThreadId, Timestamp};
 use selvedge_storage::Insert;
 use serde::Serialize;
 
-use crate::body::OptionalObjectBody;
 use crate::error::{ApiError, ApiResult};
+use crate::request::{OptionalObjectBody, PathIds, ThreadParts, parse_id};
 use crate::routes::Edge;
 
 pub(crate) async fn create(
@@ -20,14 +20,12 @@ pub(crate) async fn create(
     OptionalObjectBody(fields): OptionalObjectBody,
 ) -> ApiResult<Response> {
     let id = match fields.string("thread_id")? {
-        Some(text) => parse_id(&text)?,
+        Some(text) => parse_id(&text, "thread")?,
         None => ThreadId::new(),
     };
     for later in ["supersteps", "ttl"] {
         if fields.json(later).is_some() {
-            return Err(ApiError::invalid(format!(
-                "{later} is not supported by this version of Selvedge yet"
-            )));
+            return Err(ApiError::unsupported(later));
         }
     }
     let keep_existing = fields
@@ -38,8 +36,8 @@ pub(crate) async fn create(
         .create_thread(id, fields.object("metadata")?)
         .await?
     {
-        Insert::Created(thread) => Ok(shown(&thread)),
-        Insert::Exists(thread) if keep_existing => Ok(shown(&thread)),
+        Insert::Created(thread) => Ok(shown(&thread, false)),
+        Insert::Exists(thread) if keep_existing => Ok(shown(&thread, false)),
         Insert::Exists(_) => Err(ApiError::new(
             StatusCode::CONFLICT,
             format!("Thread with ID {id} already exists"),
@@ -49,28 +47,21 @@ pub(crate) async fn create(
 
 pub(crate) async fn get(
     State(edge): State<Arc<Edge>>,
-    Path(id): Path<String>,
+    path: PathIds,
+    ThreadParts { ttl }: ThreadParts,
 ) -> ApiResult<Response> {
-    let id = parse_id(&id)?;
+    let id = path.thread()?;
     let thread = edge.runtime.thread(id).await?.ok_or_else(|| missing(id))?;
-    Ok(shown(&thread))
+    Ok(shown(&thread, ttl))
 }
 
-pub(crate) async fn delete(
-    State(edge): State<Arc<Edge>>,
-    Path(id): Path<String>,
-) -> ApiResult<Response> {
-    let id = parse_id(&id)?;
+pub(crate) async fn delete(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
+    let id = path.thread()?;
     if edge.runtime.delete_thread(id).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(missing(id))
     }
-}
-
-pub(crate) fn parse_id(text: &str) -> ApiResult<ThreadId> {
-    text.parse()
-        .map_err(|_| ApiError::invalid("Invalid thread ID: must be a UUID"))
 }
 
 pub(crate) fn missing(id: ThreadId) -> ApiError {
@@ -90,9 +81,12 @@ struct Shown<'a> {
     values: Option<&'a Json>,
     #[serde(flatten)]
     outcome: Option<&'a ThreadOutcome>,
+    /// Only when it was asked for, and then `null`: no thread has one in this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<()>,
 }
 
-fn shown(thread: &Thread) -> Response {
+fn shown(thread: &Thread, ttl: bool) -> Response {
     JsonBody(Shown {
         thread_id: thread.thread_id,
         created_at: thread.created_at,
@@ -103,6 +97,7 @@ fn shown(thread: &Thread) -> Response {
         config: &thread.config,
         values: thread.values.as_ref(),
         outcome: thread.outcome.as_ref(),
+        ttl: ttl.then_some(()),
     })
     .into_response()
 }

@@ -3,109 +3,21 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, header};
-use selvedge_model::run::{Run, RunError, RunStatus};
-use selvedge_model::{Json, RunId, ThreadId};
+use selvedge_model::Json;
+use selvedge_model::run::{RunError, RunStatus};
 use selvedge_runtime::hub::{Ending, Finished, Subscription};
-use selvedge_runtime::runs::Followed;
 
-use crate::error::ApiResult;
 use crate::options::HEARTBEAT;
-use crate::routes::Edge;
-use crate::runs::{parse_run_id, query_pairs, stream_mode};
-use crate::sse;
-use crate::threads::parse_id as parse_thread_id;
 
 /// A run that ends within this time is answered in one piece; for a longer one the headers go out first.
 const ONE_PIECE: Duration = Duration::from_millis(50);
-
-pub(crate) async fn join(
-    State(edge): State<Arc<Edge>>,
-    Path((thread, run)): Path<(String, String)>,
-) -> ApiResult<Response> {
-    join_run(&edge, Some(parse_thread_id(&thread)?), parse_run_id(&run)?).await
-}
-
-pub(crate) async fn join_stateless(
-    State(edge): State<Arc<Edge>>,
-    Path(run): Path<String>,
-) -> ApiResult<Response> {
-    join_run(&edge, None, parse_run_id(&run)?).await
-}
-
-pub(crate) async fn join_stream(
-    State(edge): State<Arc<Edge>>,
-    Path((thread, run)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-) -> ApiResult<Response> {
-    join_run_stream(
-        &edge,
-        Some(parse_thread_id(&thread)?),
-        parse_run_id(&run)?,
-        query,
-    )
-    .await
-}
-
-pub(crate) async fn join_stream_stateless(
-    State(edge): State<Arc<Edge>>,
-    Path(run): Path<String>,
-    RawQuery(query): RawQuery,
-) -> ApiResult<Response> {
-    join_run_stream(&edge, None, parse_run_id(&run)?, query).await
-}
-
-async fn join_run(edge: &Edge, thread: Option<ThreadId>, run: RunId) -> ApiResult<Response> {
-    match edge.runtime.follow(thread, run).await? {
-        Some(Followed::Live(_, subscription)) => Ok(response(subscription).await),
-        Some(Followed::Ended(_, finished)) => Ok(json(outcome(&finished))),
-        // LangGraph answers 200 here, and its clients read the body.
-        None => Ok(json(error_body(&no_such_run()))),
-    }
-}
-
-async fn join_run_stream(
-    edge: &Edge,
-    thread: Option<ThreadId>,
-    run: RunId,
-    query: Option<String>,
-) -> ApiResult<Response> {
-    let modes = asked_modes(query.as_deref().unwrap_or_default())?;
-    let filter = |run: &Run| sse::Filter::of_run(run).narrowed(&modes);
-    match edge.runtime.follow(thread, run).await? {
-        Some(Followed::Live(run, subscription)) => Ok(sse::response(subscription, filter(&run))),
-        Some(Followed::Ended(..)) => Ok(sse::complete(&[])),
-        None => Ok(sse::complete(&[sse::error_frame(&no_such_run())])),
-    }
-}
-
-/// `stream_mode` as the clients send it: once, repeated, as a list with commas, or as a JSON array.
-fn asked_modes(query: &str) -> ApiResult<Vec<selvedge_model::run::StreamMode>> {
-    let mut modes = Vec::new();
-    for (name, value) in query_pairs(query) {
-        if name != "stream_mode" || value.is_empty() {
-            continue;
-        }
-        let names = serde_json::from_str::<Vec<String>>(&value).unwrap_or_else(|_| {
-            value
-                .split(',')
-                .map(|name| name.trim().to_owned())
-                .collect()
-        });
-        for name in names {
-            modes.push(stream_mode(&name)?);
-        }
-    }
-    Ok(modes)
-}
 
 /// Answers with the outcome of a run when it ends.
 pub(crate) async fn response(subscription: Subscription) -> Response {
@@ -114,6 +26,16 @@ pub(crate) async fn response(subscription: Subscription) -> Response {
         Ok(ending) => json(ending_body(&ending)),
         Err(_) => json(Body::from_stream(stream::unfold(Some(ended), beat_or_end))),
     }
+}
+
+/// The outcome of a run that has ended.
+pub(crate) fn complete(finished: &Finished) -> Response {
+    json(outcome(finished))
+}
+
+/// An error in the place of an outcome.
+pub(crate) fn failed(error: &RunError) -> Response {
+    json(error_body(error))
 }
 
 type Ended = Pin<Box<dyn Future<Output = Ending> + Send>>;
@@ -154,8 +76,9 @@ fn outcome(finished: &Finished) -> Bytes {
     if finished.interrupts.is_empty() {
         return Bytes::copy_from_slice(finished.values.as_str().as_bytes());
     }
+    // Without a checkpoint there are no values.
     let mut members = finished.values.members().unwrap_or_default();
-    let interrupts = Json::encode(&finished.interrupts).unwrap_or_default();
+    let interrupts = Json::written(&finished.interrupts);
     members.insert("__interrupt__".into(), interrupts);
     Bytes::from(Json::object(&members).as_str().to_owned())
 }
@@ -163,8 +86,4 @@ fn outcome(finished: &Finished) -> Bytes {
 fn error_body(error: &RunError) -> Bytes {
     let body = serde_json::json!({"__error__": error});
     Bytes::from(body.to_string())
-}
-
-fn no_such_run() -> RunError {
-    RunError::new("HTTPException", "404: Run not found")
 }

@@ -18,7 +18,7 @@ use selvedge_sandbox::Job;
 use selvedge_storage::{PendingCommit, StorageError};
 use serde_json::json;
 
-use crate::admit::RESERVED_CONFIGURABLE;
+use crate::assemble::RESERVED_CONFIGURABLE;
 use crate::commit::Committer;
 use crate::finish::{self, How};
 use crate::graphs::ServedGraph;
@@ -401,10 +401,22 @@ fn checkpoint_metadata(claimed: &ClaimedRun) -> Json {
     metadata.insert("run_id".into(), Json::from(json!(run.run_id)));
     metadata.insert("thread_id".into(), Json::from(json!(run.thread_id)));
     metadata.insert("run_attempt".into(), Json::from(json!(claimed.attempt)));
+    // LangGraph's name the caller as well: nobody, as long as there is no authentication.
+    for name in ["user_id", "langgraph_auth_user_id"] {
+        metadata.insert(name.into(), Json::string(""));
+    }
+    if let Some(id) = request_id(&run.kwargs.config) {
+        metadata.insert("langgraph_request_id".into(), id);
+    }
     for (name, value) in settings(&run.kwargs.config) {
         metadata.entry(name).or_insert(value);
     }
     Json::object(&metadata)
+}
+
+fn request_id(config: &Json) -> Option<Json> {
+    let configurable = config.members()?.get("configurable")?.members()?;
+    configurable.get("langgraph_request_id").cloned()
 }
 
 /// The plain members of `configurable` that are the caller's own.

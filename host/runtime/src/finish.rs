@@ -166,6 +166,6 @@ fn error_event(error: &RunError) -> StreamEvent {
     StreamEvent {
         kind: EventKind::Error,
         namespace: String::new(),
-        data: Json::encode(error).unwrap_or_default(),
+        data: Json::written(error),
     }
 }

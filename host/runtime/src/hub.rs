@@ -71,8 +71,12 @@ impl Hub {
         self.streams.lock().remove(&run);
     }
 
-    /// Forgets a stream that nobody reads and nothing writes to: that of a run which is not alive.
-    pub(crate) fn close_unused(&self, run: RunId) {
+    /// For whoever opens a stream without knowing whether there is such a run.
+    pub(crate) fn visit(&self, run: RunId) -> Visit<'_> {
+        Visit { hub: self, run }
+    }
+
+    fn close_unused(&self, run: RunId) {
         let mut streams = self.streams.lock();
         if streams
             .get(&run)
@@ -94,6 +98,19 @@ impl Hub {
         for (_, stream) in self.streams.lock().drain() {
             stream.end(Ending::Released);
         }
+    }
+}
+
+/// Ends by forgetting the stream, if nobody reads it and nothing writes to it by then: that of a run which is not
+/// alive. Made before the stream is opened, so that it outlives the reader that it is made for.
+pub(crate) struct Visit<'a> {
+    hub: &'a Hub,
+    run: RunId,
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.hub.close_unused(self.run);
     }
 }
 
@@ -336,6 +353,26 @@ mod tests {
             Next::Event(event) => assert_eq!(event.data.as_str(), "1"),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_visit_leaves_a_stream_only_where_someone_reads_or_writes() {
+        let (hub, options, run) = (Hub::default(), Options::default(), RunId::new());
+        let known = || hub.streams.lock().contains_key(&run);
+        {
+            let _visit = hub.visit(run);
+            let _reader = hub.open(run, &options).subscribe();
+        }
+        assert!(!known());
+        let visit = hub.visit(run);
+        let reader = hub.open(run, &options).subscribe();
+        drop(visit);
+        assert!(known());
+        drop(reader);
+        let writer = hub.open(run, &options);
+        drop(hub.visit(run));
+        assert!(known());
+        drop(writer);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`request`] | what a caller asks for, and why it may be refused |
-//! | [`admit`] | from a request to a durable run |
+//! | [`admit`], `assemble` | from a request to a durable run; what is stored of it |
 //! | `queue`, `dispatch` | places for running runs; claiming what waits |
 //! | `execute`, `standing` | `pregel` asks, the sandbox answers; where it begins |
 //! | `commit` | progress made durable, in the caller's mode |
@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+mod assemble;
 mod commit;
 mod dispatch;
 mod execute;

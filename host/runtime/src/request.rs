@@ -40,14 +40,25 @@ pub struct CreateRun {
     pub stream_resumable: bool,
     /// Names under which feedback could be given.
     pub feedback_keys: Option<Vec<String>>,
+    /// Where LangSmith would file the run.
+    pub tracer: Option<Tracer>,
     /// What to do about others on the thread.
     pub multitask_strategy: MultitaskStrategy,
     /// Not before this has passed.
     pub after: Duration,
     /// When checkpoints become durable.
     pub durability: Durability,
-    /// The caller's `x-request-id`.
-    pub request_id: Option<String>,
+    /// The caller's `x-request-id`, or one that was made for it.
+    pub request_id: String,
+}
+
+/// `langsmith_tracer`: kept with the run for graphs that trace themselves; the host sends nothing there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tracer {
+    /// LangSmith's project.
+    pub project_name: Option<String>,
+    /// LangSmith's example.
+    pub example_id: Option<String>,
 }
 
 /// An assistant as callers name it: by its id, or by a graph's name, which means that graph's default assistant.

@@ -1,7 +1,7 @@
 //! Reading runs, and waiting for them.
 
 use selvedge_model::run::{Run, RunStatus};
-use selvedge_model::{RunId, ThreadId};
+use selvedge_model::{Json, RunId, ThreadId};
 use selvedge_storage::{RunQuery, StorageError, Values};
 
 use crate::Runtime;
@@ -12,7 +12,7 @@ pub enum Followed {
     /// It has not ended: here is its stream from now on.
     Live(Box<Run>, Subscription),
     /// It has ended.
-    Ended(Box<Run>, Box<Finished>),
+    Ended(Box<Finished>),
 }
 
 impl Runtime {
@@ -41,43 +41,30 @@ impl Runtime {
         id: RunId,
     ) -> Result<Option<Followed>, StorageError> {
         let shared = &self.0;
-        // Looked for first: a stream is made only for a run that there is.
-        match shared.storage.run(thread, id).await? {
-            None => return Ok(None),
-            Some(run) if run.status.is_terminal() => return self.ended(run).await.map(Some),
-            Some(_) => {}
-        }
-        // And again once subscribed: what ends after this look ends the stream.
+        // Subscribed first: a run that has not ended at the look ends this very stream, whatever becomes of its row.
+        let _visit = shared.hub.visit(id);
         let subscription = shared.hub.open(id, &shared.options).subscribe();
-        let run = shared.storage.run(thread, id).await;
-        if let Ok(Some(run)) = run {
-            if !run.status.is_terminal() {
-                return Ok(Some(Followed::Live(Box::new(run), subscription)));
-            }
-            drop(subscription);
-            shared.hub.close_unused(id);
-            return self.ended(run).await.map(Some);
+        let Some(run) = shared.storage.run(thread, id).await? else {
+            return Ok(None);
+        };
+        if !run.status.is_terminal() {
+            return Ok(Some(Followed::Live(Box::new(run), subscription)));
         }
-        drop(subscription);
-        shared.hub.close_unused(id);
-        run.map(|_| None)
-    }
-
-    async fn ended(&self, run: Run) -> Result<Followed, StorageError> {
         let finished = self.what_is_left_of(&run).await?;
-        Ok(Followed::Ended(Box::new(run), Box::new(finished)))
+        Ok(finished.map(|finished| Followed::Ended(Box::new(finished))))
     }
 
-    /// What a run that ended before gave: its thread has it.
-    async fn what_is_left_of(&self, run: &Run) -> Result<Finished, StorageError> {
-        let thread = self.thread(run.thread_id).await?;
-        let (values, outcome) = thread.map_or((None, None), |t| (t.values, t.outcome));
-        let outcome = outcome.unwrap_or_default();
-        Ok(Finished {
+    /// What a run that ended before gave: its thread has it, unless both were deleted meanwhile.
+    async fn what_is_left_of(&self, run: &Run) -> Result<Option<Finished>, StorageError> {
+        let Some(thread) = self.thread(run.thread_id).await? else {
+            return Ok(None);
+        };
+        let outcome = thread.outcome.unwrap_or_default();
+        Ok(Some(Finished {
             status: run.status,
-            values: values.unwrap_or_default(),
+            values: thread.values.unwrap_or_else(Json::null),
             interrupts: outcome.interrupts.into_values().flatten().collect(),
             error: outcome.error.filter(|_| run.status == RunStatus::Error),
-        })
+        }))
     }
 }

@@ -11,7 +11,7 @@ pub use selvedge_pregel::TaskView;
 use selvedge_storage::{Insert, NewThread, StorageError, Values};
 
 use crate::Runtime;
-use crate::admit::without_reserved;
+use crate::assemble::without_reserved;
 use crate::graphs::ServedGraph;
 
 /// A thread's state at one checkpoint.

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use selvedge_model::Json;
 use serde::de::DeserializeOwned;
 
-use crate::body::shortened;
+use super::body::shortened;
 use crate::error::{ApiError, ApiResult};
 
 /// A JSON object that is being read.
@@ -21,6 +21,10 @@ const LONGEST_DELAY_SECS: f64 = 100.0 * 365.25 * 86_400.0;
 impl Fields {
     pub(crate) fn of(json: &Json) -> Option<Self> {
         json.members().map(Self)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// The member as it is; `None` when absent or `null`.
@@ -52,6 +56,14 @@ impl Fields {
             Some(value) if value.is_object() => Ok(value.clone()),
             Some(value) => Err(wrong_type(name, value, "\"object\"")),
         }
+    }
+
+    /// The members of an object; none when it is absent.
+    pub(crate) fn fields(&self, name: &str) -> ApiResult<Self> {
+        let Some(value) = self.json(name) else {
+            return Ok(Self::default());
+        };
+        Self::of(value).ok_or_else(|| wrong_type(name, value, "\"object\""))
     }
 
     /// A whole number within bounds.

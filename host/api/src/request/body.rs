@@ -8,8 +8,8 @@ use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use selvedge_model::Json;
 
+use super::Fields;
 use crate::error::ApiError;
-use crate::fields::Fields;
 use crate::routes::Edge;
 
 /// A body that must be a JSON object.
@@ -75,7 +75,7 @@ fn object(bytes: &[u8]) -> Result<Fields, ApiError> {
 }
 
 /// Enough of a value to recognise it in an error text.
-pub(crate) fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     const LONGEST: usize = 80;
     if text.len() <= LONGEST {
         return text.to_owned();

@@ -1,0 +1,214 @@
+//! A run to be created: what the routes, the headers and the bodies say, as one typed request.
+//!
+//! An option that would change what happens and that this version does not carry out is refused, not ignored.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::HeaderMap;
+use selvedge_model::run::{Breakpoints, Command, Durability, MultitaskStrategy};
+use selvedge_model::{CheckpointId, Json, ThreadId};
+use selvedge_runtime::request::Tracer;
+use selvedge_runtime::{AssistantRef, CreateRun, Place};
+
+use super::path::parse_id;
+use super::{Fields, ObjectBody, PathIds, stream_modes};
+use crate::error::{ApiError, ApiResult};
+use crate::routes::Edge;
+
+/// LangGraph's bound on the length of a webhook's URL; the policy's own is narrower.
+const LONGEST_WEBHOOK: usize = 65_536;
+/// The longest `x-request-id` that is taken over. It is stored with every checkpoint of the run.
+const LONGEST_REQUEST_ID: usize = 256;
+
+/// The body of `POST …/runs`, `…/runs/stream` or `…/runs/wait`, on a thread or without one.
+pub(crate) struct NewRun(pub(crate) CreateRun);
+
+impl FromRequest<Arc<Edge>> for NewRun {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let path = PathIds::from_request_parts(&mut parts, edge).await?;
+        let thread = path
+            .thread_if_any()
+            .map_err(|_| ApiError::invalid("Invalid thread ID"))?;
+        let request_id = request_id(&parts.headers);
+        let request = Request::from_parts(parts, body);
+        let ObjectBody(fields) = ObjectBody::from_request(request, edge).await?;
+        read(&fields, thread, request_id).map(Self)
+    }
+}
+
+/// The caller's `x-request-id`, or a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    headers
+        .get("x-request-id")
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (1..=LONGEST_REQUEST_ID).contains(&id.len()))
+        .map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
+}
+
+fn read(fields: &Fields, thread: Option<ThreadId>, request_id: String) -> ApiResult<CreateRun> {
+    refuse_what_comes_later(fields)?;
+    // What has no meaning without a thread is not even looked at there, as in LangGraph.
+    let (place, multitask_strategy, checkpoint_id) = match thread {
+        Some(id) => (
+            Place::Thread {
+                id,
+                create: creates_thread(fields)?,
+            },
+            multitask_strategy(fields)?,
+            checkpoint(fields)?,
+        ),
+        None => (
+            Place::Stateless {
+                keep: keeps_thread(fields)?,
+            },
+            MultitaskStrategy::default(),
+            None,
+        ),
+    };
+    Ok(CreateRun {
+        assistant: AssistantRef::parse(&fields.required_string("assistant_id")?),
+        place,
+        input: fields.json("input").cloned(),
+        command: command(fields)?,
+        checkpoint_id,
+        metadata: fields.object("metadata")?,
+        config: config(fields)?,
+        context: fields
+            .json("context")
+            .map(|_| fields.object("context"))
+            .transpose()?,
+        webhook: webhook(fields)?,
+        interrupt_before: breakpoints(fields, "interrupt_before")?,
+        interrupt_after: breakpoints(fields, "interrupt_after")?,
+        stream_mode: stream_modes::of_body(fields)?,
+        stream_subgraphs: fields.boolean("stream_subgraphs")?.unwrap_or(false),
+        stream_resumable: false,
+        feedback_keys: fields.strings("feedback_keys")?,
+        tracer: tracer(fields)?,
+        multitask_strategy,
+        after: fields.seconds("after_seconds")?,
+        durability: durability(fields)?,
+        request_id,
+    })
+}
+
+fn refuse_what_comes_later(fields: &Fields) -> ApiResult<()> {
+    if fields.boolean("stream_resumable")? == Some(true) {
+        return Err(ApiError::unsupported("stream_resumable: true"));
+    }
+    match fields.word("on_disconnect", &[("cancel", true), ("continue", false)])? {
+        Some(true) => Err(ApiError::unsupported("on_disconnect: \"cancel\"")),
+        _ => Ok(()),
+    }
+}
+
+fn creates_thread(fields: &Fields) -> ApiResult<bool> {
+    let create = fields.word("if_not_exists", &[("create", true), ("reject", false)])?;
+    Ok(create.unwrap_or(false))
+}
+
+fn keeps_thread(fields: &Fields) -> ApiResult<bool> {
+    let keep = fields.word("on_completion", &[("keep", true), ("delete", false)])?;
+    Ok(keep.unwrap_or(false))
+}
+
+fn multitask_strategy(fields: &Fields) -> ApiResult<MultitaskStrategy> {
+    let strategies = [
+        ("reject", MultitaskStrategy::Reject),
+        ("rollback", MultitaskStrategy::Rollback),
+        ("interrupt", MultitaskStrategy::Interrupt),
+        ("enqueue", MultitaskStrategy::Enqueue),
+    ];
+    match fields.word("multitask_strategy", &strategies)? {
+        Some(MultitaskStrategy::Rollback) => {
+            Err(ApiError::unsupported("multitask_strategy: \"rollback\""))
+        }
+        Some(MultitaskStrategy::Interrupt) => {
+            Err(ApiError::unsupported("multitask_strategy: \"interrupt\""))
+        }
+        chosen => Ok(chosen.unwrap_or_default()),
+    }
+}
+
+/// `durability`, or the older `checkpoint_during` in its absence.
+fn durability(fields: &Fields) -> ApiResult<Durability> {
+    let words = [
+        ("sync", Durability::Sync),
+        ("async", Durability::Async),
+        ("exit", Durability::Exit),
+    ];
+    let during = match fields.boolean("checkpoint_during")? {
+        Some(false) => Durability::Exit,
+        _ => Durability::Async,
+    };
+    Ok(fields.word("durability", &words)?.unwrap_or(during))
+}
+
+/// `config`, an object with the parts that LangGraph's schema types.
+fn config(fields: &Fields) -> ApiResult<Json> {
+    let parts = fields.fields("config")?;
+    parts.strings("tags")?;
+    parts.object("configurable")?;
+    parts.object("metadata")?;
+    parts.integer("recursion_limit", 1, 1, u32::MAX)?;
+    fields.object("config")
+}
+
+fn command(fields: &Fields) -> ApiResult<Option<Command>> {
+    // serde would read an array as a struct, member by member.
+    fields.object("command")?;
+    fields.typed("command", "\"object\" {update, resume, goto}")
+}
+
+fn webhook(fields: &Fields) -> ApiResult<Option<String>> {
+    let url = fields.string("webhook")?;
+    match url.as_deref().map(str::len) {
+        Some(0) => Err(ApiError::invalid("webhook: \"\" should be non-empty")),
+        Some(length) if length > LONGEST_WEBHOOK => Err(ApiError::invalid("webhook: is too long")),
+        _ => Ok(url),
+    }
+}
+
+fn breakpoints(fields: &Fields, name: &str) -> ApiResult<Option<Breakpoints>> {
+    fields.typed(name, "\"*\" or \"array\" of node names")
+}
+
+fn tracer(fields: &Fields) -> ApiResult<Option<Tracer>> {
+    let parts = fields.fields("langsmith_tracer")?;
+    let tracer = Tracer {
+        project_name: parts.string("project_name")?,
+        example_id: parts.string("example_id")?,
+    };
+    Ok(fields.json("langsmith_tracer").map(|_| tracer))
+}
+
+/// The checkpoint to take up again, in any of its three spellings.
+fn checkpoint(fields: &Fields) -> ApiResult<Option<CheckpointId>> {
+    let configurable = fields.fields("config")?.fields("configurable")?;
+    let checkpoint = fields.fields("checkpoint")?;
+    for place in [&checkpoint, &configurable] {
+        refuse_subgraphs(place)?;
+    }
+    let mut ids = [fields, &checkpoint, &configurable].into_iter();
+    let id = ids.find_map(|place| place.string("checkpoint_id").transpose());
+    id.transpose()?
+        .map(|id| parse_id(&id, "checkpoint"))
+        .transpose()
+}
+
+/// There are no subgraphs yet, and so no checkpoints in any namespace but the root's.
+fn refuse_subgraphs(checkpoint: &Fields) -> ApiResult<()> {
+    let namespace = checkpoint.string("checkpoint_ns")?.unwrap_or_default();
+    let map = checkpoint.fields("checkpoint_map")?;
+    let mut namespaces = map.names().chain([namespace.as_str()]);
+    match namespaces.find(|namespace| !namespace.is_empty()) {
+        Some(namespace) => Err(ApiError::unsupported(&format!(
+            "a checkpoint of a subgraph (checkpoint_ns: {namespace:?})"
+        ))),
+        None => Ok(()),
+    }
+}
