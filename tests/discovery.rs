@@ -168,8 +168,31 @@ async fn browsers_of_any_origin_may_call_and_read_the_headers_that_clients_need(
         .header("origin", "https://smith.langchain.com")
         .header("access-control-request-method", "POST")
         .header("access-control-request-headers", "x-api-key,content-type");
+    let private = preflight
+        .try_clone()
+        .expect("a copy")
+        .header("access-control-request-private-network", "true");
+    let private = private.send().await.expect("an answer");
+    assert_eq!(
+        private.headers()["access-control-allow-private-network"],
+        "true"
+    );
     let preflight = preflight.send().await.expect("an answer");
     assert_eq!(preflight.status(), 200);
+    assert!(
+        !preflight
+            .headers()
+            .contains_key("access-control-allow-private-network")
+    );
+    let methods = preflight.headers()["access-control-allow-methods"]
+        .to_str()
+        .expect("text");
+    let mut methods: Vec<&str> = methods.split(',').collect();
+    methods.sort_unstable();
+    let all = [
+        "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY",
+    ];
+    assert_eq!(methods, all);
     assert_eq!(preflight.headers()["access-control-allow-origin"], "*");
     assert_eq!(
         preflight.headers()["access-control-allow-headers"],

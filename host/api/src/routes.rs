@@ -40,8 +40,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
         })
-        .layer(cors())
         .layer(CatchPanicLayer::custom(after_panic))
+        .layer(cors())
         .with_state(edge)
 }
 
@@ -87,7 +87,10 @@ fn cors() -> CorsLayer {
             Method::PATCH,
             Method::POST,
             Method::PUT,
+            Method::QUERY,
         ])
+        // A page from the internet, LangGraph's studio for one, may call a server on its reader's own machine.
+        .allow_private_network(true)
         .expose_headers(
             [
                 "x-pagination-total",
