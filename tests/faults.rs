@@ -160,8 +160,16 @@ async fn members_of_the_wrong_kind_are_refused_and_unknown_ones_ignored() {
         (json!({"assistant_id": "two", "webhook": ""}), "webhook"),
         (json!({"assistant_id": "two", "command": []}), "command"),
         (
-            json!({"assistant_id": "two", "multitask_strategy": "rollback"}),
-            "not supported by this version",
+            json!({"assistant_id": "two", "langsmith_tracer": "x"}),
+            "langsmith_tracer",
+        ),
+        (
+            json!({"assistant_id": "two", "feedback_keys": "x"}),
+            "feedback_keys",
+        ),
+        (
+            json!({"assistant_id": "two", "on_disconnect": "zzz"}),
+            "on_disconnect",
         ),
     ];
     for (body, words) in refused {

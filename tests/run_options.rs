@@ -289,51 +289,104 @@ async fn a_run_from_an_earlier_checkpoint_branches_off() {
 }
 
 #[tokio::test]
-async fn options_that_are_not_carried_out_yet_are_refused_and_not_ignored() {
+async fn options_that_ask_for_nothing_special_are_accepted() {
     let server = Setup::probes(&["two"]).start().await;
     let thread = server.new_thread().await;
-    for (member, value) in [
-        ("on_disconnect", json!("cancel")),
-        ("stream_resumable", json!(true)),
-        ("multitask_strategy", json!("interrupt")),
-        ("multitask_strategy", json!("rollback")),
-    ] {
-        let mut body = json!({"assistant_id": "two", "input": {"foo": "x"}});
-        body[member] = value.clone();
-        let detail = server
-            .refused(&format!("/threads/{thread}/runs/wait"), &body, 422)
-            .await;
-        assert_eq!(
-            detail,
-            format!("{member}: {value} is not supported by this version of Selvedge yet")
-        );
-    }
     let usual = json!({
         "assistant_id": "two", "input": {"foo": "x"}, "on_disconnect": "continue", "stream_resumable": false,
+        "stream_subgraphs": true, "multitask_strategy": "enqueue", "checkpoint": {"checkpoint_ns": "", "checkpoint_map": {}},
+        "feedback_keys": ["score"], "langsmith_tracer": {"project_name": "p", "example_id": "e"},
     });
+    let run = server.create_run(&thread, &usual).await;
+    assert_eq!(run["kwargs"]["feedback_keys"], json!(["score"]));
+    assert_eq!(run["kwargs"]["subgraphs"], true);
+    let configurable = &run["kwargs"]["config"]["configurable"];
+    assert_eq!(
+        (
+            &configurable["__langsmith_project__"],
+            &configurable["__langsmith_example_id__"]
+        ),
+        (&json!("p"), &json!("e"))
+    );
+    assert_eq!(server.ended_run(&run).await["status"], "success");
+    assert_eq!(server.state(&thread).await["values"]["foo"], "xab");
     assert_eq!(server.wait(&thread, &usual).await["foo"], "xab");
 }
 
 #[tokio::test]
-async fn the_callers_request_id_is_kept_with_the_run() {
+async fn the_delay_is_kept_with_the_run_as_a_number_of_seconds() {
     let server = Setup::probes(&["two"]).start().await;
-    let body = json!({"assistant_id": "two", "input": {"foo": "x"}});
-    let request = server
-        .client
-        .post(format!("{}/runs", server.base))
-        .header("x-request-id", "req-7")
-        .json(&body);
-    let run: Value = request
-        .send()
-        .await
-        .expect("an answer")
-        .json()
-        .await
-        .expect("JSON");
+    let thread = server.new_thread().await;
+    for (delay, text) in [
+        (Value::Null, "0"),
+        (json!(0.0), "0"),
+        (json!(7), "7"),
+        (json!(0.25), "0.25"),
+    ] {
+        let body = json!({"assistant_id": "two", "input": {}, "after_seconds": delay});
+        let run = server.create_run(&thread, &body).await;
+        let kept = &run["kwargs"]["config"]["configurable"]["__after_seconds__"];
+        assert_eq!(kept.to_string(), text);
+    }
+}
+
+#[tokio::test]
+async fn a_thread_keeps_what_its_runs_share_of_their_configuration() {
+    let server = Setup::probes(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    let config = async || server.get_json(&format!("/threads/{thread}")).await["config"].clone();
+    let run = |config: Value| {
+        let input = json!({"foo": "x"});
+        json!({"assistant_id": "two", "input": input, "config": config})
+    };
+    server
+        .wait(&thread, &run(json!({"configurable": {"c": 1}})))
+        .await;
+    assert_eq!(config().await, json!({"configurable": {}}));
+    let shared = json!({"tags": ["t"], "recursion_limit": 9, "metadata": {"m": 1}});
+    server.wait(&thread, &run(shared)).await;
+    let kept = json!({"configurable": {}, "tags": ["t"], "recursion_limit": 9});
+    assert_eq!(config().await, kept);
+    let later = server.create_run(&thread, &run(json!({}))).await;
+    let config = &later["kwargs"]["config"];
     assert_eq!(
-        run["kwargs"]["config"]["configurable"]["langgraph_request_id"],
-        "req-7"
+        (&config["tags"], &config["recursion_limit"]),
+        (&json!(["t"]), &json!(9))
     );
+    assert!(config["configurable"].get("c").is_none());
+}
+
+#[tokio::test]
+async fn the_callers_request_id_is_kept_with_the_run_and_its_checkpoints() {
+    let server = Setup::probes(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    let body = json!({"assistant_id": "two", "input": {"foo": "x"}});
+    let kept = async |id: Option<&str>| {
+        let url = format!("{}/threads/{thread}/runs", server.base);
+        let mut request = server.client.post(url).json(&body);
+        if let Some(id) = id {
+            request = request.header("x-request-id", id);
+        }
+        let answer = request.send().await.expect("an answer");
+        let run: Value = answer.json().await.expect("JSON");
+        let id = &run["kwargs"]["config"]["configurable"]["langgraph_request_id"];
+        server.ended_run(&run).await;
+        let metadata = &server.state(&thread).await["metadata"];
+        assert_eq!(&metadata["langgraph_request_id"], id);
+        for caller in ["user_id", "langgraph_auth_user_id"] {
+            assert_eq!(metadata[caller], "", "{caller}");
+        }
+        text(id).to_owned()
+    };
+    assert_eq!(kept(Some("req-7")).await, "req-7");
+    let made = [
+        kept(None).await,
+        kept(Some("")).await,
+        kept(Some(&"x".repeat(300))).await,
+    ];
+    for id in made {
+        id.parse::<Uuid>().expect("a UUID");
+    }
 }
 
 #[tokio::test]

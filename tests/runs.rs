@@ -1,10 +1,10 @@
-//! Runs: create, wait, join, get and list, on a thread and without one.
+//! Runs: create, wait, join, get and list.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::Setup;
 use crate::support::server::{detail_of, json_of, names, text};
-use crate::support::{Gate, Setup, eventually, sse};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -170,11 +170,25 @@ async fn runs_are_listed_newest_first_by_status_and_in_pages() {
     assert_eq!(inputs("?status=success&limit=1&offset=1").await, ["two"]);
     assert_eq!(inputs("?status=pending").await, [""; 0]);
 
+    let selected = server
+        .get_json(&format!(
+            "/threads/{thread}/runs?limit=1&select=status&select=run_id"
+        ))
+        .await;
+    assert_eq!(names(&selected[0]), ["run_id", "status"]);
+    assert_eq!(selected[0]["status"], "success");
+
     let bad = |query: &str| format!("/threads/{thread}/runs{query}");
     let detail = detail_of(server.get(&bad("?limit=abc")).await, 400).await;
     assert_eq!(detail, "invalid literal for int() with base 10: 'abc'");
     detail_of(server.get(&bad("?limit=0")).await, 422).await;
+    detail_of(server.get(&bad("?limit=-1")).await, 422).await;
     detail_of(server.get(&bad("?status=bogus")).await, 422).await;
+    let detail = detail_of(server.get(&bad("?select=zzz&select=status")).await, 422).await;
+    assert!(
+        detail.starts_with("Invalid select columns: ['zzz']. Expected: {'run_id', "),
+        "{detail}"
+    );
     assert_eq!(
         detail_of(server.get(&bad(&format!("/{NOBODY}"))).await, 404).await,
         "Not Found"
@@ -184,91 +198,6 @@ async fn runs_are_listed_newest_first_by_status_and_in_pages() {
     let run = &server.get_json(&bad("")).await[0];
     let path = format!("/threads/{elsewhere}/runs/{}", text(&run["run_id"]));
     assert_eq!(detail_of(server.get(&path).await, 404).await, "Not Found");
-}
-
-#[tokio::test]
-async fn a_stateless_run_and_its_thread_are_gone_when_it_has_ended() {
-    let gate = Gate::closed().await;
-    let server = gate.setup(&["two"]).start().await;
-    let response = server.post("/runs", &gate.run()).await;
-    let location = response.headers()["content-location"]
-        .to_str()
-        .expect("text")
-        .to_owned();
-    let run = json_of(response, reqwest::StatusCode::OK).await;
-    assert_eq!(location, format!("/runs/{}", text(&run["run_id"])));
-    assert_eq!(run["kwargs"]["temporary"], true);
-    // While it lives it can be asked for, and joined.
-    assert_eq!(server.get_json(&location).await["run_id"], run["run_id"]);
-    let stream = server.get(&format!("{location}/stream")).await;
-    let joined = async { server.get_json(&format!("{location}/join")).await };
-    let (joined, streamed, ()) = tokio::join!(joined, sse::events(stream), async { gate.open() });
-    assert_eq!(
-        streamed.last().expect("an event").data["done"],
-        json!(["one", "two", "three", "after"])
-    );
-    // The run may have ended before it was joined: then there is no trace of it.
-    assert!(
-        joined["done"] == streamed.last().expect("an event").data["done"]
-            || joined["__error__"].is_object()
-    );
-    eventually("the end of the temporary run", async || {
-        (server.get(&location).await.status() == 404).then_some(())
-    })
-    .await;
-    assert_eq!(
-        server
-            .get(&format!("/threads/{}", text(&run["thread_id"])))
-            .await
-            .status(),
-        404
-    );
-
-    for path in ["/runs/wait", "/runs/stream"] {
-        let response = server.post(path, &two("x")).await;
-        let location = response.headers()["content-location"]
-            .to_str()
-            .expect("text")
-            .to_owned();
-        assert!(
-            response.headers()["location"]
-                .to_str()
-                .expect("text")
-                .starts_with(&location)
-        );
-        response.text().await.expect("a body");
-        assert_eq!(server.get(&location).await.status(), 404, "{path}");
-    }
-    let values = server.post_json("/runs/wait", &two("x")).await;
-    assert_eq!(values, json!({"foo": "xab", "log": ["a", "b"]}));
-}
-
-#[tokio::test]
-async fn a_stateless_run_that_is_kept_leaves_a_thread() {
-    let server = Setup::probes(&["two"]).start().await;
-    let mut body = two("x");
-    body["on_completion"] = json!("keep");
-    let response = server.post("/runs/wait", &body).await;
-    let location = response.headers()["content-location"]
-        .to_str()
-        .expect("text")
-        .to_owned();
-    response.text().await.expect("a body");
-    let run = server.get_json(&location).await;
-    let thread = text(&run["thread_id"]);
-    assert_eq!(
-        location,
-        format!("/threads/{thread}/runs/{}", text(&run["run_id"]))
-    );
-    assert_eq!(
-        (&run["status"], &run["kwargs"]["temporary"]),
-        (&json!("success"), &json!(false))
-    );
-    assert_eq!(server.state(thread).await["values"]["foo"], "xab");
-    assert_eq!(
-        server.wait(thread, &two("y")).await["log"],
-        json!(["a", "b", "a", "b"])
-    );
 }
 
 #[tokio::test]
