@@ -15,6 +15,7 @@
 mod agent;
 mod commands;
 mod configuration;
+mod connections;
 mod crashes;
 mod discovery;
 mod examples;

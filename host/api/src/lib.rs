@@ -6,7 +6,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`options`] | the bounds of the edge |
-//! | [`server`] | connections: accept, bound, drain |
+//! | [`server`], `stall` | connections: accept, bound, drain |
 //! | `routes` | which handler answers what |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
@@ -22,6 +22,7 @@ mod routes;
 mod runs;
 pub mod server;
 mod sse;
+mod stall;
 mod state;
 mod system;
 mod threads;

@@ -16,6 +16,9 @@ pub struct Options {
     pub max_connections: usize,
     /// How long a client may take to send a request's head, and again its body (`request_timeout_secs`); 408 after.
     pub request_timeout: Duration,
+    /// How long a client may take nothing of an answer that is ready for it (`write_timeout_secs`); then its connection
+    /// is closed.
+    pub write_timeout: Duration,
 }
 
 impl Default for Options {
@@ -26,6 +29,7 @@ impl Default for Options {
             max_header_bytes: 32 << 10,
             max_connections: 10_000,
             request_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
         }
     }
 }

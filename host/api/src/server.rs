@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::Options;
 use crate::routes::{Edge, router};
+use crate::stall::Bounded;
 
 /// How long answers that are under way may take to be sent when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -123,13 +124,15 @@ async fn accept(listener: TcpListener, edge: Arc<Edge>, mut stopped: oneshot::Re
             connection = next_connection(&listener, &slots) => connection,
             _ = &mut stopped => break,
         };
-        let Some((stream, slot)) = connection else {
+        let Some((stream, client, slot)) = connection else {
             continue;
         };
+        let stream = Bounded::new(stream, edge.options.write_timeout);
         let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
         tokio::spawn(async move {
             if let Err(error) = served.await {
-                tracing::debug!(%error, "a connection ended early");
+                let cause = std::error::Error::source(&error).map(tracing::field::display);
+                tracing::debug!(%client, %error, cause, "a connection ended early");
             }
             drop(slot);
         });
@@ -146,14 +149,14 @@ async fn accept(listener: TcpListener, edge: Arc<Edge>, mut stopped: oneshot::Re
 async fn next_connection(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     // The semaphore is never closed.
     let slot = slots.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, client)) => {
             // Small answers must not wait for the acknowledgement of the ones before.
             let _ = stream.set_nodelay(true);
-            Some((stream, slot))
+            Some((stream, client, slot))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");

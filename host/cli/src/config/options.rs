@@ -18,6 +18,7 @@ impl Config {
             max_header_bytes: self.http.max_header_bytes,
             max_connections: self.http.max_connections,
             request_timeout: self.http.request_timeout,
+            write_timeout: self.http.write_timeout,
         }
     }
 

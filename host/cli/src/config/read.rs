@@ -252,6 +252,7 @@ fn http(group: Group<'_>) -> HttpConfig {
         max_connections: group.size("max_connections"),
         max_header_bytes: group.size("max_header_bytes"),
         request_timeout: group.secs("request_timeout_secs"),
+        write_timeout: group.secs("write_timeout_secs"),
     }
 }
 

@@ -120,6 +120,8 @@ pub struct HttpConfig {
     pub max_header_bytes: usize,
     /// `http.request_timeout_secs`
     pub request_timeout: Duration,
+    /// `http.write_timeout_secs`
+    pub write_timeout: Duration,
 }
 
 /// What is sent when a run ends, and where to.

@@ -1,0 +1,153 @@
+//! Clients that send nothing or take nothing: each costs its own connection, and that for a bounded time.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::support::server::text;
+use crate::support::{Server, Setup, eventually, sse};
+
+/// Far more than the system keeps for a connection.
+const LONG: usize = 12 << 20;
+/// A slow reader rests so long after so much: for longer than patience in all, never for so long at once.
+const PIECE: usize = LONG / 8;
+const PAUSE: Duration = Duration::from_millis(100);
+/// How a body ends that is sent in chunks.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
+async fn connect(server: &Server) -> TcpStream {
+    let address = server.base.strip_prefix("http://").expect("an address");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    // The system takes as little as it may into its own buffer.
+    socket
+        .set_recv_buffer_size(4 << 10)
+        .expect("a small buffer");
+    let address = address.parse().expect("an address");
+    socket.connect(address).await.expect("a connection")
+}
+
+/// Asks for a stream that is too long for any buffer on the way, and reads nothing of it.
+async fn stuck_reader(server: &Server, thread: &str) -> TcpStream {
+    let body = json!({"assistant_id": "big", "input": {"bytes": LONG}, "stream_mode": ["values", "updates"]});
+    let body = body.to_string();
+    let mut connection = connect(server).await;
+    let request = format!(
+        "POST /threads/{thread}/runs/stream HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    connection
+        .write_all(request.as_bytes())
+        .await
+        .expect("a request");
+    connection
+}
+
+async fn rest_of(mut connection: TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    // A connection that is reset has ended as well.
+    let _ = connection.read_to_end(&mut rest).await;
+    rest
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_stream_is_got_rid_of_and_the_run_goes_on() {
+    let server = Setup::probes(&["big"])
+        .set("http.write_timeout_secs", 1)
+        .set("telemetry.log", "info,selvedge_api=debug")
+        .start()
+        .await;
+    let thread = server.new_thread().await;
+    let stuck = stuck_reader(&server, &thread).await;
+    let runs = format!("/threads/{thread}/runs");
+    let run = eventually("the run", async || {
+        let runs = server.get_json(&runs).await;
+        runs.get(0).cloned()
+    })
+    .await;
+    assert_eq!(server.ended_run(&run).await["status"], "success");
+    eventually("the end of the connection", async || {
+        server
+            .log()
+            .contains("the client took nothing")
+            .then_some(())
+    })
+    .await;
+    // What was under way in the system's buffers still comes, and then the stream breaks off.
+    let got = rest_of(stuck).await;
+    assert!(got.starts_with(b"HTTP/1.1 200 OK"));
+    assert!(got.len() < LONG && !got.ends_with(LAST_CHUNK));
+    let values = &server.state(&thread).await["values"];
+    assert_eq!(text(&values["data"]).len(), LONG);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_everything() {
+    let server = Setup::probes(&["big"])
+        .set("http.write_timeout_secs", 1)
+        .start()
+        .await;
+    let thread = server.new_thread().await;
+    let mut slow = stuck_reader(&server, &thread).await;
+    let (mut total, mut since_pause, mut end) = (0, 0, Vec::new());
+    let mut piece = vec![0; 64 << 10];
+    while !end.ends_with(LAST_CHUNK) {
+        let read = slow.read(&mut piece).await.expect("a piece");
+        assert!(read > 0, "it broke off after {total} bytes");
+        (total, since_pause) = (total + read, since_pause + read);
+        end.extend_from_slice(&piece[..read]);
+        end.drain(..end.len().saturating_sub(LAST_CHUNK.len()));
+        if since_pause > PIECE {
+            since_pause = 0;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    // Once in `updates` and once in `values`.
+    assert!(total > 2 * LONG);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_does_not_hold_up_the_end_of_the_server() {
+    let mut server = Setup::probes(&["big"]).start().await;
+    let thread = server.new_thread().await;
+    let stuck = stuck_reader(&server, &thread).await;
+    let runs = format!("/threads/{thread}/runs");
+    let run = eventually("the run", async || {
+        server.get_json(&runs).await.get(0).cloned()
+    })
+    .await;
+    server.ended_run(&run).await;
+    assert_eq!(server.terminate().await.code(), Some(0), "{}", server.log());
+    drop(stuck);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_request_is_got_rid_of() {
+    let server = Setup::probes(&["two"])
+        .set("http.request_timeout_secs", 1)
+        .start()
+        .await;
+    let begun = [
+        // In the middle of the head, and before it.
+        ("POST /runs HTTP/1.1\r\nhost: x\r\n", ""),
+        ("", ""),
+        // In the middle of the body.
+        (
+            "POST /runs HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
+            "HTTP/1.1 408 Request Timeout",
+        ),
+    ];
+    for (request, answer) in begun {
+        let mut connection = connect(&server).await;
+        connection
+            .write_all(request.as_bytes())
+            .await
+            .expect("a beginning");
+        let got = String::from_utf8(rest_of(connection).await).expect("text");
+        assert!(got.starts_with(answer), "{request:?}: {got}");
+    }
+    let body = json!({"assistant_id": "two", "input": {"foo": "x"}});
+    let events = sse::events(server.post("/runs/stream", &body).await).await;
+    assert_eq!(events.last().expect("an event").data["foo"], "xab");
+}
