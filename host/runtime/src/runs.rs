@@ -1,11 +1,13 @@
 //! Reading runs, and waiting for them.
 
+use std::future::Future;
+
 use selvedge_model::run::{Run, RunStatus};
 use selvedge_model::{Json, RunId, ThreadId};
 use selvedge_storage::{RunQuery, StorageError, Values};
 
-use crate::Runtime;
-use crate::hub::{Finished, Subscription};
+use crate::hub::{Finished, Hub, Subscription};
+use crate::{Options, Runtime};
 
 /// A run that someone wants to follow.
 pub enum Followed {
@@ -41,13 +43,11 @@ impl Runtime {
         id: RunId,
     ) -> Result<Option<Followed>, StorageError> {
         let shared = &self.0;
-        // Subscribed first: a run that has not ended at the look ends this very stream, whatever becomes of its row.
-        let _visit = shared.hub.visit(id);
-        let subscription = shared.hub.open(id, &shared.options).subscribe();
-        let Some(run) = shared.storage.run(thread, id).await? else {
+        let row = shared.storage.run(thread, id);
+        let Some((run, subscription)) = look(&shared.hub, &shared.options, id, row).await? else {
             return Ok(None);
         };
-        if !run.status.is_terminal() {
+        if let Some(subscription) = subscription {
             return Ok(Some(Followed::Live(Box::new(run), subscription)));
         }
         let finished = self.what_is_left_of(&run).await?;
@@ -66,5 +66,81 @@ impl Runtime {
             interrupts: outcome.interrupts.into_values().flatten().collect(),
             error: outcome.error.filter(|_| run.status == RunStatus::Error),
         }))
+    }
+}
+
+/// A run's row and, unless it has ended, its stream. The stream is joined before the row is looked at: so a run that
+/// has not ended by then ends this very stream, whatever becomes of its row.
+async fn look(
+    hub: &Hub,
+    options: &Options,
+    id: RunId,
+    row: impl Future<Output = Result<Option<Run>, StorageError>>,
+) -> Result<Option<(Run, Option<Subscription>)>, StorageError> {
+    let _visit = hub.visit(id);
+    let subscription = hub.open(id, options).subscribe();
+    let run = row.await?;
+    Ok(run.map(|run| {
+        let live = !run.status.is_terminal();
+        (run, live.then_some(subscription))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::hub::Ending;
+
+    fn run(id: RunId, status: RunStatus) -> Run {
+        serde_json::from_value(json!({
+            "run_id": id, "thread_id": ThreadId::new(), "assistant_id": uuid::Uuid::nil(), "metadata": {},
+            "status": status, "multitask_strategy": "enqueue",
+            "created_at": selvedge_model::Timestamp::now(), "updated_at": selvedge_model::Timestamp::now(),
+            "kwargs": {
+                "input": null, "command": null, "config": {}, "context": {}, "stream_mode": ["values"],
+                "interrupt_before": null, "interrupt_after": null, "webhook": null, "feedback_keys": null,
+                "temporary": true, "subgraphs": false, "resumable": false, "checkpoint_during": true,
+                "durability": "async",
+            },
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_run_that_ends_while_it_is_looked_at_gives_its_end() {
+        let (hub, options, id) = (Hub::default(), Options::default(), RunId::new());
+        let execution = hub.open(id, &options);
+        let row = async {
+            // Read just before the end, which deletes the row and closes the stream.
+            let row = run(id, RunStatus::Running);
+            execution.end(Ending::Finished(Arc::new(Finished {
+                status: RunStatus::Success,
+                values: Json::from(json!({"foo": "x"})),
+                interrupts: vec![],
+                error: None,
+            })));
+            hub.close(id);
+            Ok(Some(row))
+        };
+        let (_, subscription) = look(&hub, &options, id, row).await.unwrap().unwrap();
+        match subscription.unwrap().ended().await {
+            Ending::Finished(finished) => assert_eq!(finished.values.as_str(), r#"{"foo":"x"}"#),
+            Ending::Released => panic!("the end was lost"),
+        }
+    }
+
+    #[tokio::test]
+    async fn looking_at_what_is_not_alive_leaves_nothing_behind() {
+        let (hub, options, id) = (Hub::default(), Options::default(), RunId::new());
+        let nothing = async { Ok(None) };
+        assert!(look(&hub, &options, id, nothing).await.unwrap().is_none());
+        let ended = async { Ok(Some(run(id, RunStatus::Success))) };
+        let (_, subscription) = look(&hub, &options, id, ended).await.unwrap().unwrap();
+        assert!(subscription.is_none());
+        assert_eq!(hub.len(), 0);
     }
 }
