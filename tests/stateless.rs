@@ -33,7 +33,11 @@ async fn a_stateless_run_can_be_found_and_followed_while_it_lives() {
     let joins = [&at, &on_thread].map(|at| format!("{at}/join"));
     let mut following = Vec::new();
     for path in streams.iter().chain(&joins) {
-        following.push(server.get(path).await);
+        let response = server.get(path).await;
+        assert_eq!(header(&response, "location"), *path);
+        let rest = path.strip_prefix(&header(&response, "content-location"));
+        assert!(matches!(rest, Some("/join" | "/stream")), "{path}");
+        following.push(response);
     }
     gate.open();
     let done = json!(["one", "two", "three", "after"]);

@@ -72,10 +72,15 @@ pub(crate) async fn search(
 
 fn selection(select: Option<Vec<String>>) -> ApiResult<Selection> {
     Selection::new(select, &SELECTABLE).map_err(|unknown| {
+        let quoted = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+            names.join(", ")
+        };
+        let unknown: Vec<&str> = unknown.iter().map(String::as_str).collect();
         ApiError::invalid(format!(
-            "{:?} is not one of {}",
-            unknown.join(", "),
-            SELECTABLE.map(|known| format!("\"{known}\"")).join(", ")
+            "{} is not one of {}",
+            quoted(&unknown),
+            quoted(&SELECTABLE)
         ))
     })
 }

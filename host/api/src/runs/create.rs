@@ -5,10 +5,8 @@ use std::sync::Arc;
 use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, header};
-use selvedge_model::run::Run;
-use selvedge_runtime::Place;
 
+use super::address::Address;
 use crate::error::ApiResult;
 use crate::request::NewRun;
 use crate::routes::Edge;
@@ -21,7 +19,7 @@ pub(crate) async fn create(
     let place = request.place;
     let run = edge.runtime.create_run(request).await?.run;
     let response = JsonBody(&run).into_response();
-    Ok(content_located(response, &run, place))
+    Ok(Address::of(&run, place).content_location(response))
 }
 
 pub(crate) async fn stream(
@@ -30,11 +28,10 @@ pub(crate) async fn stream(
 ) -> ApiResult<Response> {
     let place = request.place;
     let accepted = edge.runtime.create_run(request).await?;
-    let run = accepted.run;
-    let response = sse::response(accepted.stream, sse::Filter::of_run(&run));
-    let location = format!("{}/stream", address(&run, place));
-    let response = with(response, header::LOCATION, &location);
-    Ok(content_located(response, &run, place))
+    let address = Address::of(&accepted.run, place);
+    let filter = sse::Filter::of_run(&accepted.run);
+    let response = sse::response(accepted.stream, filter);
+    Ok(address.content_location(address.location(response, "stream")))
 }
 
 pub(crate) async fn wait(
@@ -43,37 +40,8 @@ pub(crate) async fn wait(
 ) -> ApiResult<Response> {
     let place = request.place;
     let accepted = edge.runtime.create_run(request).await?;
-    let run = accepted.run;
     let response = waiting::response(accepted.stream).await;
-    // Of a stateless run too, LangGraph names the thread here.
-    let location = format!("{}/join", on_thread(&run));
-    let response = with(response, header::LOCATION, &location);
-    Ok(content_located(response, &run, place))
-}
-
-/// Says where the run is. The clients read its id and its thread's from this header.
-fn content_located(response: Response, run: &Run, place: Place) -> Response {
-    with(response, header::CONTENT_LOCATION, &address(run, place))
-}
-
-/// The path of a run: beside the one that created it.
-fn address(run: &Run, place: Place) -> String {
-    match place {
-        Place::Thread { .. } => on_thread(run),
-        Place::Stateless { .. } => format!("/runs/{}", run.run_id),
-    }
-}
-
-fn on_thread(run: &Run) -> String {
-    format!("/threads/{}/runs/{}", run.thread_id, run.run_id)
-}
-
-fn with(mut response: Response, name: HeaderName, path: &str) -> Response {
-    match HeaderValue::from_str(path) {
-        Ok(value) => {
-            response.headers_mut().insert(name, value);
-        }
-        Err(_) => debug_assert!(false, "ids are made of letters: {path}"),
-    }
-    response
+    // LangGraph names the thread here, also that of a stateless run.
+    let response = Address::on_thread(&accepted.run).location(response, "join");
+    Ok(Address::of(&accepted.run, place).content_location(response))
 }

@@ -2,6 +2,7 @@
 //!
 //! Every handler serves a run on its thread and a stateless one alike.
 
+mod address;
 mod create;
 mod deliveries;
 mod follow;
