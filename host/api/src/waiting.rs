@@ -76,7 +76,11 @@ fn outcome(finished: &Finished) -> Bytes {
     if finished.interrupts.is_empty() {
         return Bytes::copy_from_slice(finished.values.as_str().as_bytes());
     }
-    // Without a checkpoint there are no values.
+    debug_assert!(
+        finished.values.is_object() || finished.values.is_null(),
+        "neither a state nor none: {}",
+        finished.values
+    );
     let mut members = finished.values.members().unwrap_or_default();
     let interrupts = Json::written(&finished.interrupts);
     members.insert("__interrupt__".into(), interrupts);

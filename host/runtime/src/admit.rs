@@ -7,7 +7,7 @@
 use selvedge_model::assistant::Assistant;
 use selvedge_model::run::{MultitaskStrategy, Run, RunStatus};
 use selvedge_model::{Json, Timestamp};
-use selvedge_storage::{Admission, NewRun, ThreadNeed, Values};
+use selvedge_storage::{Admission, NewRun, StorageError, ThreadNeed, Values};
 
 use crate::assemble::{assemble, members, thread_need};
 use crate::hub::Subscription;
@@ -41,7 +41,9 @@ impl Runtime {
         // On a task of its own: a caller that goes away must not leave a claimed run that nobody executes.
         let runtime = self.clone();
         let admission = tokio::spawn(async move { runtime.admit(run, thread, now).await });
-        admission.await.unwrap_or(Err(AdmitError::ShuttingDown))
+        admission
+            .await
+            .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string()).into()))
     }
 
     async fn admit(

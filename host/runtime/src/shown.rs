@@ -11,6 +11,7 @@ use selvedge_pregel::{TaskInfo, Writes, messages};
 use selvedge_sandbox::TaskEvents;
 use serde_json::json;
 
+use crate::assemble::members;
 use crate::graphs::ServedGraph;
 use crate::hub::RunStream;
 
@@ -116,7 +117,7 @@ fn id_of(message: &Json) -> Option<String> {
 }
 
 fn task_metadata(run_metadata: &Json, task: &TaskInfo) -> Json {
-    let mut metadata = run_metadata.members().unwrap_or_default();
+    let mut metadata = members(run_metadata);
     let mut set = |name: &str, value: serde_json::Value| {
         metadata.insert(name.to_owned(), Json::from(value));
     };
