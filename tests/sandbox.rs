@@ -98,6 +98,47 @@ async fn an_answer_beyond_the_output_bound_is_refused() {
     next_run_succeeds(&server).await;
 }
 
+/// A run within a bound of `excess` succeeds, and one beyond it ends with that bound's kind and names its key.
+async fn is_bounded(setup: Setup, within: Value, beyond: Value, kind: &str, key: &str) {
+    let server = setup.start().await;
+    let body = json!({"assistant_id": "excess", "input": within});
+    let outcome = server.post_json("/runs/wait", &body).await;
+    assert!(outcome.get("__error__").is_none(), "{outcome}");
+
+    let (found, message) = error_of(&server, "excess", beyond).await;
+    assert_eq!(found, kind, "{message}");
+    assert!(message.contains(key), "{message}");
+    next_run_succeeds(&server).await;
+}
+
+fn excess(key: &str, bound: u32) -> Setup {
+    Setup::probes(&["two", "excess"]).set(key, bound)
+}
+
+#[tokio::test]
+async fn an_answer_that_nests_too_deeply_is_refused() {
+    is_bounded(
+        excess("sandbox.json_depth", 16),
+        json!({"depth": 10}),
+        json!({"depth": 20}),
+        "DepthLimitExceeded",
+        "sandbox.json_depth",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_that_makes_too_many_sends_is_ended_by_their_bound() {
+    is_bounded(
+        excess("sandbox.sends", 5),
+        json!({"sends": 5}),
+        json!({"sends": 6}),
+        "SendLimitExceeded",
+        "sandbox.sends",
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_graph_reads_the_variables_that_the_configuration_names_and_no_others() {
     let mut setup = Setup::probes(&["env"]).env("OF_THE_HOST", "hidden");

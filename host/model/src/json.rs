@@ -31,9 +31,12 @@ pub enum JsonError {
     /// Not JSON.
     #[error("not valid JSON: {0}")]
     Syntax(#[from] serde_json::Error),
-    /// Nested more than [`MAX_DEPTH`] levels.
-    #[error("JSON nested more than {MAX_DEPTH} levels deep")]
-    TooDeep,
+    /// Nested deeper than allowed: [`MAX_DEPTH`] levels, or fewer where the caller said so.
+    #[error("JSON nested more than {limit} levels deep")]
+    TooDeep {
+        /// The levels that are allowed.
+        limit: usize,
+    },
     /// A property name with U+0000 in it: it would not survive storage and is refused rather than renamed.
     #[error("a property name contains the character U+0000")]
     NulInName,
@@ -42,14 +45,19 @@ pub enum JsonError {
 impl Json {
     /// Checks a text and keeps it, compacted.
     pub fn parse(text: impl Into<String>) -> Result<Self, JsonError> {
+        Self::parse_within(text, MAX_DEPTH)
+    }
+
+    /// As [`parse`](Self::parse), for a source that may nest less deeply; more than [`MAX_DEPTH`] it may not.
+    pub fn parse_within(text: impl Into<String>, max_depth: usize) -> Result<Self, JsonError> {
         let raw = RawValue::from_string(text.into())?;
-        Self::from_raw(raw)
+        Self::from_raw(raw, max_depth.min(MAX_DEPTH))
     }
 
     /// The same for bytes, such as a request body.
     pub fn parse_bytes(bytes: &[u8]) -> Result<Self, JsonError> {
         let raw: &RawValue = serde_json::from_slice(bytes)?;
-        Self::from_raw(raw.to_owned())
+        Self::from_raw(raw.to_owned(), MAX_DEPTH)
     }
 
     /// Writes a Rust value down.
@@ -57,7 +65,7 @@ impl Json {
     /// # Errors
     /// When the value has no JSON form (a map with keys that are not strings) or is too deep.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
-        Self::from_raw(serde_json::value::to_raw_value(value)?)
+        Self::from_raw(serde_json::value::to_raw_value(value)?, MAX_DEPTH)
     }
 
     /// A text that was a [`Json`] when storage wrote it down. Only its syntax is checked: values that were joined
@@ -78,7 +86,7 @@ impl Json {
     #[must_use]
     pub fn written<T: Serialize + ?Sized>(value: &T) -> Self {
         let raw = serde_json::value::to_raw_value(value).map_err(JsonError::from);
-        match raw.and_then(|raw| Self::cleaned(raw, usize::MAX)) {
+        match raw.and_then(|raw| Self::from_raw(raw, usize::MAX)) {
             Ok(json) => json,
             Err(error) => {
                 debug_assert!(false, "no JSON form: {error}");
@@ -87,11 +95,7 @@ impl Json {
         }
     }
 
-    fn from_raw(raw: Box<RawValue>) -> Result<Self, JsonError> {
-        Self::cleaned(raw, MAX_DEPTH)
-    }
-
-    fn cleaned(raw: Box<RawValue>, max_depth: usize) -> Result<Self, JsonError> {
+    fn from_raw(raw: Box<RawValue>, max_depth: usize) -> Result<Self, JsonError> {
         let clean = match clean(raw.get(), max_depth)? {
             Cow::Borrowed(_) => None,
             Cow::Owned(text) => Some(text),
@@ -273,7 +277,7 @@ impl Serialize for Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Self::from_raw(raw).map_err(D::Error::custom)
+        Self::from_raw(raw, MAX_DEPTH).map_err(D::Error::custom)
     }
 }
 
@@ -308,7 +312,7 @@ fn clean(text: &str, max_depth: usize) -> Result<Cow<'_, str>, JsonError> {
             b'{' | b'[' => {
                 depth += 1;
                 if depth > max_depth {
-                    return Err(JsonError::TooDeep);
+                    return Err(JsonError::TooDeep { limit: max_depth });
                 }
                 at += 1;
             }
@@ -424,8 +428,14 @@ mod tests {
         assert!(json.to_value().is_array());
         assert!(matches!(
             Json::parse(deep(MAX_DEPTH + 1)),
-            Err(JsonError::TooDeep)
+            Err(JsonError::TooDeep { limit: MAX_DEPTH })
         ));
+        assert!(Json::parse_within(deep(3), 3).is_ok());
+        assert!(matches!(
+            Json::parse_within(deep(4), 3),
+            Err(JsonError::TooDeep { limit: 3 })
+        ));
+        assert!(Json::parse_within(deep(MAX_DEPTH + 1), usize::MAX).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::graph::{Graph, START_NODE, TASKS, branch_channel};
 use crate::messages;
 use crate::python;
 
-/// The writes of a finished task, opaque but for [`updates`](Writes::updates).
+/// The writes of a finished task, opaque but for [`updates`](Writes::updates) and their number of [`sends`](Writes::sends).
 #[derive(Clone, Debug, Default)]
 pub struct Writes {
     pub(crate) entries: Vec<(String, Json)>,
@@ -25,6 +25,15 @@ impl Writes {
             .iter()
             .filter(|(channel, _)| !is_internal_channel(channel))
             .map(|(channel, value)| (channel.as_str(), value))
+    }
+
+    /// How many `Send`s there are among them: tasks of the next step.
+    #[must_use]
+    pub fn sends(&self) -> usize {
+        self.entries
+            .iter()
+            .filter(|(channel, _)| channel == TASKS)
+            .count()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use selvedge_model::json::JsonError;
 use selvedge_model::{Json, RunId};
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime::{Engine, Result};
@@ -113,8 +114,15 @@ impl TaskState {
             )
             .into());
         }
-        Json::parse(text).map_err(|error| {
-            Exceeded::new("InvalidGuestOutput", format!("{what} is refused: {error}")).into()
+        Json::parse_within(text, self.limits.json_depth).map_err(|error| match error {
+            JsonError::TooDeep { limit } => Exceeded::new(
+                "DepthLimitExceeded",
+                format!("{what} nests more than {limit} levels deep (sandbox.json_depth)"),
+            )
+            .into(),
+            error => {
+                Exceeded::new("InvalidGuestOutput", format!("{what} is refused: {error}")).into()
+            }
         })
     }
 

@@ -44,6 +44,10 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Length of one answer or one event (`output_bytes`): `OutputLimitExceeded`.
     pub output_bytes: usize,
+    /// Levels of nesting of what it gives out, 128 at most (`json_depth`): `DepthLimitExceeded`.
+    pub json_depth: usize,
+    /// `Send`s, each of which is a task of the next step (`sends`): `SendLimitExceeded`.
+    pub sends: usize,
     /// Custom events and message chunks (`events`): `EventLimitExceeded`.
     pub events: u32,
     /// Lines to the log, stdout and stderr included (`log_lines`): `LogLimitExceeded`.
@@ -59,6 +63,8 @@ impl Default for Limits {
             wall: Duration::from_secs(600),
             memory_bytes: 256 << 20,
             output_bytes: 16 << 20,
+            json_depth: selvedge_model::json::MAX_DEPTH,
+            sends: 10_000,
             events: 100_000,
             log_lines: 10_000,
             http_calls: 1_000,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use selvedge_model::{Json, RunId};
-use selvedge_pregel::{Failure, GuestCall, Outcome, Program};
+use selvedge_pregel::{Failure, GuestCall, Outcome, Program, Writes};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::Shared;
@@ -85,13 +85,26 @@ async fn execute(shared: &Arc<Shared>, job: Job) -> Outcome {
     if let Some(question) = store.data_mut().asked.take() {
         return Outcome::Interrupted(question);
     }
-    match result {
-        Ok(()) => match program.finish() {
-            Ok(writes) => Outcome::Done(writes),
-            Err(failure) => Outcome::Failed(failure),
-        },
+    let writes = result
+        .and_then(|()| program.finish())
+        .and_then(|writes| within_sends(writes, loaded.limits.sends));
+    match writes {
+        Ok(writes) => Outcome::Done(writes),
         Err(failure) => Outcome::Failed(failure),
     }
+}
+
+/// Each `Send` becomes a task of the next step, so their number is bounded before anyone makes tasks of them.
+fn within_sends(writes: Writes, limit: usize) -> Result<Writes, Failure> {
+    let sends = writes.sends();
+    if sends <= limit {
+        return Ok(writes);
+    }
+    Err(Failure {
+        kind: "SendLimitExceeded".into(),
+        message: format!("the task made {sends} Sends, more than {limit} (sandbox.sends)"),
+        retryable: false,
+    })
 }
 
 /// Asks a component what it is made of, under the same bounds as a task.

@@ -154,6 +154,8 @@ impl GraphConfig {
             wall: self.limits.wall,
             memory_bytes: self.limits.memory_bytes,
             output_bytes: self.limits.output_bytes,
+            json_depth: self.limits.json_depth,
+            sends: self.limits.sends,
             events: self.limits.events,
             log_lines: self.limits.log_lines,
             http_calls: self.limits.http_calls,

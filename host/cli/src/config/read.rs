@@ -240,6 +240,8 @@ fn limits(sandbox: &BTreeMap<String, Value>) -> TaskLimits {
         cpu: Duration::from_millis(group.number("cpu_ms")),
         wall: group.secs("wall_secs"),
         output_bytes: group.size("output_bytes"),
+        json_depth: group.size("json_depth"),
+        sends: group.size("sends"),
         events: group.count("events"),
         log_lines: group.count("log_lines"),
         http_calls: group.count("http_calls"),

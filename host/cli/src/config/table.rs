@@ -3,6 +3,8 @@
 //! `docs/configuration.md` is made from these rows; `config/tests` compares. The defaults of LangGraph's own keys are
 //! LangGraph's unless the page on webhooks says otherwise.
 
+use selvedge_model::json::MAX_DEPTH;
+
 use super::keys::Fallback::{Json, Required, Words};
 use super::keys::Item::{Domain, Field, Host, Method, Network, Port, Seconds};
 use super::keys::Kind::{
@@ -33,6 +35,11 @@ const MEMORY: Kind = Uint {
     min: 1 << 20,
     max: 4 << 30,
 };
+/// No value in the program nests deeper than `model`'s bound. A task's answer needs the few levels of its own envelope.
+const DEPTH: Kind = Uint {
+    min: 8,
+    max: MAX_DEPTH as u64,
+};
 const LISTED: Fallback = Json("[]");
 
 /// All keys, groups before their members. One row a line, for a table is read by its columns.
@@ -54,6 +61,8 @@ pub const KEYS: &[Key] = &[
     key("graphs.*.sandbox.cpu_ms", COUNT, Words("`sandbox.cpu_ms`"), "As there."),
     key("graphs.*.sandbox.wall_secs", SECS, Words("`sandbox.wall_secs`"), "As there."),
     key("graphs.*.sandbox.output_bytes", BYTES, Words("`sandbox.output_bytes`"), "As there."),
+    key("graphs.*.sandbox.json_depth", DEPTH, Words("`sandbox.json_depth`"), "As there."),
+    key("graphs.*.sandbox.sends", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.sends`"), "As there."),
     key("graphs.*.sandbox.events", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.events`"), "As there."),
     key("graphs.*.sandbox.log_lines", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.log_lines`"), "As there."),
     key("graphs.*.sandbox.http_calls", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.http_calls`"), "As there."),
@@ -128,13 +137,13 @@ pub const KEYS: &[Key] = &[
     key("sandbox.cpu_ms", COUNT, Json("10000"), "CPU time of a task."),
     key("sandbox.wall_secs", SECS, Json("600"), "A whole task, host calls included."),
     key("sandbox.output_bytes", BYTES, Json("16777216"), "One answer or one event of a task."),
+    key("sandbox.json_depth", DEPTH, Json("128"), "Levels of nesting of an answer or an event of a task."),
+    key("sandbox.sends", Uint { min: 0, max: u32::MAX as u64 }, Json("10000"), "`Send`s of a task, each of which is a task of the next step."),
     key("sandbox.events", Uint { min: 0, max: u32::MAX as u64 }, Json("100000"), "Custom events and message chunks of a task."),
     key("sandbox.log_lines", Uint { min: 0, max: u32::MAX as u64 }, Json("10000"), "Log lines of a task."),
     key("sandbox.http_calls", Uint { min: 0, max: u32::MAX as u64 }, Json("1000"), "HTTP requests of a task."),
     key("sandbox.max_instances", Uint { min: 1, max: 1 << 16 }, Json("2048"), "Tasks alive at once; more of them wait."),
     key("sandbox.max_component_bytes", BYTES, Json("67108864"), "Largest component that is loaded."),
-    later("sandbox.json_depth", "Nesting of a task's JSON."),
-    later("sandbox.sends", "Sends of a task."),
     key("runtime", Section, Json("{}"), "The life of runs."),
     variable("N_JOBS_PER_WORKER", key("runtime.max_running_runs", COUNT, Json("1000"), "Runs in flight.")),
     key("runtime.max_parallel_tasks", COUNT, Json("64"), "Tasks of one run at once."),

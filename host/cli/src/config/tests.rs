@@ -63,6 +63,7 @@ fn a_file_with_one_graph_has_the_documented_defaults() {
     assert_eq!(graph.limits.memory_bytes, 268_435_456);
     assert_eq!(graph.limits.cpu, Duration::from_secs(10));
     assert_eq!(graph.limits.wall, Duration::from_secs(600));
+    assert_eq!((graph.limits.json_depth, graph.limits.sends), (128, 10_000));
     assert_eq!(config.http.max_body_bytes, 33_554_432);
     assert_eq!(config.http.max_header_bytes, 32_768);
     assert!(config.webhooks.enabled && config.webhooks.url.require_https);
@@ -260,6 +261,10 @@ fn each_mistake_has_one_line_that_names_the_key_and_what_to_write() {
         (
             json!({ "sandbox": { "cpu_ms": 1.5 } }),
             "sandbox.cpu_ms: must be a whole number from 1 to 4294967296, not 1.5",
+        ),
+        (
+            json!({ "sandbox": { "json_depth": 129 } }),
+            "sandbox.json_depth: must be a whole number from 8 to 128, not 129",
         ),
         (
             json!({ "storage": { "synchronous": "off" } }),
@@ -503,7 +508,7 @@ fn a_graph_is_a_path_or_an_object_and_lays_its_own_over_the_global_ones() {
             "one": "./a.wasm:first",
             "two": {
                 "path": "b.wasm", "description": "second", "config": { "tags": ["x"] }, "context": { "k": 1 },
-                "env": { "A": "own" }, "sandbox": { "cpu_ms": 5 },
+                "env": { "A": "own" }, "sandbox": { "cpu_ms": 5, "sends": 7 },
                 "secrets": { "S": { "value": "own", "hosts": ["b.example"] } },
             },
         },
@@ -529,8 +534,8 @@ fn a_graph_is_a_path_or_an_object_and_lays_its_own_over_the_global_ones() {
         ("own", "all")
     );
     assert_eq!(
-        (two.limits.cpu, two.limits.events),
-        (Duration::from_millis(5), 3)
+        (two.limits.cpu, two.limits.events, two.limits.sends),
+        (Duration::from_millis(5), 3, 7)
     );
     assert_eq!(
         (one.limits.cpu, two.secrets[0].value.as_str()),

@@ -101,6 +101,10 @@ pub struct TaskLimits {
     pub wall: Duration,
     /// `output_bytes`
     pub output_bytes: usize,
+    /// `json_depth`
+    pub json_depth: usize,
+    /// `sends`
+    pub sends: usize,
     /// `events`
     pub events: u32,
     /// `log_lines`

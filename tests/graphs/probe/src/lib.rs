@@ -1,6 +1,7 @@
 //! Small graphs for the black-box tests of the host, one per behaviour. Each says what it does at its head.
 
 mod effects;
+mod excess;
 mod failing;
 mod garbage;
 mod hitl;
@@ -19,6 +20,7 @@ selvedge_sdk::graphs! {
     "slow" => weight::slow(),
     "big" => weight::big(),
     "effects" => effects::graph(),
+    "excess" => excess::graph(),
     "hitl" => hitl::graph(),
     "custom" => shows::custom(),
     "tokens" => shows::tokens(),
