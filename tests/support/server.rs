@@ -1,6 +1,7 @@
 //! A `selvedge serve` process of one's own, on a free port, with a data directory of its own, and its HTTP API.
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -155,6 +156,9 @@ impl Setup {
 fn share_compiled_components(data: &Path) {
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
     std::fs::create_dir_all(&shared).expect("a directory for compiled components");
+    // The server does not use one that a lenient umask opened to others.
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o700))
+        .expect("its mode is set");
     std::fs::create_dir(data).expect("a data directory");
     std::os::unix::fs::symlink(shared, data.join("components")).expect("a link");
 }

@@ -1,6 +1,5 @@
-//! Bytes → a component that is ready to run, and the `.cwasm` cache.
+//! Bytes → a component that is ready to run.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +8,6 @@ use std::time::Duration;
 use selvedge_egress as egress;
 use selvedge_model::graph::ComponentDescription;
 use sha2::{Digest, Sha256};
-use wasmtime::Engine;
 
 use crate::guest::GuestPre;
 use crate::guest::TaskState;
@@ -127,9 +125,7 @@ pub(crate) async fn load(
     let (component, digest) = tokio::task::spawn_blocking(move || {
         let bytes = read(&source.path, compiling.options.max_component_bytes)?;
         let digest = hex(&Sha256::digest(&bytes));
-        let cache_dir = compiling.options.cache_dir.as_deref();
-        let component =
-            compile_or_reuse(&compiling.engine, cache_dir, &source.path, &digest, &bytes)?;
+        let component = compile_or_reuse(&compiling, &source.path, &digest, &bytes)?;
         Ok::<_, LoadError>(((component, source), digest))
     })
     .await
@@ -219,62 +215,23 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
 
 /// Compiling costs 50 ms for a Rust guest and seconds for an interpreter; loading what was compiled, microseconds.
 fn compile_or_reuse(
-    engine: &Engine,
-    cache_dir: Option<&Path>,
+    shared: &Shared,
     path: &Path,
     digest: &str,
     bytes: &[u8],
 ) -> Result<wasmtime::component::Component, LoadError> {
-    let cached = cache_dir.map(|dir| dir.join(cache_name(engine, digest)));
-    if let Some(component) = cached.as_deref().and_then(|file| reuse(engine, file)) {
-        return Ok(component);
+    let compile = || {
+        wasmtime::component::Component::new(&shared.engine, bytes).map_err(|error| {
+            LoadError::Compile {
+                path: path.to_owned(),
+                reason: format!("{error:#}"),
+            }
+        })
+    };
+    match &shared.cache {
+        Some(cache) => cache.component(&shared.engine, digest, compile),
+        None => compile(),
     }
-    let component =
-        wasmtime::component::Component::new(engine, bytes).map_err(|error| LoadError::Compile {
-            path: path.to_owned(),
-            reason: format!("{error:#}"),
-        })?;
-    if let Some(file) = cached
-        && let Err(error) = keep(&component, &file)
-    {
-        tracing::warn!(file = %file.display(), %error, "the compiled component is not kept: the next start compiles it again");
-    }
-    Ok(component)
-}
-
-/// The component's digest and everything about engine and machine that its code depends on.
-fn cache_name(engine: &Engine, digest: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{digest}-{:016x}.cwasm", hasher.finish())
-}
-
-#[allow(unsafe_code)]
-fn reuse(engine: &Engine, file: &Path) -> Option<wasmtime::component::Component> {
-    if !file.exists() {
-        return None;
-    }
-    // SAFETY: `deserialize_file` runs whatever the file says, so the file must be one that wasmtime wrote. It lies in
-    // the data directory, which is the operator's own (mode 0700), is written by `keep` alone, as a whole (rename),
-    // and never comes from a caller or a graph. wasmtime itself refuses files of another version or configuration.
-    match unsafe { wasmtime::component::Component::deserialize_file(engine, file) } {
-        Ok(component) => Some(component),
-        Err(error) => {
-            tracing::warn!(file = %file.display(), %error, "a compiled component is not usable and is made anew");
-            None
-        }
-    }
-}
-
-fn keep(component: &wasmtime::component::Component, file: &Path) -> io::Result<()> {
-    let code = component.serialize().map_err(io::Error::other)?;
-    if let Some(dir) = file.parent() {
-        std::fs::create_dir_all(dir)?;
-    }
-    // Two processes may do this at once: each writes a file of its own, and either may win.
-    let begun = file.with_extension(format!("{}.tmp", std::process::id()));
-    std::fs::write(&begun, code)?;
-    std::fs::rename(&begun, file)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`options`] | the bounds, with their defaults |
 //! | `engine` | the one wasmtime configuration, and the one ticker thread |
-//! | `component` | bytes → a component that is ready to run; the `.cwasm` cache |
+//! | `component` | bytes → a component that is ready to run |
+//! | `cache` | compiled components from one start to the next |
 //! | `task` | one job: slot, store, instance, calls, outcome |
 //! | `guest` | what a task's guest may call: `context` and `log` |
 //! | `stdio` | a guest's stdout and stderr as log lines |
@@ -20,6 +21,7 @@
 //! Guest code runs on a tokio runtime of its own, with threads of lower priority than those that serve HTTP and
 //! storage. Nothing here knows what a run, a checkpoint or a thread is beyond their ids in log lines.
 
+mod cache;
 mod component;
 mod engine;
 mod guest;
@@ -45,6 +47,8 @@ pub struct Sandbox(Arc<Shared>);
 pub(crate) struct Shared {
     options: Options,
     engine: wasmtime::Engine,
+    /// `None`: components are compiled at each start.
+    cache: Option<cache::Cache>,
     linker: wasmtime::component::Linker<guest::TaskState>,
     slots: slots::Slots,
     memory: Arc<meter::TotalMemory>,
@@ -76,6 +80,7 @@ impl Sandbox {
         Ok(Self(Arc::new(Shared {
             slots: slots::Slots::new(options.max_instances),
             memory: Arc::new(meter::TotalMemory::new(options.total_memory_bytes)),
+            cache: options.cache_dir.as_deref().and_then(open_cache),
             engine,
             linker,
             threads: Some(threads),
@@ -94,6 +99,15 @@ impl Sandbox {
     pub async fn run(&self, job: Job) -> Outcome {
         task::run(&self.0, job).await
     }
+}
+
+/// Without a cache the start is slower, and nothing else: no reason not to start.
+fn open_cache(directory: &std::path::Path) -> Option<cache::Cache> {
+    cache::Cache::open(directory)
+        .inspect_err(|unfit| {
+            tracing::warn!(directory = %directory.display(), reason = %unfit, "the directory for compiled components is not used: each start compiles them again");
+        })
+        .ok()
 }
 
 impl Shared {

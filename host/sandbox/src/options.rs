@@ -6,7 +6,7 @@ use std::time::Duration;
 /// What holds for the whole process.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where compiled components are kept. `None`: compile at each start.
+    /// Where compiled components are kept. `None`, or a directory that others may write to: compile at each start.
     pub cache_dir: Option<PathBuf>,
     /// Instances that may be alive at once (`max_instances`). Beyond it, jobs wait.
     pub max_instances: usize,
