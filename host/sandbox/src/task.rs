@@ -117,10 +117,12 @@ pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Js
         String::new(),
         loaded.limits.log_lines,
     );
-    let mut store = store(shared, loaded, book, Vec::new(), Arc::new(Nowhere));
+    let store = store(shared, loaded, book, Vec::new(), Arc::new(Nowhere));
     let pre = loaded.pre.clone();
     on_guest_thread(shared, async move {
+        // In this order: the slot is free when the instance is gone, and not before.
         let _slot = slot;
+        let mut store = store;
         within_limits(&mut store, async |store| {
             let instance = pre.instantiate_async(&mut *store).await?;
             let text = instance
