@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Server, Setup};
+use crate::support::{Gate, Server, Setup, eventually};
 
 /// The error of a run that must fail.
 async fn error_of(server: &Server, graph: &str, input: Value) -> (String, String) {
@@ -72,6 +72,35 @@ async fn a_graph_that_asks_for_too_much_memory_is_ended_by_its_memory_bound() {
     assert_eq!(kind, "MemoryLimitExceeded");
     assert!(message.contains("sandbox.memory_bytes"), "{message}");
     next_run_succeeds(&server).await;
+}
+
+#[tokio::test]
+async fn tasks_wait_for_the_memory_of_all_tasks_and_none_of_them_fails() {
+    const RUNS: usize = 6;
+    // Each task needs 11 MiB: two below the reserve, one in it, and the others wait.
+    const AT_ONCE: usize = 3;
+    let gate = Gate::closed().await;
+    let server = gate
+        .setup(&["excess"])
+        .set("sandbox.memory_bytes", 16 << 20)
+        .set("sandbox.total_memory_bytes", 40 << 20)
+        .start()
+        .await;
+    let input = json!({"hoard": 10 << 20, "calls": 1, "url": gate.url()});
+    let body = json!({"assistant_id": "excess", "input": input});
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        let thread = server.new_thread().await;
+        runs.push(server.create_run(&thread, &body).await);
+    }
+    eventually("as many tasks as there is memory for", async || {
+        (gate.holds() == AT_ONCE).then_some(())
+    })
+    .await;
+    gate.open();
+    for run in &runs {
+        assert_eq!(server.ended_run(run).await["status"], "success");
+    }
 }
 
 #[tokio::test]

@@ -40,6 +40,17 @@ impl Gate {
         *self.held.lock().expect("not poisoned") = None;
     }
 
+    /// How many runs wait here.
+    pub fn holds(&self) -> usize {
+        let held = self.held.lock().expect("not poisoned");
+        held.as_ref().map_or(0, Vec::len)
+    }
+
+    /// What is to be called to wait here.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.model.address)
+    }
+
     /// A server of `effects` and of these probes.
     pub fn setup(&self, probes: &[&str]) -> Setup {
         let probes = [probes, &["effects"]].concat();
@@ -52,6 +63,6 @@ impl Gate {
 
     /// A run that waits at the gate.
     pub fn run(&self) -> Value {
-        json!({"assistant_id": "effects", "input": {"counter": format!("http://{}/", self.model.address)}})
+        json!({"assistant_id": "effects", "input": {"counter": self.url()}})
     }
 }

@@ -13,7 +13,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::Limits;
-use crate::meter::{CpuMeter, Exceeded, MemoryMeter};
+use crate::memory::MemoryMeter;
+use crate::meter::{CpuMeter, Exceeded};
 use crate::outbound::Outbound;
 use crate::stdio::Lines;
 use crate::task::TaskEvents;

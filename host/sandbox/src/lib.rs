@@ -14,7 +14,8 @@
 //! | `guest` | what a task's guest may call: `context` and `log` |
 //! | `stdio` | a guest's stdout and stderr as log lines |
 //! | `outbound` | `wasi:http` through `egress` |
-//! | `meter` | CPU time and memory of a task |
+//! | `meter` | CPU time of a task |
+//! | `memory` | memory of a task, and of all of them |
 //! | `slots` | who may have an instance, fairly |
 //! | `spawned` | a future on the guests' threads that ends with its owner |
 //!
@@ -25,6 +26,7 @@ mod cache;
 mod component;
 mod engine;
 mod guest;
+mod memory;
 mod meter;
 pub mod options;
 mod outbound;
@@ -51,7 +53,7 @@ pub(crate) struct Shared {
     cache: Option<cache::Cache>,
     linker: wasmtime::component::Linker<guest::TaskState>,
     slots: slots::Slots,
-    memory: Arc<meter::TotalMemory>,
+    memory: Arc<memory::TotalMemory>,
     /// `None` only while it is shut down: a runtime must not be dropped inside another.
     threads: Option<tokio::runtime::Runtime>,
     /// Where the host's own I/O runs, so that a spinning guest does not starve the connections of its neighbours.
@@ -79,7 +81,10 @@ impl Sandbox {
         let threads = engine::guest_threads(options.threads)?;
         Ok(Self(Arc::new(Shared {
             slots: slots::Slots::new(options.max_instances),
-            memory: Arc::new(meter::TotalMemory::new(options.total_memory_bytes)),
+            memory: Arc::new(memory::TotalMemory::new(
+                options.total_memory_bytes,
+                options.largest_memory_bytes,
+            )),
             cache: options.cache_dir.as_deref().and_then(open_cache),
             engine,
             linker,

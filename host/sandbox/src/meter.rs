@@ -1,7 +1,6 @@
-//! CPU time and memory of a task.
+//! The CPU time of a task, and the error of any bound.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -54,105 +53,4 @@ fn thread_nanos() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let nanos = time.tv_sec.saturating_mul(1_000_000_000) + time.tv_nsec;
     u64::try_from(nanos).unwrap_or(0)
-}
-
-/// The memory of all live instances together.
-pub(crate) struct TotalMemory {
-    used: AtomicUsize,
-    limit: usize,
-}
-
-impl TotalMemory {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            used: AtomicUsize::new(0),
-            limit,
-        }
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|total| *total <= self.limit)
-            })
-            .is_ok()
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-/// The memory of one task: all memories and tables of its instance.
-pub(crate) struct MemoryMeter {
-    used: usize,
-    limit: usize,
-    total: Arc<TotalMemory>,
-}
-
-impl MemoryMeter {
-    pub(crate) fn new(limit: usize, total: Arc<TotalMemory>) -> Self {
-        Self {
-            used: 0,
-            limit,
-            total,
-        }
-    }
-
-    fn grow(&mut self, bytes: usize) -> wasmtime::Result<bool> {
-        if self.used.saturating_add(bytes) > self.limit {
-            return Err(Exceeded::new(
-                "MemoryLimitExceeded",
-                format!(
-                    "the task asked for more than {} bytes of memory (sandbox.memory_bytes)",
-                    self.limit
-                ),
-            )
-            .into());
-        }
-        if !self.total.take(bytes) {
-            return Err(Exceeded::new(
-                "MemoryLimitExceeded",
-                format!(
-                    "all running tasks together would have used more than {} bytes of memory \
-                     (sandbox.total_memory_bytes)",
-                    self.total.limit
-                ),
-            )
-            .into());
-        }
-        self.used += bytes;
-        Ok(true)
-    }
-}
-
-impl Drop for MemoryMeter {
-    fn drop(&mut self) {
-        self.total.give_back(self.used);
-    }
-}
-
-impl wasmtime::ResourceLimiter for MemoryMeter {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        self.grow(desired.saturating_sub(current))
-    }
-
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        // An element is a pointer.
-        self.grow(
-            desired
-                .saturating_sub(current)
-                .saturating_mul(size_of::<usize>()),
-        )
-    }
 }

@@ -3,16 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The most instances that may be alive at once: their memories reserve half of the 128 TiB that a process can address.
+pub const MOST_INSTANCES: usize = 8_192;
+
 /// What holds for the whole process.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where compiled components are kept. `None`, or a directory that others may write to: compile at each start.
     pub cache_dir: Option<PathBuf>,
-    /// Instances that may be alive at once (`max_instances`). Beyond it, jobs wait.
+    /// Instances that may be alive at once (`max_instances`), [`MOST_INSTANCES`] at most. Beyond it, jobs wait.
     pub max_instances: usize,
-    /// Memory of all live instances together (`total_memory_bytes`). A task that asks for more fails.
+    /// Memory of all live instances together (`total_memory_bytes`). A task that asks for more waits, its wall clock
+    /// being the deadline.
     pub total_memory_bytes: usize,
-    /// The largest `memory_bytes` of any graph: the pool's slots must be as large.
+    /// The largest `memory_bytes` of any graph: the pool's slots must be as large. Where `total_memory_bytes` is less
+    /// than twice as much, tasks that use more than half of it may fail when others use the rest.
     pub largest_memory_bytes: usize,
     /// The largest component that is loaded (`max_component_bytes`).
     pub max_component_bytes: u64,

@@ -1,6 +1,5 @@
 //! One job: a slot, a store, an instance, its calls, its outcome.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,7 +12,8 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use crate::Shared;
 use crate::component::{Component, Loaded};
 use crate::guest::{GuestFailure, GuestInstance, LogBook, TaskSetup, TaskState};
-use crate::meter::{CpuMeter, Exceeded, MemoryMeter};
+use crate::memory::MemoryMeter;
+use crate::meter::{CpuMeter, Exceeded};
 use crate::outbound::Outbound;
 use crate::spawned::Spawned;
 
@@ -225,7 +225,7 @@ fn store(
         book,
     });
     let mut store = Store::new(&shared.engine, state);
-    store.limiter(|state| &mut state.memory);
+    store.limiter_async(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
         let (used, limit) = (store.data().cpu.used(), store.data().limits.cpu);
@@ -254,19 +254,24 @@ async fn within_limits<T>(
     match tokio::time::timeout(wall, metered(&cpu, work(store))).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(explained(&error, &book)),
-        Err(_) => Err(Failure {
-            kind: "WallClockExceeded".into(),
-            message: format!(
-                "the task took longer than {} s (sandbox.wall_secs)",
-                seconds(wall)
-            ),
-            retryable: false,
-        }),
+        Err(_) => Err(too_long(wall, store.data().memory.is_waiting())),
     }
 }
 
-fn seconds(duration: Duration) -> impl fmt::Display {
-    duration.as_secs_f64()
+fn too_long(wall: Duration, waiting_for_memory: bool) -> Failure {
+    let at_the_end = if waiting_for_memory {
+        ", and was waiting for memory that other tasks use (sandbox.total_memory_bytes)"
+    } else {
+        ""
+    };
+    Failure {
+        kind: "WallClockExceeded".into(),
+        message: format!(
+            "the task took longer than {} s (sandbox.wall_secs){at_the_end}",
+            wall.as_secs_f64()
+        ),
+        retryable: false,
+    }
 }
 
 async fn metered<T>(cpu: &CpuMeter, work: impl Future<Output = T>) -> T {

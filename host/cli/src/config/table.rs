@@ -4,6 +4,7 @@
 //! LangGraph's unless the page on webhooks says otherwise.
 
 use selvedge_model::json::MAX_DEPTH;
+use selvedge_sandbox::options::MOST_INSTANCES;
 
 use super::keys::Fallback::{Json, Required, Words};
 use super::keys::Item::{Domain, Field, Host, Method, Network, Port, Seconds};
@@ -133,7 +134,7 @@ pub const KEYS: &[Key] = &[
     key("egress.max_concurrent", COUNT, Json("256"), "Requests at once."),
     key("sandbox", Section, Json("{}"), "What a task may use, and all of them together."),
     key("sandbox.memory_bytes", MEMORY, Json("268435456"), "All memories and tables of a task's instance."),
-    key("sandbox.total_memory_bytes", Uint { min: 1 << 20, max: MOST }, Words("half of the machine's memory"), "All live instances; a task that asks for more fails."),
+    key("sandbox.total_memory_bytes", Uint { min: 1 << 20, max: MOST }, Words("half of the machine's memory"), "All live instances. A task that asks for more waits until others have ended, within its `wall_secs`; at least twice the largest `memory_bytes` makes sure that waiting ends."),
     key("sandbox.cpu_ms", COUNT, Json("10000"), "CPU time of a task."),
     key("sandbox.wall_secs", SECS, Json("600"), "A whole task, host calls included."),
     key("sandbox.output_bytes", BYTES, Json("16777216"), "One answer or one event of a task."),
@@ -142,7 +143,7 @@ pub const KEYS: &[Key] = &[
     key("sandbox.events", Uint { min: 0, max: u32::MAX as u64 }, Json("100000"), "Custom events and message chunks of a task."),
     key("sandbox.log_lines", Uint { min: 0, max: u32::MAX as u64 }, Json("10000"), "Log lines of a task."),
     key("sandbox.http_calls", Uint { min: 0, max: u32::MAX as u64 }, Json("1000"), "HTTP requests of a task."),
-    key("sandbox.max_instances", Uint { min: 1, max: 1 << 16 }, Json("2048"), "Tasks alive at once; more of them wait."),
+    key("sandbox.max_instances", Uint { min: 1, max: MOST_INSTANCES as u64 }, Json("2048"), "Tasks alive at once; more of them wait."),
     key("sandbox.max_component_bytes", BYTES, Json("67108864"), "Largest component that is loaded."),
     key("runtime", Section, Json("{}"), "The life of runs."),
     variable("N_JOBS_PER_WORKER", key("runtime.max_running_runs", COUNT, Json("1000"), "Runs in flight.")),

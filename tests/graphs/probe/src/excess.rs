@@ -1,5 +1,7 @@
 //! `excess`: one node that does as much of each thing as the input says, and Sends to a node that does nothing.
 
+use std::hint::black_box;
+
 use selvedge_sdk::http::Request;
 use selvedge_sdk::prelude::*;
 
@@ -9,6 +11,8 @@ pub struct Excess {
     events: Option<u32>,
     /// Lines to the log.
     lines: Option<u32>,
+    /// Bytes of memory that are held to the end.
+    hoard: Option<usize>,
     /// Requests to `url`, whatever becomes of them.
     calls: Option<u32>,
     url: Option<String>,
@@ -46,11 +50,14 @@ fn excess(state: Excess, ctx: &Context) -> NodeResult<Excess> {
     for n in 0..state.lines.unwrap_or(0) {
         selvedge_sdk::info!("line {n}");
     }
+    // Written to, so that the memory is really used.
+    let hoard = black_box(vec![1_u8; state.hoard.unwrap_or(0)]);
     for _ in 0..state.calls.unwrap_or(0) {
         let url = state.url.clone().unwrap_or_default();
         // A graph that does not care is bounded like any other.
-        let _ = Request::post(url).send();
+        let _ = Request::post(url).send().and_then(|answer| answer.bytes());
     }
+    drop(hoard);
     let nested = (0..state.depth.unwrap_or(0)).fold(Value::Null, |value, _| json!([value]));
     Ok(Excess::update().nested(nested))
 }

@@ -1,0 +1,338 @@
+//! The memory of tasks: a bound for each, and one budget for all of them together, for which they wait.
+//!
+//! Tasks hold what they have until they end, so tasks that wait for each other's memory would wait for ever. Therefore
+//! the last part of the budget, the *reserve*, is given to one task at a time, and is as large as any task's bound:
+//! whoever has it can get all that it may ask for, ends, and the next one has it. Below the reserve memory is there
+//! for the asking, first come first served. A task's wall clock is the deadline of its waiting.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::meter::Exceeded;
+
+/// The budget of all live instances.
+pub(crate) struct TotalMemory {
+    limit: usize,
+    /// Half of the budget at most: on a small machine tasks beyond that may fail rather than run one by one.
+    reserve: usize,
+    state: Mutex<State>,
+    /// Something was given back, or the first of those who wait has changed.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    used: usize,
+    /// Who may use the reserve; nobody while less than the rest is used.
+    in_reserve: Option<Holder>,
+    waiting: VecDeque<Holder>,
+    holders: u64,
+}
+
+/// A task, for as long as it holds memory.
+type Holder = u64;
+
+enum Answer {
+    Granted,
+    Wait,
+    /// Waiting would not help.
+    Never,
+}
+
+impl TotalMemory {
+    pub(crate) fn new(limit: usize, largest_task: usize) -> Self {
+        Self {
+            limit,
+            reserve: largest_task.min(limit / 2),
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    fn new_holder(&self) -> Holder {
+        let mut state = self.state.lock();
+        state.holders += 1;
+        state.holders
+    }
+
+    /// Waits until there is so much. `false`: there never will be.
+    async fn take(&self, holder: Holder, bytes: usize) -> bool {
+        let _place = Place {
+            total: self,
+            holder,
+        };
+        loop {
+            let changed = self.changed.notified();
+            match self.ask(holder, bytes) {
+                Answer::Granted => return true,
+                Answer::Never => return false,
+                Answer::Wait => changed.await,
+            }
+        }
+    }
+
+    fn ask(&self, holder: Holder, bytes: usize) -> Answer {
+        let mut state = self.state.lock();
+        let after = state.used.saturating_add(bytes);
+        let fits = after <= self.limit;
+        if state.in_reserve == Some(holder) {
+            // Those who wait may hold what it asks for, so it must not wait for them.
+            if fits {
+                state.used = after;
+                return Answer::Granted;
+            }
+            return Answer::Never;
+        }
+        if bytes > self.limit || (bytes > self.reserve && !fits) {
+            return Answer::Never;
+        }
+        let is_first = state.waiting.front().is_none_or(|first| *first == holder);
+        let is_open = after <= self.limit - self.reserve;
+        if is_first && (is_open || (fits && state.in_reserve.is_none())) {
+            state.used = after;
+            if !is_open {
+                state.in_reserve = Some(holder);
+            }
+            return Answer::Granted;
+        }
+        if !state.waiting.contains(&holder) {
+            state.waiting.push_back(holder);
+        }
+        Answer::Wait
+    }
+
+    fn leave_queue(&self, holder: Holder) {
+        let mut state = self.state.lock();
+        let waiting = state.waiting.len();
+        state.waiting.retain(|other| *other != holder);
+        if state.waiting.len() < waiting {
+            self.changed.notify_waiters();
+        }
+    }
+
+    fn give_back(&self, holder: Holder, bytes: usize) {
+        let mut state = self.state.lock();
+        state.used -= bytes;
+        if state.in_reserve == Some(holder) || state.used <= self.limit - self.reserve {
+            state.in_reserve = None;
+        }
+        self.changed.notify_waiters();
+    }
+}
+
+/// The place among those who wait, if it was needed; given up when the memory is there or nobody wants it any more.
+struct Place<'a> {
+    total: &'a TotalMemory,
+    holder: Holder,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.total.leave_queue(self.holder);
+    }
+}
+
+/// The memory of one task: all memories and tables of its instance.
+pub(crate) struct MemoryMeter {
+    used: usize,
+    limit: usize,
+    total: Arc<TotalMemory>,
+    holder: Holder,
+    waiting: bool,
+}
+
+impl MemoryMeter {
+    pub(crate) fn new(limit: usize, total: Arc<TotalMemory>) -> Self {
+        Self {
+            used: 0,
+            limit,
+            holder: total.new_holder(),
+            total,
+            waiting: false,
+        }
+    }
+
+    /// Whether the task was waiting for memory when it was stopped.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    async fn grow(&mut self, bytes: usize) -> wasmtime::Result<bool> {
+        if self.used.saturating_add(bytes) > self.limit {
+            return Err(Exceeded::new(
+                "MemoryLimitExceeded",
+                format!(
+                    "the task asked for more than {} bytes of memory (sandbox.memory_bytes)",
+                    self.limit
+                ),
+            )
+            .into());
+        }
+        self.waiting = true;
+        let granted = self.total.take(self.holder, bytes).await;
+        self.waiting = false;
+        if !granted {
+            return Err(Exceeded::new(
+                "MemoryLimitExceeded",
+                format!(
+                    "all running tasks together would have used more than {} bytes of memory \
+                     (sandbox.total_memory_bytes)",
+                    self.total.limit
+                ),
+            )
+            .into());
+        }
+        self.used += bytes;
+        Ok(true)
+    }
+}
+
+impl Drop for MemoryMeter {
+    fn drop(&mut self) {
+        self.total.give_back(self.holder, self.used);
+    }
+}
+
+#[async_trait::async_trait]
+impl wasmtime::ResourceLimiterAsync for MemoryMeter {
+    async fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.grow(desired.saturating_sub(current)).await
+    }
+
+    async fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        // An element is a pointer.
+        let elements = desired.saturating_sub(current);
+        self.grow(elements.saturating_mul(size_of::<usize>())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::future::join_all;
+    use futures_util::poll;
+
+    use super::*;
+
+    /// Bound of a task, and so the reserve, and budget.
+    const TASK: usize = 40;
+    const BUDGET: usize = 100;
+
+    fn budget() -> Arc<TotalMemory> {
+        Arc::new(TotalMemory::new(BUDGET, TASK))
+    }
+
+    fn task(total: &Arc<TotalMemory>) -> MemoryMeter {
+        MemoryMeter::new(TASK, total.clone())
+    }
+
+    async fn grown(total: &Arc<TotalMemory>, bytes: usize) -> MemoryMeter {
+        let mut task = task(total);
+        assert!(task.grow(bytes).await.unwrap());
+        task
+    }
+
+    fn kind(error: &wasmtime::Error) -> &'static str {
+        error.downcast_ref::<Exceeded>().unwrap().kind
+    }
+
+    #[tokio::test]
+    async fn a_task_waits_for_memory_that_others_hold_and_gets_it_when_they_end() {
+        let total = budget();
+        let (first, _second) = (grown(&total, TASK).await, grown(&total, TASK).await);
+        let mut third = task(&total);
+        let mut growing = Box::pin(third.grow(TASK));
+        assert!(poll!(growing.as_mut()).is_pending());
+        drop(first);
+        assert!(growing.await.unwrap());
+        assert_eq!(total.state.lock().used, 2 * TASK);
+    }
+
+    #[tokio::test]
+    async fn tasks_that_grow_little_by_little_never_wait_for_each_other_in_a_circle() {
+        let total = budget();
+        let one = || async {
+            let mut task = task(&total);
+            for _ in 0..TASK {
+                assert!(task.grow(1).await.unwrap());
+                assert!(total.state.lock().used <= BUDGET);
+                tokio::task::yield_now().await;
+            }
+        };
+        let all = join_all((0..50).map(|_| one()));
+        tokio::time::timeout(Duration::from_secs(60), all)
+            .await
+            .expect("all of them end");
+        assert_eq!(total.state.lock().used, 0);
+    }
+
+    #[tokio::test]
+    async fn who_came_first_is_served_first() {
+        let total = budget();
+        let (first, _second) = (grown(&total, TASK).await, grown(&total, TASK).await);
+        let (mut large, mut small) = (task(&total), task(&total));
+        let mut large = Box::pin(large.grow(TASK));
+        let mut small = Box::pin(small.grow(1));
+        assert!(poll!(large.as_mut()).is_pending());
+        assert!(poll!(small.as_mut()).is_pending());
+        drop(first);
+        assert!(poll!(small.as_mut()).is_pending());
+        assert!(poll!(large.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_keeps_nobody_waiting() {
+        let total = budget();
+        let _held = [grown(&total, 30).await, grown(&total, 29).await];
+        let in_reserve = grown(&total, 30).await;
+        let (mut gone, mut next) = (task(&total), task(&total));
+        let mut gone = Box::pin(gone.grow(10));
+        let mut next = Box::pin(next.grow(1));
+        assert!(poll!(gone.as_mut()).is_pending());
+        assert!(poll!(next.as_mut()).is_pending());
+        drop(in_reserve);
+        drop(gone);
+        assert!(next.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_task_beyond_its_own_bound_or_the_whole_budget_fails_at_once() {
+        let total = budget();
+        let error = task(&total).grow(TASK + 1).await.unwrap_err();
+        assert_eq!(kind(&error), "MemoryLimitExceeded");
+        let mut larger = MemoryMeter::new(10 * BUDGET, total.clone());
+        let error = larger.grow(BUDGET + 1).await.unwrap_err();
+        assert_eq!(kind(&error), "MemoryLimitExceeded");
+        assert_eq!(total.state.lock().used, 0);
+    }
+
+    /// Where the budget is less than twice a task's bound the reserve cannot hold a whole task.
+    #[tokio::test]
+    async fn on_a_small_budget_a_task_fails_where_waiting_would_not_end() {
+        let total = Arc::new(TotalMemory::new(TASK, TASK));
+        let _first = grown(&total, TASK / 2).await;
+        let mut in_reserve = grown(&total, TASK / 4).await;
+        let error = in_reserve.grow(TASK / 2).await.unwrap_err();
+        assert_eq!(kind(&error), "MemoryLimitExceeded");
+    }
+}
