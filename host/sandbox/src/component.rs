@@ -80,6 +80,16 @@ pub enum LoadError {
         /// Why.
         reason: String,
     },
+    /// It needs more than a slot of the pool has, so that a task of it might find nothing to run in.
+    #[error(
+        "{path} needs more than the slot of a task has: {reason}. Build it of fewer parts, or raise sandbox.memory_bytes"
+    )]
+    TooManyParts {
+        /// The file.
+        path: PathBuf,
+        /// Which part, and how many of it there may be.
+        reason: String,
+    },
     /// It imports what the host does not offer, or lacks an export of the contract.
     #[error("{path} does not fit the contract selvedge:graph (wit/graph.wit): {reason}")]
     Contract {
@@ -221,16 +231,23 @@ fn compile_or_reuse(
     bytes: &[u8],
 ) -> Result<wasmtime::component::Component, LoadError> {
     let compile = || {
-        wasmtime::component::Component::new(&shared.engine, bytes).map_err(|error| {
-            LoadError::Compile {
-                path: path.to_owned(),
-                reason: format!("{error:#}"),
-            }
-        })
+        wasmtime::component::Component::new(&shared.engine, bytes)
+            .map_err(|error| not_compiled(path, &error))
     };
     match &shared.cache {
         Some(cache) => cache.component(&shared.engine, digest, compile),
         None => compile(),
+    }
+}
+
+/// wasmtime compares a component with the pool when it has compiled it, and has no type for what it says then.
+fn not_compiled(path: &Path, error: &wasmtime::Error) -> LoadError {
+    const OF_THE_POOL: &str = "pooling allocator";
+    let (path, reason) = (path.to_owned(), format!("{error:#}"));
+    if reason.contains(OF_THE_POOL) {
+        LoadError::TooManyParts { path, reason }
+    } else {
+        LoadError::Compile { path, reason }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::Options;
+use crate::options::MOST_INSTANCES;
 
 /// How often a guest that computes without pause is interrupted: it yields its thread to its neighbours, and its
 /// CPU time is looked at. Short enough for fairness, long enough to cost nothing (0.01 %).
@@ -20,8 +21,13 @@ const FIBRE_STACK_BYTES: usize = 2 << 20;
 /// Interpreters compiled to wasm (Python, JavaScript) need this much for an instance's own data and tables.
 const INSTANCE_BYTES: usize = 8 << 20;
 const TABLE_ELEMENTS: usize = 40_000;
-/// Core instances, memories and tables that the parts of one component may add up to.
-const PARTS_PER_COMPONENT: u32 = 64;
+/// What the parts of one component may add up to, and what a slot therefore has: the pool is as many times as large as
+/// there are slots, so whoever has a slot has its parts too. wasmtime refuses a larger component when it compiles or
+/// loads it. Python or a composition has dozens of core instances, which only counted things are; a memory reserves
+/// 4 GiB of address space for each slot, of which a process has 128 TiB.
+const CORE_INSTANCES_PER_SLOT: u32 = 64;
+const MEMORIES_PER_SLOT: u32 = 2;
+const TABLES_PER_SLOT: u32 = 8;
 /// What a slot's memory and stack keep between two uses instead of giving it back to the system. A Rust guest
 /// touches less than this, so its slot is reset by copying and not by system calls.
 const KEPT_MEMORY_BYTES: usize = 128 << 10;
@@ -31,16 +37,16 @@ pub(crate) fn engine(options: &Options) -> wasmtime::Result<Engine> {
 }
 
 fn config(options: &Options) -> Config {
-    let slots = u32::try_from(options.max_instances).unwrap_or(u32::MAX);
+    let slots = options.max_instances.clamp(1, MOST_INSTANCES) as u32;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
-        .total_core_instances(slots.saturating_mul(8))
-        .total_memories(slots.saturating_mul(2))
-        .total_tables(slots.saturating_mul(4))
+        .total_core_instances(slots.saturating_mul(CORE_INSTANCES_PER_SLOT))
+        .total_memories(slots.saturating_mul(MEMORIES_PER_SLOT))
+        .total_tables(slots.saturating_mul(TABLES_PER_SLOT))
         .total_stacks(slots)
-        .max_core_instances_per_component(PARTS_PER_COMPONENT)
-        .max_memories_per_component(PARTS_PER_COMPONENT)
-        .max_tables_per_component(PARTS_PER_COMPONENT)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_SLOT)
+        .max_memories_per_component(MEMORIES_PER_SLOT)
+        .max_tables_per_component(TABLES_PER_SLOT)
         .max_component_instance_size(INSTANCE_BYTES)
         .max_core_instance_size(INSTANCE_BYTES)
         .table_elements(TABLE_ELEMENTS)
@@ -104,4 +110,113 @@ pub(crate) fn guest_threads(count: usize) -> io::Result<tokio::runtime::Runtime>
             }
         })
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
+    use wasm_encoder::{
+        Component as Encoded, InstanceSection, MemorySection, MemoryType, Module, ModuleArg,
+        ModuleSection, RefType, TableSection, TableType,
+    };
+    use wasmtime::Store;
+    use wasmtime::component::{Component, Linker};
+
+    use super::*;
+    use crate::{ComponentSource, Limits, LoadError, Sandbox};
+
+    fn options(max_instances: usize) -> Options {
+        Options {
+            max_instances,
+            threads: 1,
+            ..Options::default()
+        }
+    }
+
+    /// A component of so many core instances, each with so many memories and tables.
+    fn component(instances: u32, memories: u32, tables: u32) -> Vec<u8> {
+        let mut of_module = (MemorySection::new(), TableSection::new());
+        for _ in 0..memories {
+            of_module.0.memory(MemoryType {
+                minimum: 1,
+                maximum: None,
+                memory64: false,
+                shared: false,
+                page_size_log2: None,
+            });
+        }
+        for _ in 0..tables {
+            of_module.1.table(TableType {
+                element_type: RefType::FUNCREF,
+                table64: false,
+                minimum: 1,
+                maximum: None,
+                shared: false,
+            });
+        }
+        let mut module = Module::new();
+        module.section(&of_module.1).section(&of_module.0);
+        let mut parts = InstanceSection::new();
+        for _ in 0..instances {
+            parts.instantiate(0, std::iter::empty::<(&str, ModuleArg)>());
+        }
+        let mut component = Encoded::new();
+        component.section(&ModuleSection(&module)).section(&parts);
+        component.finish()
+    }
+
+    #[tokio::test]
+    async fn whoever_has_a_slot_has_all_the_parts_that_a_component_may_have() {
+        const SLOTS: usize = 3;
+        let engine = engine(&options(SLOTS)).unwrap();
+        let linker = Linker::<()>::new(&engine);
+        for (instances, memories, tables) in [
+            (CORE_INSTANCES_PER_SLOT, 0, 0),
+            (MEMORIES_PER_SLOT, 1, 0),
+            (TABLES_PER_SLOT, 0, 1),
+        ] {
+            let bytes = component(instances, memories, tables);
+            let component = Component::new(&engine, bytes).unwrap();
+            let mut stores = Vec::new();
+            for _ in 0..SLOTS {
+                let mut store = Store::new(&engine, ());
+                linker
+                    .instantiate_async(&mut store, &component)
+                    .await
+                    .unwrap();
+                stores.push(store);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_component_with_more_parts_than_a_slot_is_refused_when_it_is_loaded() {
+        let sandbox = Sandbox::start(options(1)).unwrap();
+        let policy = Policy::new(&PolicyOptions::graphs()).unwrap();
+        let client = Client::new(Arc::new(policy), &ClientOptions::default()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("many.wasm");
+        for (parts, words) in [
+            ((CORE_INSTANCES_PER_SLOT + 1, 0, 0), "core module instances"),
+            ((MEMORIES_PER_SLOT + 1, 1, 0), "linear memories"),
+            ((TABLES_PER_SLOT + 1, 0, 1), "tables"),
+        ] {
+            std::fs::write(&path, component(parts.0, parts.1, parts.2)).unwrap();
+            let loaded = sandbox.load(ComponentSource {
+                path: path.clone(),
+                environment: Vec::new(),
+                limits: Limits::default(),
+                outbound: Arc::new(client.clone()),
+                exchange_timeout: Duration::from_secs(1),
+            });
+            let error = loaded.await.err().unwrap();
+            assert!(matches!(error, LoadError::TooManyParts { .. }), "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_most_instances_that_may_be_configured_fit_into_the_address_space() {
+        assert!(engine(&options(MOST_INSTANCES)).is_ok());
+    }
 }
