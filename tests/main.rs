@@ -18,6 +18,7 @@ mod configuration;
 mod connections;
 mod crashes;
 mod discovery;
+mod disks;
 mod examples;
 mod faults;
 mod interrupts;

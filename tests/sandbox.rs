@@ -94,7 +94,7 @@ async fn tasks_wait_for_the_memory_of_all_tasks_and_none_of_them_fails() {
         runs.push(server.create_run(&thread, &body).await);
     }
     eventually("as many tasks as there is memory for", async || {
-        (gate.holds() == AT_ONCE).then_some(())
+        (gate.waiting() == AT_ONCE).then_some(())
     })
     .await;
     gate.open();

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::Setup;
 use super::model::{Model, Reply};
+use super::{Setup, eventually};
 
 /// Answers that are not finished yet; `None` once the gate is open.
 type Held = Option<Vec<UnboundedSender<String>>>;
@@ -40,8 +40,8 @@ impl Gate {
         *self.held.lock().expect("not poisoned") = None;
     }
 
-    /// How many runs wait here.
-    pub fn holds(&self) -> usize {
+    /// How many tasks wait here.
+    pub fn waiting(&self) -> usize {
         let held = self.held.lock().expect("not poisoned");
         held.as_ref().map_or(0, Vec::len)
     }
@@ -49,6 +49,14 @@ impl Gate {
     /// What is to be called to wait here.
     pub fn url(&self) -> String {
         format!("http://{}/", self.model.address)
+    }
+
+    /// Waits until so many tasks have come to the gate.
+    pub async fn holds(&self, tasks: usize) {
+        eventually(&format!("{tasks} tasks at the gate"), async || {
+            (self.model.asked().len() >= tasks).then_some(())
+        })
+        .await;
     }
 
     /// A server of `effects` and of these probes.

@@ -2,6 +2,7 @@
 //!
 //! | module | gives |
 //! |---|---|
+//! | `disk` | a disk that is small or read-only |
 //! | `gate` | holds runs while a test looks |
 //! | `graphs` | the components, built once by `selvedge build` |
 //! | `server` | a `selvedge serve` process of one's own, and its HTTP API |
@@ -10,6 +11,7 @@
 //! | `sse` | reading event streams |
 //! | `wait` | waiting for a condition, with a deadline |
 
+pub mod disk;
 pub mod gate;
 pub mod graphs;
 pub mod model;
@@ -18,6 +20,7 @@ pub mod server;
 pub mod sse;
 pub mod wait;
 
+pub use disk::Disk;
 pub use gate::Gate;
 pub use receiver::Receiver;
 pub use server::{Server, Setup};

@@ -10,6 +10,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::disk::{self, Disk};
 use super::sse::{self, Event};
 use super::wait::{PATIENCE, eventually};
 use super::{SELVEDGE, graphs};
@@ -28,6 +29,8 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// 0: a free one.
     pub port: u16,
+    /// `None`: the one of all tests.
+    pub disk: Option<Disk>,
     dir: TempDir,
 }
 
@@ -67,6 +70,7 @@ impl Setup {
             config,
             env: Vec::new(),
             port: 0,
+            disk: None,
             dir,
         }
     }
@@ -86,8 +90,17 @@ impl Setup {
         self
     }
 
+    pub fn on(mut self, disk: Disk) -> Self {
+        self.disk = Some(disk);
+        self
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    fn disk_dir(&self) -> PathBuf {
+        self.dir.path().join("disk")
     }
 
     pub fn log_file(&self) -> PathBuf {
@@ -103,13 +116,19 @@ impl Setup {
             .append(true)
             .open(self.log_file())
             .expect("the log is opened");
-        let mut command = Command::new(SELVEDGE);
+        let (mut command, data) = match self.disk {
+            None => (Command::new(SELVEDGE), self.data_dir()),
+            Some(disk) => (
+                disk.command(&self.data_dir(), &self.disk_dir()),
+                self.disk_dir(),
+            ),
+        };
         command
             .arg("serve")
             .arg("--config")
             .arg(file)
             .arg("--data-dir")
-            .arg(self.data_dir())
+            .arg(data)
             .args(["--port", &self.port.to_string()])
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -218,6 +237,11 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// A file on the disk that [`Setup::on`] gave the server.
+    pub fn on_its_disk(&self, file: &str) -> PathBuf {
+        disk::as_seen_by(self.pid(), &self.setup.disk_dir().join(file))
     }
 
     /// SIGKILL, and no more of it.
