@@ -1,5 +1,6 @@
 //! What a graph does wrong ends its own run, with an error kind of its own, and nothing else.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{Gate, Server, Setup, eventually};
@@ -42,6 +43,17 @@ async fn a_graph_that_fails_gives_its_own_error_and_a_panic_its_message() {
     let (kind, message) = error_of(&server, "panic", json!({})).await;
     assert_eq!(kind, "GuestPanicked");
     assert!(message.contains("probe panicked on purpose"), "{message}");
+    next_run_succeeds(&server).await;
+}
+
+#[tokio::test]
+async fn a_graph_that_traps_or_calls_itself_for_ever_fails_its_own_run() {
+    let server = Setup::probes(&["two", "trap", "recurse"]).start().await;
+    for (graph, words) in [("trap", "unreachable"), ("recurse", "wasm trap")] {
+        let (kind, message) = error_of(&server, graph, json!({})).await;
+        assert_eq!(kind, "GuestTrapped", "{message}");
+        assert!(message.contains(words), "{message}");
+    }
     next_run_succeeds(&server).await;
 }
 
@@ -166,6 +178,96 @@ async fn a_task_that_makes_too_many_sends_is_ended_by_their_bound() {
         "sandbox.sends",
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_graph_that_emits_or_logs_without_end_is_ended_by_its_bound() {
+    let server = Setup::probes(&["two", "loud"])
+        .set("sandbox.events", 10)
+        .set("sandbox.log_lines", 10)
+        .start()
+        .await;
+    let most = json!({"assistant_id": "loud", "input": {"events": 10, "lines": 10}});
+    let values = server.post_json("/runs/wait", &most).await;
+    assert_eq!(values["answered"], 0, "{values}");
+    for (input, kind, key) in [
+        (
+            json!({"events": 11}),
+            "EventLimitExceeded",
+            "sandbox.events",
+        ),
+        (
+            json!({"lines": 11}),
+            "LogLimitExceeded",
+            "sandbox.log_lines",
+        ),
+    ] {
+        let (got, message) = error_of(&server, "loud", input).await;
+        assert_eq!(got, kind);
+        assert!(message.contains(key), "{message}");
+    }
+    next_run_succeeds(&server).await;
+}
+
+#[tokio::test]
+async fn a_task_gets_no_memory_that_others_have_taken_of_the_total() {
+    let gate = Gate::closed().await;
+    let server = gate
+        .setup(&["two", "bomb"])
+        .set("sandbox.memory_bytes", 32 << 20)
+        .set("sandbox.total_memory_bytes", 32 << 20)
+        .start()
+        .await;
+    let thread = server.new_thread().await;
+    let waiting = server.create_run(&thread, &gate.run()).await;
+    gate.holds(3).await;
+    let (kind, message) = error_of(&server, "bomb", json!({})).await;
+    assert_eq!(kind, "MemoryLimitExceeded");
+    assert!(message.contains("sandbox.total_memory_bytes"), "{message}");
+    next_run_succeeds(&server).await;
+    gate.open();
+    assert_eq!(server.ended_run(&waiting).await["status"], "success");
+}
+
+/// Invariant 5.
+#[tokio::test]
+async fn a_guest_can_fail_its_own_task_and_nothing_else() {
+    let bad = [
+        ("fail", json!({}), "ValueError"),
+        ("panic", json!({}), "GuestPanicked"),
+        ("trap", json!({}), "GuestTrapped"),
+        ("exit", json!({}), "GuestTrapped"),
+        ("recurse", json!({}), "GuestTrapped"),
+        ("spin", json!({}), "CpuLimitExceeded"),
+        ("bomb", json!({}), "MemoryLimitExceeded"),
+        ("garbage", json!({"how": "not_json"}), "InvalidGuestOutput"),
+        ("slow", json!({"ms": 3_600_000}), "WallClockExceeded"),
+    ];
+    let mut graphs = bad.each_ref().map(|(graph, ..)| *graph).to_vec();
+    graphs.push("two");
+    let gate = Gate::closed().await;
+    let setup = gate
+        .setup(&graphs)
+        .set("sandbox.cpu_ms", 500)
+        .set("sandbox.memory_bytes", 32 << 20);
+    let slow = json!({"path": setup.config["graphs"]["slow"], "sandbox": {"wall_secs": 1}});
+    let mut server = setup.set("graphs.slow", slow).start().await;
+    // A neighbour is in the middle of its work all the while.
+    let thread = server.new_thread().await;
+    let neighbour = server.create_run(&thread, &gate.run()).await;
+    gate.holds(3).await;
+
+    let failing = bad.iter().map(async |(graph, input, kind)| {
+        let (got, message) = error_of(&server, graph, input.clone()).await;
+        assert_eq!(&got, kind, "{graph}: {message}");
+    });
+    tokio::join!(join_all(failing), next_run_succeeds(&server));
+    next_run_succeeds(&server).await;
+    let thread = server.get_json(&format!("/threads/{thread}")).await;
+    assert_eq!(thread["status"], "busy");
+    gate.open();
+    assert_eq!(server.ended_run(&neighbour).await["status"], "success");
+    assert_eq!(server.terminate().await.code(), Some(0));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Graphs whose one node does not end well.
 //!
-//! `fail` returns an error, `panic` panics, `spin` never ends, `bomb` allocates for ever. `spinroute` has a node that
-//! does nothing, and a branch after it that never ends.
+//! `fail` returns an error, `panic` panics, `trap` traps without a word, `spin` never ends, `recurse` calls itself for
+//! ever, `bomb` allocates for ever. `spinroute` has a node that does nothing, and a branch after it that never ends.
 
 use std::hint::black_box;
 
@@ -28,6 +28,16 @@ pub fn panics() -> StateGraph<Empty> {
     single("panic", |_, _| panic!("probe panicked on purpose"))
 }
 
+pub fn traps() -> StateGraph<Empty> {
+    single("trap", |_, _| trap())
+}
+
+pub fn recurse() -> StateGraph<Empty> {
+    single("recurse", |_, _| {
+        Ok(Empty::update().foo(deeper(1).to_string()))
+    })
+}
+
 pub fn spin() -> StateGraph<Empty> {
     single("spin", |_, _| spin_for_ever())
 }
@@ -48,6 +58,23 @@ pub fn spin_in_a_branch() -> StateGraph<Empty> {
         .node("before", |_: Empty, _: &Context| Ok(Empty::update()))
         .edge(START, "before")
         .branch_to("before", |_| -> &'static str { spin_for_ever() }, [END])
+}
+
+/// A frame with an address, so that no optimiser makes a loop of it.
+fn deeper(depth: u64) -> u64 {
+    let frame = black_box([depth; 16]);
+    let below = if frame[0] == 0 { 0 } else { deeper(depth + 1) };
+    black_box(frame)[1] + below
+}
+
+#[cfg(target_arch = "wasm32")]
+fn trap() -> NodeResult<Empty> {
+    core::arch::wasm32::unreachable()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn trap() -> NodeResult<Empty> {
+    std::process::abort()
 }
 
 fn spin_for_ever() -> ! {

@@ -3,8 +3,12 @@
 mod effects;
 mod excess;
 mod failing;
+mod fan;
 mod garbage;
 mod hitl;
+mod loud;
+mod memory;
+mod reaching;
 mod shows;
 mod surroundings;
 mod two;
@@ -17,6 +21,8 @@ selvedge_sdk::graphs! {
     "spin" => failing::spin(),
     "spinroute" => failing::spin_in_a_branch(),
     "bomb" => failing::bomb(),
+    "trap" => failing::traps(),
+    "recurse" => failing::recurse(),
     "slow" => weight::slow(),
     "big" => weight::big(),
     "effects" => effects::graph(),
@@ -28,6 +34,11 @@ selvedge_sdk::graphs! {
     "env" => surroundings::env(),
     "given" => surroundings::given(),
     "stdout" => surroundings::stdout(),
+    "reach" => reaching::reach(),
+    "exit" => reaching::exit(),
+    "memory" => memory::graph(),
+    "fan" => fan::graph(),
+    "loud" => loud::graph(),
 }
 
 #[cfg(test)]
