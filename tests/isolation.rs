@@ -49,6 +49,23 @@ async fn files_sockets_processes_and_the_hosts_environment_are_out_of_reach() {
 }
 
 #[tokio::test]
+async fn a_guest_gets_nothing_of_the_hosts_that_it_could_use_up() {
+    let server = Setup::probes(&["hoard", "two"]).start().await;
+    let sockets = server
+        .post_json("/runs/wait", &run("hoard", json!({})))
+        .await;
+    assert_eq!(sockets["sockets"], 0, "{sockets}");
+    let timers = run("hoard", json!({"timers": 100_000}));
+    let timers = server.post_json("/runs/wait", &timers).await;
+    assert_eq!(timers["__error__"]["error"], "GuestTrapped", "{timers}");
+    assert!(timers.to_string().contains("resource table"), "{timers}");
+    let after = server
+        .post_json("/runs/wait", &run("two", json!({"foo": "x"})))
+        .await;
+    assert_eq!(after["foo"], "xab");
+}
+
+#[tokio::test]
 async fn a_guest_that_asks_for_the_end_of_the_process_ends_its_own_task() {
     let mut server = Setup::probes(&["exit", "two"]).start().await;
     let outcome = server

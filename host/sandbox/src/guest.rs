@@ -38,6 +38,10 @@ pub(crate) use log::Level;
 /// The prefix by which an SDK's panic hook marks the line that says why the trap after it happened.
 const PANIC_PREFIX: &str = "panicked at";
 
+/// Handles that a task may hold at once to what the host keeps for it (requests, streams, timers), whose memory is not the
+/// guest's: ten for each of the HTTP requests that a task may make by default. One more is a trap.
+const MOST_RESOURCES: usize = 10_000;
+
 /// What is longer is cut.
 const LONGEST_LINE_BYTES: usize = 8 << 10;
 
@@ -84,6 +88,8 @@ pub(crate) struct TaskSetup {
 
 impl TaskState {
     pub(crate) fn new(setup: TaskSetup) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MOST_RESOURCES);
         Self {
             memory: setup.memory,
             cpu: Arc::default(),
@@ -96,7 +102,7 @@ impl TaskState {
             limits: setup.limits,
             environment: setup.environment,
             outbound: setup.outbound,
-            table: ResourceTable::new(),
+            table,
             http: WasiHttpCtx::new(),
             wasi: None,
         }

@@ -6,6 +6,7 @@ mod failing;
 mod fan;
 mod garbage;
 mod hitl;
+mod hoarding;
 mod loud;
 mod memory;
 mod reaching;
@@ -36,6 +37,7 @@ selvedge_sdk::graphs! {
     "stdout" => surroundings::stdout(),
     "reach" => reaching::reach(),
     "exit" => reaching::exit(),
+    "hoard" => hoarding::graph(),
     "memory" => memory::graph(),
     "fan" => fan::graph(),
     "loud" => loud::graph(),
