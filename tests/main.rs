@@ -13,6 +13,7 @@
 )]
 
 mod agent;
+mod bounds;
 mod commands;
 mod configuration;
 mod connections;

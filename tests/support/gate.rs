@@ -54,9 +54,14 @@ impl Gate {
     /// Waits until so many tasks have come to the gate.
     pub async fn holds(&self, tasks: usize) {
         eventually(&format!("{tasks} tasks at the gate"), async || {
-            (self.model.asked().len() >= tasks).then_some(())
+            (self.held() >= tasks).then_some(())
         })
         .await;
+    }
+
+    /// How many tasks have come so far.
+    pub fn held(&self) -> usize {
+        self.model.asked().len()
     }
 
     /// A server of `effects` and of these probes.

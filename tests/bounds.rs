@@ -1,0 +1,194 @@
+//! Nothing is unbounded (invariant 4): what is beyond a bound is refused, ended or made to wait, as the key says.
+//!
+//! The bounds of one task are in `sandbox`, those of bodies in `faults`, those of deliveries in `webhooks`, those of a
+//! webhook's URL in `webhook_policy`.
+
+use std::io::ErrorKind;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::model::{Model, Reply};
+use crate::support::server::detail_of;
+use crate::support::wait::PATIENCE;
+use crate::support::{Gate, Server, Setup, graphs};
+
+fn two() -> Value {
+    json!({"assistant_id": "two", "input": {"foo": "x"}})
+}
+
+async fn connection(server: &Server) -> TcpStream {
+    let address = server.base.strip_prefix("http://").expect("an address");
+    TcpStream::connect(address).await.expect("a connection")
+}
+
+/// What comes until the server closes.
+async fn rest(mut connection: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let reading = connection.read_to_end(&mut bytes);
+    let read = tokio::time::timeout(PATIENCE, reading).await;
+    // A reset is a close too.
+    let _ = read.expect("the server closes the connection");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_wait_until_one_is_closed() {
+    let server = Setup::probes(&["two"])
+        .set("http.max_connections", 2)
+        .start()
+        .await;
+    let ask = b"GET /ok HTTP/1.1\r\nhost: here\r\n\r\n";
+    let mut first = [0; 12];
+    // The client of the tests keeps a connection of its own; this is the second.
+    let mut held = connection(&server).await;
+    held.write_all(ask).await.expect("a request");
+    held.read_exact(&mut first).await.expect("an answer");
+
+    let mut third = connection(&server).await;
+    third.write_all(ask).await.expect("a request");
+    assert_eq!(server.get("/ok").await.status(), 200);
+    let nothing = third.try_read(&mut first).expect_err("no answer yet");
+    assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+    drop(held);
+    let answer = tokio::time::timeout(PATIENCE, third.read_exact(&mut first)).await;
+    answer.expect("in time").expect("an answer");
+    assert_eq!(&first, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_bound_is_refused_and_one_that_does_not_come_is_not_waited_for() {
+    let server = Setup::probes(&["two"])
+        .set("http.max_header_bytes", 8_192)
+        .set("http.request_timeout_secs", 1)
+        .start()
+        .await;
+    let mut large = connection(&server).await;
+    let head = format!(
+        "GET /ok HTTP/1.1\r\nhost: here\r\nx: {}\r\n\r\n",
+        "x".repeat(20_000)
+    );
+    // The server may close before it has read all.
+    let _ = large.write_all(head.as_bytes()).await;
+    let answer = rest(large).await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
+        "{answer}"
+    );
+
+    let mut slow = connection(&server).await;
+    slow.write_all(b"GET /ok HTTP/1.1\r\nhost: he")
+        .await
+        .expect("half a request");
+    let answer = rest(slow).await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
+        "{answer}"
+    );
+    assert_eq!(server.get("/ok").await.status(), 200);
+}
+
+#[tokio::test]
+async fn runs_beyond_the_bound_wait_and_beyond_the_next_are_refused_with_503() {
+    let gate = Gate::closed().await;
+    let server = gate
+        .setup(&["two"])
+        .set("runtime.max_running_runs", 1)
+        .set("runtime.max_pending_runs", 2)
+        .start()
+        .await;
+    let mut runs = Vec::new();
+    for body in [gate.run(), two(), two()] {
+        let thread = server.new_thread().await;
+        runs.push(server.create_run(&thread, &body).await);
+    }
+    gate.holds(3).await;
+    let thread = server.new_thread().await;
+    let refused = server
+        .post(&format!("/threads/{thread}/runs"), &two())
+        .await;
+    assert!(refused.headers().contains_key("retry-after"));
+    let detail = detail_of(refused, 503).await;
+    assert!(detail.contains("Too many runs are pending (2)"), "{detail}");
+    for (run, status) in runs.iter().zip(["running", "pending", "pending"]) {
+        let path = format!("/threads/{}/runs/{}", run["thread_id"], run["run_id"]);
+        let run = server.get_json(&path.replace('"', "")).await;
+        assert_eq!(run["status"], status);
+    }
+    gate.open();
+    for run in &runs {
+        assert_eq!(server.ended_run(run).await["status"], "success");
+    }
+}
+
+#[tokio::test]
+async fn a_run_has_no_more_tasks_at_once_than_the_bound() {
+    let gate = Gate::closed().await;
+    let server = gate
+        .setup(&["two"])
+        .set("runtime.max_parallel_tasks", 2)
+        .start()
+        .await;
+    let thread = server.new_thread().await;
+    let run = server.create_run(&thread, &gate.run()).await;
+    gate.holds(2).await;
+    // Another run takes longer than a third task would need to come.
+    server.post_json("/runs/wait", &two()).await;
+    assert_eq!(gate.held(), 2);
+    gate.open();
+    assert_eq!(server.ended_run(&run).await["status"], "success");
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_ends_with_the_status_timeout() {
+    let gate = Gate::closed().await;
+    let setup = gate.setup(&["two"]).set("runtime.run_timeout_secs", 1);
+    let server = setup.start().await;
+    let thread = server.new_thread().await;
+    let run = server.create_run(&thread, &gate.run()).await;
+    assert_eq!(server.ended_run(&run).await["status"], "timeout");
+    assert_eq!(server.wait(&thread, &two()).await["foo"], "xab");
+}
+
+/// A service that answers with so many bytes, and a server whose graph `loud` may call it.
+async fn with_service(answer_bytes: usize) -> (String, Setup) {
+    let answer = move |_: &_, _| Reply::pieces(["x".repeat(answer_bytes)]);
+    let service = Model::behaving(answer).await;
+    let egress = json!({
+        "allowed_networks": ["127.0.0.0/8"], "require_https": false, "allowed_ports": [service.address.port()],
+        "max_response_bytes": 10_000,
+    });
+    let setup = Setup::probes(&["loud"]).set("egress", egress);
+    (format!("http://{}/", service.address), setup)
+}
+
+#[tokio::test]
+async fn a_task_makes_no_more_http_requests_than_the_bound() {
+    let (url, setup) = with_service(1).await;
+    let server = setup.set("sandbox.http_calls", 5).start().await;
+    let body = json!({"assistant_id": "loud", "input": {"calls": 7, "url": url}});
+    let values = server.post_json("/runs/wait", &body).await;
+    assert_eq!(values["answered"], 5, "{values}");
+    assert!(values["error"].is_string(), "{values}");
+}
+
+#[tokio::test]
+async fn an_answer_to_a_graph_ends_at_the_bound() {
+    for (bytes, answered) in [(10_000, 1), (10_001, 0)] {
+        let (url, setup) = with_service(bytes).await;
+        let server = setup.start().await;
+        let body = json!({"assistant_id": "loud", "input": {"calls": 1, "url": url}});
+        let values = server.post_json("/runs/wait", &body).await;
+        assert_eq!(values["answered"], answered, "{values}");
+    }
+}
+
+#[test]
+fn a_component_beyond_the_bound_stops_the_start() {
+    let setup = Setup::with_graphs(json!({"probe": graphs::probe()}));
+    let setup = setup.set("sandbox.max_component_bytes", 1_000);
+    let (code, log) = (setup.exit_code(), setup.log());
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("sandbox.max_component_bytes"), "{log}");
+}
