@@ -81,7 +81,8 @@ pub struct PendingWrite {
     pub task: TaskId,
     /// Order within the task; negative for the algorithm's own entries.
     pub index: i32,
-    /// Where to, or one of the algorithm's own: `__error__`, `__interrupt__`, `__resume__`, `__no_writes__`.
+    /// Where to, or one of the algorithm's own: `__error__`, `__interrupt__`, `__resume__`, `__no_writes__`,
+    /// `__begun__`.
     pub channel: String,
     /// What.
     pub value: Json,

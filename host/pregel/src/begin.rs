@@ -33,6 +33,13 @@ pub(crate) struct Beginning {
 
 impl Execution {
     pub(crate) fn begin(&mut self, addressed: Addressed, entry: Entry, mint: &mut dyn crate::Mint) {
+        self.given_before = self.take_mark();
+        if self.is_on_its_own_checkpoint() {
+            // What the run began with is in it, and so is which breakpoints it has passed: it passes no other one.
+            self.show_values();
+            self.phase = Phase::Tick;
+            return;
+        }
         let entry = match entry {
             Entry::Input(input) if input.is_null() => Entry::Continue,
             Entry::Command(command) if command == Command::default() => Entry::Continue,
@@ -41,7 +48,7 @@ impl Execution {
         self.pending
             .retain(|w| !(w.task == NULL_TASK && w.channel == NO_WRITES));
         let has_state = !self.board.versions.is_empty();
-        let goes_on = matches!(entry, Entry::Continue | Entry::Command(_)) || self.is_same_run();
+        let goes_on = matches!(entry, Entry::Continue | Entry::Command(_));
         let answers = matches!(&entry, Entry::Command(command) if command.resume.is_some());
         let time_travel = addressed != Addressed::No && !answers;
         let earlier = addressed == Addressed::Earlier;
@@ -60,14 +67,19 @@ impl Execution {
             Entry::Continue => {}
             Entry::Input(given) => input = Some(given),
             Entry::Command(command) => {
-                let of_command = match self.read_command(&command) {
-                    Ok(writes) => writes,
-                    Err(error) => return self.fail(error),
-                };
-                if forks {
-                    null_writes = of_command;
-                } else {
-                    self.put_command(&of_command);
+                self.answers_by_id = command.resume.as_ref().and_then(interrupt::as_map);
+                if self.given_before.is_none() {
+                    let of_command = match self.read_command(&command) {
+                        Ok(writes) => writes,
+                        Err(error) => return self.fail(error),
+                    };
+                    if forks {
+                        null_writes = of_command;
+                    } else {
+                        let added = self.add_to_pending(&of_command);
+                        // A thread without a checkpoint has nothing to keep them with.
+                        self.command = has_state.then_some(added);
+                    }
                 }
                 input = Some(command_as_input(&command));
             }
@@ -111,29 +123,18 @@ impl Execution {
         self.fold(writes, Then::Input, mint);
     }
 
-    /// Whether the checkpoint is of this very run: then its input is in it already, and the run goes on.
-    fn is_same_run(&self) -> bool {
-        let run = |metadata: &Json| metadata.members()?.get("run_id").cloned();
-        let own = run(&self.options.metadata);
-        self.options.namespace.is_empty() && own.is_some() && own == run(&self.at.metadata)
-    }
-
-    fn read_command(&mut self, command: &Command) -> Result<Vec<(String, Json)>, RunError> {
+    fn read_command(&self, command: &Command) -> Result<Vec<(String, Json)>, RunError> {
         let mut found = Vec::new();
         if let Some(goto) = &command.goto {
             found.extend(writes::of_command_goto(goto)?);
         }
-        let map = command.resume.as_ref().and_then(interrupt::as_map);
         if let Some(update) = &command.update {
             found.extend(writes::of_command_update(&self.graph, update, self.at.id.0));
         }
-        match (&command.resume, map) {
-            (None, _) => {}
-            (Some(_), Some(map)) => {
-                self.answers_by_id = Some(map);
-                return Ok(found);
-            }
-            (Some(answer), None) => {
+        match &command.resume {
+            None => {}
+            Some(_) if self.answers_by_id.is_some() => return Ok(found),
+            Some(answer) => {
                 let statuses = interrupt::statuses(&self.pending);
                 if statuses.values().map(|s| s.open().len()).sum::<usize>() > 1 {
                     return Err(errors::several_interrupts());
@@ -147,10 +148,10 @@ impl Execution {
         Ok(found)
     }
 
-    /// Keeps a command's writes with the checkpoint, so that they outlive a crash.
-    fn put_command(&mut self, found: &[(String, Json)]) {
+    /// The command's writes are among the pending ones now: those that are to be stored, so that they outlive a crash.
+    fn add_to_pending(&mut self, found: &[(String, Json)]) -> Vec<PendingWrite> {
         if found.is_empty() {
-            return;
+            return Vec::new();
         }
         let had_answer = interrupt::loose_answer(&self.pending).is_some();
         self.pending
@@ -174,7 +175,7 @@ impl Execution {
         if had_answer && interrupt::loose_answer(&added).is_none() {
             added.push(used_answer());
         }
-        self.store(added);
+        added
     }
 }
 

@@ -23,6 +23,7 @@ pub use crate::exchange::{
 use crate::graph::{Graph, START_NODE};
 use crate::interrupt;
 use crate::program::{Opening, Plan, Program};
+use crate::recovery::Given;
 use crate::task::{self, Path, Place, Progress, Task, TaskInfo};
 
 /// One run's execution.
@@ -44,6 +45,10 @@ pub struct Execution {
     /// Finished tasks of the first step run again.
     pub(crate) replaying: bool,
     pub(crate) answers_by_id: Option<IndexMap<String, Json>>,
+    /// The run was cut off after its command had been put: who had been given its answers.
+    pub(crate) given_before: Option<Given>,
+    /// The command's writes, as long as they are not left to be stored.
+    pub(crate) command: Option<Vec<PendingWrite>>,
     /// The task that was given the answer that was meant for none in particular.
     pub(crate) loose_task: Option<usize>,
     /// Whether what tasks wrote is kept with the checkpoint that they started from.
@@ -115,7 +120,8 @@ enum Issued {
 }
 
 impl Execution {
-    /// Begins. `base` is the checkpoint to go on from with its pending writes, `None` for a thread without one.
+    /// Begins. `base` is the checkpoint to go on from with its pending writes, `None` for a thread without one. A run
+    /// that was cut off is begun in the same way on what was stored of it: the `run_id` of its metadata tells.
     /// Errors (no input, an ambiguous answer, …) are the first step's [`EndKind::Failed`].
     pub fn start(
         graph: Arc<Graph>,
@@ -160,6 +166,8 @@ impl Execution {
             updated,
             replaying: false,
             answers_by_id: None,
+            given_before: None,
+            command: None,
             loose_task: None,
             keeps_writes: true,
             tasks: Vec::new(),
@@ -308,8 +316,7 @@ impl Execution {
         if self.stops_at(self.before()) {
             return self.interrupted(true, mint);
         }
-        let by_id = self.answers_by_id.as_ref();
-        self.loose_task = interrupt::hand_out_answers(&mut self.tasks, &self.pending, by_id);
+        self.give_answers();
         self.show_tasks(mint);
         self.show_reused_updates();
         self.phase = Phase::HandOut;
@@ -422,6 +429,19 @@ impl Execution {
             seed: info.id.0,
             info,
             facts: Arc::clone(&self.facts),
+        }
+    }
+
+    fn give_answers(&mut self) {
+        let answers = interrupt::Answers {
+            pending: &self.pending,
+            by_id: self.answers_by_id.as_ref(),
+            given_before: self.given_before.as_ref(),
+        };
+        self.loose_task = answers.hand_out(&mut self.tasks);
+        if self.command.is_some() {
+            let given = answers.given(&self.tasks);
+            self.store_command(given);
         }
     }
 

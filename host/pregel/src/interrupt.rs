@@ -11,6 +11,7 @@ use selvedge_model::{Json, TaskId};
 
 use crate::board::INTERRUPT;
 use crate::ids::{self, NULL_TASK};
+use crate::recovery::{BEGUN, Given};
 use crate::task::Task;
 
 pub(crate) const ERROR: &str = "__error__";
@@ -23,6 +24,7 @@ pub(crate) fn fixed_index(channel: &str) -> Option<i32> {
         ERROR => Some(-1),
         INTERRUPT => Some(-3),
         RESUME => Some(-4),
+        BEGUN => Some(-5),
         _ => None,
     }
 }
@@ -92,48 +94,92 @@ pub(crate) fn as_map(resume: &Json) -> Option<IndexMap<String, Json>> {
         .then_some(members)
 }
 
-/// Gives the tasks that are not finished the answers they had, those that the map has for them, and the loose one if
-/// only one of them waits or can ask. Says to which task the loose one went.
-pub(crate) fn hand_out_answers(
-    tasks: &mut [Task],
-    pending: &[PendingWrite],
-    by_id: Option<&IndexMap<String, Json>>,
-) -> Option<usize> {
-    if pending.is_empty() {
-        return None;
-    }
-    let statuses = statuses(pending);
-    let mut waiting = Vec::new();
-    for (index, task) in tasks.iter_mut().enumerate() {
-        let status = statuses.get(&task.id);
-        task.answers = status.map(|s| s.answers.clone()).unwrap_or_default();
-        let answer = by_id.and_then(|map| {
-            let next = ids::interrupt_id(&task.namespace, task.answers.len());
-            // Older versions gave all interrupts of a task the first id.
-            map.get(&next)
-                .or_else(|| map.get(&ids::interrupt_id(&task.namespace, 0)))
-        });
-        let is_open = status.is_some_and(|s| !s.open().is_empty());
-        match answer {
-            Some(answer) => task.answers.push(answer.clone()),
-            None if is_open && task.writes.is_empty() => waiting.push(index),
-            None => {}
+/// The answers that there are for the tasks of a step.
+#[derive(Debug)]
+pub(crate) struct Answers<'a> {
+    /// With those that tasks had, and the loose one.
+    pub(crate) pending: &'a [PendingWrite],
+    /// By the questions' ids.
+    pub(crate) by_id: Option<&'a IndexMap<String, Json>>,
+    /// Who was given one, in a run that was cut off after that.
+    pub(crate) given_before: Option<&'a Given>,
+}
+
+impl Answers<'_> {
+    /// Gives the tasks that are not finished the answers they had, those that the map has for them, and the loose one
+    /// if only one of them waits or can ask. Says to which task the loose one went.
+    pub(crate) fn hand_out(&self, tasks: &mut [Task]) -> Option<usize> {
+        if self.pending.is_empty() {
+            return None;
+        }
+        let statuses = statuses(self.pending);
+        for task in tasks.iter_mut() {
+            let status = statuses.get(&task.id);
+            task.answers = status.map(|s| s.answers.clone()).unwrap_or_default();
+        }
+        if let Some(given) = self.given_before {
+            return self.hand_out_again(tasks, given);
+        }
+        let mut waiting = Vec::new();
+        for (index, task) in tasks.iter_mut().enumerate() {
+            let is_open = statuses.get(&task.id).is_some_and(|s| !s.open().is_empty());
+            match self.of_task(task) {
+                Some(answer) => task.answers.push(answer.clone()),
+                None if is_open && task.writes.is_empty() => waiting.push(index),
+                None => {}
+            }
+        }
+        if waiting.is_empty() {
+            // Nobody waits: if only one task can ask at all, the answer is its own.
+            let unfinished = tasks
+                .iter()
+                .enumerate()
+                .filter(|(_, t)| t.writes.is_empty());
+            waiting = unfinished.map(|(index, _)| index).collect();
+            waiting.retain(|&index| !tasks[index].is_internal());
+        }
+        match (loose_answer(self.pending), waiting.as_slice()) {
+            (Some(answer), [only]) => {
+                tasks[*only].answers.push(answer.clone());
+                Some(*only)
+            }
+            _ => None,
         }
     }
-    if waiting.is_empty() {
-        // Nobody waits: if only one task can ask at all, the answer is its own.
-        let unfinished = tasks
-            .iter()
-            .enumerate()
-            .filter(|(_, t)| t.writes.is_empty());
-        waiting = unfinished.map(|(index, _)| index).collect();
-        waiting.retain(|&index| !tasks[index].is_internal());
+
+    /// How many answers those tasks have that were given one just now.
+    pub(crate) fn given(&self, tasks: &[Task]) -> Given {
+        let statuses = statuses(self.pending);
+        let had = |task: &Task| statuses.get(&task.id).map_or(0, |s| s.answers.len());
+        let given = tasks.iter().filter(|t| t.answers.len() > had(t));
+        given.map(|t| (t.id, t.answers.len())).collect()
     }
-    match (loose_answer(pending), waiting.as_slice()) {
-        (Some(answer), [only]) => {
-            tasks[*only].answers.push(answer.clone());
-            Some(*only)
+
+    /// Gives what was given before the run was cut off, unless the task has kept it: not who waits now decides.
+    fn hand_out_again(&self, tasks: &mut [Task], given: &Given) -> Option<usize> {
+        let mut loose_task = None;
+        for (index, task) in tasks.iter_mut().enumerate() {
+            let count = given.get(&task.id).copied().unwrap_or(0);
+            if task.answers.len() < count
+                && let Some(answer) = self.of_task(task)
+            {
+                task.answers.push(answer.clone());
+            }
+            if task.answers.len() < count
+                && let Some(answer) = loose_answer(self.pending)
+            {
+                task.answers.push(answer.clone());
+                loose_task = Some(index);
+            }
         }
-        _ => None,
+        loose_task
+    }
+
+    /// What the map has for a task's next question.
+    fn of_task(&self, task: &Task) -> Option<&Json> {
+        let map = self.by_id?;
+        let by_index = |index| map.get(&ids::interrupt_id(&task.namespace, index));
+        // Older versions gave all interrupts of a task the first id.
+        by_index(task.answers.len()).or_else(|| by_index(0))
     }
 }

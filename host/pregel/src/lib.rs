@@ -12,6 +12,7 @@
 //! | `task`, `interrupt` | what runs next, and the answers that it gets |
 //! | [`program`], [`writes`] | the calls that one task makes on its guest instance, and what came of them |
 //! | [`execution`], `begin`, `settle` | one run: the loop, how it starts, how a step ends |
+//! | `recovery` | a run that is taken up again: what of its beginning is there already |
 //! | `exchange` | what the runtime and an execution hand each other |
 //! | [`update`] | a state update from outside |
 //! | [`mod@view`] | reading a saved checkpoint |
@@ -34,6 +35,7 @@ pub mod messages;
 pub mod problems;
 pub mod program;
 mod python;
+mod recovery;
 pub mod retry;
 mod settle;
 mod task;
@@ -48,6 +50,7 @@ pub use execution::{
 pub use graph::Graph;
 pub use problems::GraphProblem;
 pub use program::{Failure, GuestCall, Program};
+pub use recovery::made_by;
 pub use task::{PathPart, TaskInfo};
 pub use update::StateUpdate;
 pub use view::{StateView, TaskView, record, record_with, values, view, view_with};

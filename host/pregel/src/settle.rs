@@ -15,6 +15,7 @@ use crate::graph::TASKS;
 use crate::ids;
 use crate::interrupt::{self, ERROR, NO_WRITES, RESUME};
 use crate::program::Failure;
+use crate::recovery::Given;
 use crate::task::{Path, Progress, Task};
 use crate::writes::Writes;
 
@@ -131,6 +132,8 @@ impl Execution {
     }
 
     pub(crate) fn end(&mut self, kind: EndKind) {
+        // What a command wrote stays with the checkpoint although nothing came of it.
+        self.store_command(Given::new());
         let mut interrupts: IndexMap<_, Vec<Interrupt>> = IndexMap::new();
         let statuses = interrupt::statuses(&self.pending);
         for task in &self.tasks {

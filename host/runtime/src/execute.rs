@@ -164,12 +164,13 @@ impl Walk {
         stream: Arc<RunStream>,
     ) -> Result<Self, StorageError> {
         let kwargs = &claimed.run.kwargs;
+        let metadata = checkpoint_metadata(claimed);
         let Standing {
             base,
             entry,
             addressed,
             newest,
-        } = standing(shared, claimed).await?;
+        } = standing(shared, claimed, &metadata).await?;
         let mut mint = SystemMint::after(newest);
         let modes: Arc<[StreamMode]> = kwargs.stream_mode.as_slice().into();
         let options = selvedge_pregel::Options {
@@ -180,7 +181,7 @@ impl Walk {
             ),
             interrupt_before: kwargs.interrupt_before.clone(),
             interrupt_after: kwargs.interrupt_after.clone(),
-            metadata: checkpoint_metadata(claimed),
+            metadata,
             facts: facts(claimed, graph),
             modes: modes.to_vec(),
         };

@@ -19,9 +19,11 @@ pub(crate) struct Standing {
     pub(crate) newest: Option<CheckpointId>,
 }
 
+/// The same for a run that was cut off: `pregel` sees in what was stored how much of its beginning is there already.
 pub(crate) async fn standing(
     shared: &Shared,
     claimed: &ClaimedRun,
+    metadata: &Json,
 ) -> Result<Standing, StorageError> {
     let kwargs = &claimed.run.kwargs;
     let entry = match &kwargs.command {
@@ -48,11 +50,10 @@ pub(crate) async fn standing(
         newest: Some(newest),
         ..from_nothing
     };
-    // A run that was cut off goes on where it stood, and does not take its input a second time.
-    if made_by(&saved.checkpoint.metadata, claimed) {
+    // A run that was cut off goes on where it stood, wherever it had begun.
+    if selvedge_pregel::made_by(&saved.checkpoint.metadata, metadata) {
         return Ok(Standing {
             base: Some(saved),
-            entry: Entry::Continue,
             ..here
         });
     }
@@ -77,11 +78,4 @@ pub(crate) async fn standing(
 fn named_checkpoint(config: &Json) -> Option<CheckpointId> {
     let configurable = config.members()?.get("configurable")?.members()?;
     configurable.get("checkpoint_id")?.decode().ok()
-}
-
-fn made_by(metadata: &Json, claimed: &ClaimedRun) -> bool {
-    let run_id = metadata
-        .members()
-        .and_then(|m| m.get("run_id")?.decode().ok());
-    run_id == Some(claimed.run.run_id)
 }

@@ -38,6 +38,15 @@ impl Mint for Counter {
     }
 }
 
+impl Counter {
+    /// After so many checkpoints.
+    pub fn at(count: usize) -> Self {
+        Self {
+            count: count as u128,
+        }
+    }
+}
+
 /// Which of the outstanding works to answer next, of so many.
 pub type Pick<'a> = &'a mut dyn FnMut(usize) -> usize;
 
@@ -148,7 +157,7 @@ impl Thread {
         ran
     }
 
-    fn keep(&mut self, outputs: Vec<Output>, ran: &mut Ran) {
+    pub fn keep(&mut self, outputs: Vec<Output>, ran: &mut Ran) {
         for output in outputs {
             match output {
                 Output::Checkpoint(write) => {
@@ -212,7 +221,7 @@ impl Thread {
 }
 
 impl Ran {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             end: Err(RunError::new("", "")),
             events: Vec::new(),
@@ -250,6 +259,24 @@ pub fn breakpoints(value: &Value) -> Option<Breakpoints> {
 pub fn graph(description: &Value) -> Arc<Graph> {
     let description = serde_json::from_value(description.clone()).expect("a description");
     Graph::new(description).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+/// How an execution ended.
+pub fn shown(end: &End) -> String {
+    format!(
+        "{:?} {} {:?} {:?}",
+        end.kind, end.values, end.next, end.interrupts
+    )
+}
+
+/// Everything that is stored.
+pub fn stored(thread: &Thread) -> String {
+    let checkpoints = thread.saved.values().map(|s| {
+        let checkpoint = &s.checkpoint;
+        let pending: Vec<_> = s.pending.iter().map(|w| format!("{w:?}")).collect();
+        format!("{checkpoint:?} {pending:?}\n")
+    });
+    checkpoints.collect()
 }
 
 fn next(step: Step, waiting: &mut Vec<Work>) -> Option<End> {

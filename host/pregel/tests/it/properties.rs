@@ -1,105 +1,16 @@
 //! What holds for every graph, every order of answers and every guest.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use selvedge_model::Json;
 use selvedge_model::checkpoint::ChannelValue;
-use selvedge_model::{CheckpointId, Json};
-use selvedge_pregel::{End, EndKind, Entry, Outcome, Work, record, view};
+use selvedge_pregel::{EndKind, Entry, Outcome, Work, record, view};
 use serde_json::{Value, json};
 
+use crate::cases::{Case, cases};
 use crate::guest::Guest;
-use crate::harness::{Ran, Thread, graph, options};
-
-/// A graph with what its nodes do: up to five nodes, edges any way, Sends, gotos, a join, a deferred node.
-#[derive(Clone, Debug)]
-struct Case {
-    description: Value,
-    behaviour: Value,
-}
-
-const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
-
-prop_compose! {
-    fn cases()(
-        edges in prop::collection::vec((0..5_usize, 0..5_usize), 0..7),
-        branches in prop::collection::vec((0..5_usize, 0..5_usize, 0..5_usize, 2..8_usize), 0..4),
-        asks in prop::collection::vec(0..3_usize, 5),
-        gotos in prop::collection::vec((0..5_usize, 2..6_usize), 0..2),
-        deferred in prop::option::of(0..5_usize),
-        join in prop::option::of((0..4_usize, 0..4_usize)),
-        messages in any::<bool>(),
-    ) -> Case {
-        case(&edges, &branches, &asks, &gotos, deferred, join, messages)
-    }
-}
-
-fn case(
-    edges: &[(usize, usize)],
-    branches: &[(usize, usize, usize, usize)],
-    asks: &[usize],
-    gotos: &[(usize, usize)],
-    deferred: Option<usize>,
-    join: Option<(usize, usize)>,
-    messages: bool,
-) -> Case {
-    let nodes: Vec<Value> = (0..5)
-        .map(|i| json!({"name": NAMES[i], "defer": deferred == Some(i), "destinations": NAMES}))
-        .collect();
-    let mut all = vec![
-        json!({"from": ["__start__"], "to": "a"}),
-        json!({"from": ["__start__"], "to": "b"}),
-    ];
-    all.extend(
-        edges
-            .iter()
-            .map(|(f, t)| json!({"from": [NAMES[*f]], "to": NAMES[*t]})),
-    );
-    if let Some((x, y)) = join.filter(|(x, y)| x != y) {
-        all.push(json!({"from": [NAMES[x], NAMES[y]], "to": "e"}));
-    }
-    let mut described = Vec::new();
-    let mut routes = BTreeMap::new();
-    for (index, (from, to, send, limit)) in branches.iter().enumerate() {
-        let name = format!("r{index}");
-        described.push(json!({"from": NAMES[*from], "name": name}));
-        let send = json!({"node": NAMES[*send], "input": {"log": []}});
-        let targets = json!([NAMES[*to], send, "nowhere"]);
-        routes.insert(
-            format!("{}/{name}", NAMES[*from]),
-            json!([{"if": ["shorter", "log", limit], "to": targets}]),
-        );
-    }
-    let mut behaviour = BTreeMap::new();
-    for (index, name) in NAMES.iter().enumerate() {
-        // Few nodes ask.
-        let questions = asks[index].saturating_sub(1);
-        let mut steps: Vec<Value> = (0..questions)
-            .map(|q| json!({"interrupt": format!("{name}{q}")}))
-            .collect();
-        let mut update = json!({"log": [{"$": "name"}], "sum": 1, "cus": {"$": "name"}});
-        if messages {
-            update["chat"] = json!([["ai", name]]);
-        }
-        for (_, limit) in gotos.iter().filter(|(n, _)| *n == index) {
-            steps.push(json!({"if": ["shorter", "log", limit], "return": {"update": update, "goto": ["a"]}}));
-        }
-        steps.push(json!({"return": {"update": update}}));
-        behaviour.insert(*name, Value::from(steps));
-    }
-    Case {
-        description: json!({
-            "name": "g",
-            "channels": [
-                {"name": "log", "reducer": "append"}, {"name": "sum", "reducer": "sum"},
-                {"name": "cus", "reducer": "custom", "default": ""}, {"name": "chat", "reducer": "add_messages"},
-            ],
-            "nodes": nodes, "edges": all, "branches": described,
-        }),
-        behaviour: json!({"nodes": behaviour, "branches": routes}),
-    }
-}
+use crate::harness::{Ran, Thread, graph, options, shown, stored};
 
 fn run(case: &Case, thread: &mut Thread, entry: Entry, order: u64) -> Ran {
     let mut guest = Guest::new(&case.behaviour);
@@ -117,25 +28,6 @@ fn input() -> Entry {
     Entry::Input(Json::from(json!({"log": ["in"], "chat": "hello"})))
 }
 
-fn shown(end: &End) -> String {
-    format!(
-        "{:?} {} {:?} {:?}",
-        end.kind, end.values, end.next, end.interrupts
-    )
-}
-
-/// Everything that is stored.
-fn stored(thread: &Thread) -> String {
-    let checkpoints = thread.saved.values().map(|s| {
-        // Whether a run was taken up again is seen by what it has passed breakpoints with, and by nothing else.
-        let mut checkpoint = s.checkpoint.clone();
-        checkpoint.versions_seen.remove("__interrupt__");
-        let pending: Vec<_> = s.pending.iter().map(|w| format!("{w:?}")).collect();
-        format!("{checkpoint:?} {pending:?}\n")
-    });
-    checkpoints.collect()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -149,34 +41,6 @@ proptest! {
         let second = run(&case, &mut two, input(), other);
         prop_assert_eq!(shown(&first.end.unwrap()), shown(&second.end.unwrap()));
         prop_assert_eq!(stored(&one), stored(&two));
-    }
-
-    #[test]
-    fn a_run_taken_up_at_any_checkpoint_with_its_pending_writes_comes_to_the_same_result(
-        case in cases(), cut in 1..12_usize, kept in 0..4_usize
-    ) {
-        let mut whole = Thread::new(graph(&case.description));
-        let expected = run(&case, &mut whole, input(), 1).end.unwrap();
-        // The limit counts from where a run begins.
-        prop_assume!(!matches!(expected.kind, EndKind::Failed(_)));
-        let mut crashed = whole.clone();
-        let cut = cut.min(whole.order.len());
-        let gone: Vec<CheckpointId> = crashed.order.split_off(cut);
-        for id in &gone {
-            crashed.saved.remove(id);
-        }
-        if !gone.is_empty() {
-            let last = crashed.saved.last_entry().unwrap().into_mut();
-            // The writes of one task are stored together or not at all.
-            let mut tasks: Vec<_> = last.pending.iter().map(|w| w.task).collect();
-            tasks.dedup();
-            tasks.truncate(kept);
-            last.pending.retain(|w| tasks.contains(&w.task));
-        }
-        crashed.mint = counter_at(cut);
-        let again = run(&case, &mut crashed, Entry::Continue, 2).end.unwrap();
-        prop_assert_eq!(shown(&again), shown(&expected));
-        prop_assert_eq!(stored(&crashed), stored(&whole));
     }
 
     #[test]
@@ -233,15 +97,6 @@ proptest! {
         run(&case, &mut thread, Entry::Input(Json::from(given)), 1);
         run(&case, &mut thread, Entry::Command(command), 1);
     }
-}
-
-fn counter_at(count: usize) -> crate::harness::Counter {
-    use selvedge_pregel::Mint;
-    let mut counter = crate::harness::Counter::default();
-    for _ in 0..count {
-        counter.checkpoint_id(0);
-    }
-    counter
 }
 
 fn commands() -> impl Strategy<Value = selvedge_model::run::Command> {
