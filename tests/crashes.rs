@@ -1,8 +1,10 @@
 //! Nothing that was accepted is lost: the process is killed by SIGKILL again and again, at chosen moments and under
 //! load, and what it had accepted comes to an end all the same.
 
+mod commands;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
@@ -12,8 +14,10 @@ use serde_json::{Value, json};
 use crate::support::receiver::Answer;
 use crate::support::{Receiver, Server, Setup, eventually};
 
-/// Kills at each of the five moments.
-const ROUNDS: usize = 10;
+/// Kills at each of the moments.
+const ROUNDS: usize = 6;
+/// When checkpoints become durable, round by round.
+const DURABILITIES: [&str; 3] = ["async", "sync", "exit"];
 /// Runs that are asked for at once.
 const BURST: usize = 16;
 
@@ -33,6 +37,8 @@ struct World {
     /// Holds the receiver's answers back while deliveries are to be caught in the act.
     hold: Arc<AtomicBool>,
     effects: Receiver,
+    /// The side effects that hang the next time they come.
+    hang: Arc<Mutex<BTreeSet<String>>>,
     promises: Promises,
 }
 
@@ -45,6 +51,7 @@ async fn what_was_accepted_ends_and_its_webhook_arrives_whenever_the_process_is_
         world.killed_in_a_step_with_finished_siblings(round).await;
         world.killed_at_the_finish().await;
         world.killed_during_delivery().await;
+        world.killed_in_commands(round).await;
     }
     world.everything_was_kept().await;
 }
@@ -63,24 +70,17 @@ impl World {
             }
         })
         .await;
-        // Task `one` of a marker that says so, and `three` of another, hang the first time.
-        let seen = std::sync::Mutex::new(BTreeSet::new());
+        let hang: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        let hanging = hang.clone();
         let effects = Receiver::behaving(move |request, _| {
-            let hangs = (request.path.contains("/node-") && request.path.ends_with("task=one"))
-                || (request.path.contains("/sibling-") && request.path.ends_with("task=three"));
-            if hangs
-                && seen
-                    .lock()
-                    .expect("not poisoned")
-                    .insert(request.path.clone())
-            {
+            if hanging.lock().expect("not poisoned").remove(&request.path) {
                 Answer::Hang
             } else {
                 Answer::Status(200)
             }
         })
         .await;
-        let server = Setup::probes(&["two", "effects"])
+        let server = Setup::probes(&["two", "effects", "steps"])
             .set("runtime.max_attempts", 1_000)
             .set("webhooks.timeout_secs", 1)
             .set("webhooks.max_concurrent_per_host", 32)
@@ -100,6 +100,7 @@ impl World {
             webhooks,
             hold,
             effects,
+            hang,
             promises: Promises::default(),
         }
     }
@@ -123,16 +124,18 @@ impl World {
     /// A node has begun its side effect and waits for the answer.
     async fn killed_in_a_node(&mut self, round: usize) {
         let marker = format!("node-{round}");
-        self.start_effects(&marker).await;
-        let path = format!("/{marker}?task=one");
-        self.effect_arrives(&path).await;
+        let held = self.hold(&format!("/{marker}?task=one"));
+        self.start_effects(&marker, durability(round)).await;
+        self.arrives(held).await;
         self.killed_and_back("in a node").await;
     }
 
     /// Two tasks of a step have ended, and their writes are stored; the third hangs.
     async fn killed_in_a_step_with_finished_siblings(&mut self, round: usize) {
         let marker = format!("sibling-{round}");
-        let thread = self.start_effects(&marker).await;
+        let held = self.hold(&format!("/{marker}?task=three"));
+        // With `exit` nothing of a step is stored.
+        let thread = self.start_effects(&marker, durability(round % 2)).await;
         let server = &self.server;
         eventually("two finished siblings", async || {
             let state = server.get_json(&format!("/threads/{thread}/state")).await;
@@ -145,7 +148,7 @@ impl World {
             (finished == 2).then_some(())
         })
         .await;
-        self.effect_arrives(&format!("/{marker}?task=three")).await;
+        self.arrives(held).await;
         self.killed_and_back("in a step with finished siblings")
             .await;
     }
@@ -191,11 +194,12 @@ impl World {
     }
 
     /// Starts a run with side effects on a thread of its own.
-    async fn start_effects(&mut self, marker: &str) -> String {
+    async fn start_effects(&mut self, marker: &str, durability: &str) -> String {
         let thread = self.server.new_thread().await;
         let body = json!({
             "assistant_id": "effects",
             "input": {"counter": self.effects.url(&format!("/{marker}"))},
+            "durability": durability,
             "webhook": self.webhooks.url("/"),
         });
         let run = create(&self.server, &format!("/threads/{thread}/runs"), &body)
@@ -208,9 +212,21 @@ impl World {
         thread
     }
 
-    async fn effect_arrives(&self, path: &str) {
-        eventually(&format!("the side effect {path}"), async || {
-            (self.count(path) > 0).then_some(())
+    /// Lets a side effect hang the next time it comes; for [`arrives`](Self::arrives).
+    fn hold(&self, path: &str) -> Held {
+        self.hang
+            .lock()
+            .expect("not poisoned")
+            .insert(path.to_owned());
+        Held {
+            path: path.to_owned(),
+            before: self.count(path),
+        }
+    }
+
+    async fn arrives(&self, held: Held) {
+        eventually(&format!("the side effect {}", held.path), async || {
+            (self.count(&held.path) > held.before).then_some(())
         })
         .await;
     }
@@ -288,6 +304,17 @@ impl World {
             assert!(count("one") >= 2, "{marker}");
         }
     }
+}
+
+/// A side effect that is waited for.
+struct Held {
+    path: String,
+    /// How often it came before.
+    before: usize,
+}
+
+fn durability(round: usize) -> &'static str {
+    DURABILITIES[round % DURABILITIES.len()]
 }
 
 /// The run's id when the server answered that it is accepted.

@@ -11,6 +11,7 @@ mod loud;
 mod memory;
 mod reaching;
 mod shows;
+mod steps;
 mod surroundings;
 mod two;
 mod weight;
@@ -29,6 +30,7 @@ selvedge_sdk::graphs! {
     "effects" => effects::graph(),
     "excess" => excess::graph(),
     "hitl" => hitl::graph(),
+    "steps" => steps::graph(),
     "custom" => shows::custom(),
     "tokens" => shows::tokens(),
     "garbage" => garbage::graph(),
@@ -91,6 +93,18 @@ mod tests {
             run.output(),
             json!({"answer": "yes", "log": ["asked", "after"]})
         );
+    }
+
+    #[test]
+    fn steps_asks_twice_then_goes_two_steps_more() {
+        answer_http(|_| Ok((200, vec![])));
+        let input = json!({"counter": "http://counter/"});
+        let mut run = Run::start(&graphs(), "steps", input).unwrap();
+        assert_eq!(run.questions(), [json!("one?")]);
+        run.resume("x").unwrap();
+        assert_eq!(run.questions(), [json!("two?")]);
+        run.resume("y").unwrap();
+        assert_eq!(run.output()["log"], json!(["x, y", "next", "last"]));
     }
 
     #[test]
