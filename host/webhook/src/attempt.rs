@@ -7,13 +7,14 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, header};
 use selvedge_egress::target::without_query;
 use selvedge_egress::{Body, Client, EgressError, Request, Response};
-use selvedge_model::Timestamp;
 use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery, Verdict, stamp};
 use selvedge_model::time::Clock;
+use selvedge_model::{DeliveryId, Timestamp};
 use selvedge_storage::{Storage, StorageError};
 use tokio::time::{Instant, sleep};
 
 use crate::options::Schedule;
+use crate::record::Record;
 use crate::verdict::{Outcome, retry_after, verdict};
 
 /// How much of an answer is read, so that its connection can be used again.
@@ -23,7 +24,7 @@ const MAX_KEPT_BYTES: usize = 4096;
 /// The pauses before a failed write to storage is tried again double from here to there.
 pub(crate) const MIN_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// An attempt that storage refuses to record for a reason that does not pass is given up after so many tries.
+/// A record that storage refuses for a reason that does not pass is left for later after so many tries.
 const MAX_RECORD_TRIES: u32 = 5;
 
 const USER_AGENT: &str = concat!("selvedge/", env!("CARGO_PKG_VERSION"));
@@ -45,6 +46,8 @@ pub(crate) struct Done {
     pub address: Option<SocketAddr>,
     pub took: Duration,
     pub retry_at: Option<Timestamp>,
+    /// What storage refused to write down.
+    pub refused: Option<Record>,
 }
 
 /// What came back, before it is judged.
@@ -82,17 +85,43 @@ impl Sender {
             error: exchange.error,
         };
         log(&id.to_string(), &attempt, verdict);
-        let done = Done {
+        let address = exchange.address;
+        let record = Record {
+            id,
+            attempt: Some(attempt),
+            verdict,
+        };
+        Done {
             url,
-            address: exchange.address,
+            address,
             took,
             retry_at: match verdict {
                 Verdict::RetryAt(at) => Some(at),
                 Verdict::End(_) => None,
             },
-        };
-        self.record(id, attempt, verdict).await;
-        done
+            refused: self.insist(record).await.err(),
+        }
+    }
+
+    /// What is to be written down of an attempt that broke off by a mistake of ours: it failed like any other, so that
+    /// the schedule bounds how often it is made again.
+    pub fn broken(&self, id: DeliveryId, url: &str, number: u32) -> Record {
+        let now = self.clock.now();
+        let verdict = verdict(Outcome::Failed, number, &self.schedule, now, rand::random());
+        Record {
+            id,
+            attempt: Some(Attempt {
+                number,
+                at: now,
+                url: without_query(url),
+                address: None,
+                status: None,
+                duration: Duration::ZERO,
+                response: None,
+                error: Some("internal: the attempt broke off".to_owned()),
+            }),
+            verdict,
+        }
     }
 
     async fn post(&self, mut delivery: NewDelivery, now: Timestamp) -> Exchange {
@@ -134,16 +163,13 @@ impl Sender {
         headers
     }
 
-    /// Writes the attempt down. While storage cannot, the attempt keeps its slot: sending more that could not be
-    /// recorded either would only make duplicates.
-    async fn record(&self, id: selvedge_model::DeliveryId, attempt: Attempt, verdict: Verdict) {
+    /// Writes a record down, or gives it back when storage refuses it for a reason that does not pass. While storage
+    /// cannot write at all, the attempt keeps its slot: sending more that could not be recorded either would only make
+    /// duplicates.
+    async fn insist(&self, record: Record) -> Result<(), Record> {
         let mut pause = MIN_PAUSE;
         let mut tries = 0;
-        while let Err(error) = self
-            .storage
-            .record_attempt(id, Some(attempt.clone()), verdict, self.clock.now())
-            .await
-        {
+        while let Err(error) = self.record(&record).await {
             tries += 1;
             let may_pass = matches!(
                 error,
@@ -153,13 +179,22 @@ impl Sender {
                     | StorageError::Overloaded
             );
             if !may_pass && tries >= MAX_RECORD_TRIES {
-                tracing::error!(delivery = %id, %error, "a webhook attempt cannot be recorded; it is repeated after a restart");
-                return;
+                tracing::error!(delivery = %record.id, %error, "a webhook attempt cannot be recorded; it is tried again later");
+                return Err(record);
             }
-            tracing::warn!(delivery = %id, %error, "a webhook attempt cannot be recorded yet");
+            tracing::warn!(delivery = %record.id, %error, "a webhook attempt cannot be recorded yet");
             sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
+        Ok(())
+    }
+
+    /// Writes a record down, once.
+    pub async fn record(&self, record: &Record) -> Result<(), StorageError> {
+        let now = self.clock.now();
+        self.storage
+            .record_attempt(record.id, record.attempt.clone(), record.verdict, now)
+            .await
     }
 }
 

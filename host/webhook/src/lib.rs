@@ -11,6 +11,7 @@
 //! | [`verdict`] | what becomes of a delivery after an attempt |
 //! | `queue` | who is next: fair between hosts, bounded for each |
 //! | `attempt` | one attempt: post, read, record |
+//! | `record` | what is to be written down, and what storage has refused so far |
 //! | `worker` | claims what is due and hands it out |
 //! | `retention` | deletes what ended long ago |
 //! | [`handle`] | the part that others hold |
@@ -23,6 +24,7 @@ pub mod handle;
 pub mod options;
 pub mod payload;
 mod queue;
+mod record;
 mod retention;
 pub mod verdict;
 mod worker;

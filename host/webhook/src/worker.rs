@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::attempt::{Done, MAX_PAUSE, MIN_PAUSE, Sender};
 use crate::queue::{Host, Offer, Queue};
+use crate::record::{Record, Refused};
 
 /// How many are claimed at once.
 const BATCH: usize = 64;
@@ -26,8 +27,9 @@ pub(crate) struct Worker {
     queue: Queue,
     max_concurrent: usize,
     attempts: JoinSet<Done>,
-    /// Whose slot each attempt holds, known here so that even one that panics gives it back.
-    running: HashMap<Id, Host>,
+    /// What each attempt is about, known here so that even one that panics gives its slot back and is recorded.
+    running: HashMap<Id, Running>,
+    refused: Refused,
     wake: Arc<Notify>,
     stop: watch::Receiver<bool>,
     /// Storage may have something that is due.
@@ -36,6 +38,14 @@ pub(crate) struct Worker {
     /// Storage failed: it is left alone until then.
     not_before: Instant,
     pause: Duration,
+}
+
+/// An attempt under way.
+struct Running {
+    host: Host,
+    id: DeliveryId,
+    url: String,
+    number: u32,
 }
 
 impl Worker {
@@ -52,6 +62,7 @@ impl Worker {
             max_concurrent,
             attempts: JoinSet::new(),
             running: HashMap::new(),
+            refused: Refused::default(),
             wake,
             stop,
             look: true,
@@ -64,7 +75,8 @@ impl Worker {
     /// Goes on until told to stop, then waits for the attempts in flight.
     pub async fn run(mut self) {
         while !*self.stop.borrow() {
-            if self.look && self.queue.room() > 0 && Instant::now() >= self.not_before {
+            self.record_refused().await;
+            if self.look && self.room() > 0 && Instant::now() >= self.not_before {
                 self.claim().await;
             }
             self.dispatch();
@@ -80,9 +92,24 @@ impl Worker {
         while self.attempts.join_next().await.is_some() {}
     }
 
+    /// How many more may be claimed.
+    fn room(&self) -> usize {
+        if self.refused.is_full() {
+            0
+        } else {
+            self.queue.room()
+        }
+    }
+
     /// How long until there is something to do that nobody tells.
     fn nap(&self) -> Duration {
-        if self.queue.room() == 0 {
+        let refused = self.refused.next_at();
+        let refused = refused.map(|at| at.saturating_duration_since(Instant::now()));
+        self.until_due().min(refused.unwrap_or(MAX_NAP))
+    }
+
+    fn until_due(&self) -> Duration {
+        if self.room() == 0 {
             return MAX_NAP;
         }
         if self.look {
@@ -96,7 +123,7 @@ impl Worker {
 
     async fn claim(&mut self) {
         let now = self.sender.clock.now();
-        let limit = self.queue.room().min(BATCH);
+        let limit = self.room().min(BATCH);
         let due = match self.sender.storage.claim_deliveries(now, limit).await {
             Ok(due) => due,
             Err(error) => {
@@ -112,55 +139,85 @@ impl Worker {
 
     /// Puts claimed deliveries into the queue, and those that have to wait back into storage.
     async fn take(&mut self, deliveries: Vec<DueDelivery>, now: Timestamp) {
-        let mut later: Vec<(DeliveryId, Timestamp)> = Vec::new();
+        let mut later = Vec::new();
         for due in &deliveries {
             if let Offer::Later(at) = self.queue.offer(due, now) {
-                later.push((due.delivery.id, at));
+                self.comes_at(at);
+                later.push(Record {
+                    id: due.delivery.id,
+                    attempt: None,
+                    verdict: Verdict::RetryAt(at),
+                });
             }
         }
-        let sent_back = later.iter().map(|(id, at)| {
-            let storage = &self.sender.storage;
-            async move {
-                storage
-                    .record_attempt(*id, None, Verdict::RetryAt(*at), now)
-                    .await
-            }
-        });
-        for (result, (id, at)) in join_all(sent_back).await.into_iter().zip(&later) {
-            self.next_due = Some(self.next_due.map_or(*at, |due| due.min(*at)));
+        self.record(later).await;
+    }
+
+    /// Offers again what storage refused before.
+    async fn record_refused(&mut self) {
+        let due = self.refused.take_due(Instant::now());
+        if !due.is_empty() {
+            self.record(due).await;
+            // What was put off meanwhile may be due by now.
+            self.look = true;
+        }
+    }
+
+    async fn record(&mut self, records: Vec<Record>) {
+        let sender = &self.sender;
+        let results = join_all(records.iter().map(|record| sender.record(record))).await;
+        for (result, record) in results.into_iter().zip(records) {
             if let Err(error) = result {
-                tracing::error!(delivery = %id, %error, "a webhook cannot be put off; it is tried after a restart");
+                tracing::error!(delivery = %record.id, %error, "what became of a webhook cannot be recorded; it is tried again later");
+                self.refused.push(record, Instant::now());
             }
         }
+    }
+
+    fn comes_at(&mut self, at: Timestamp) {
+        self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
     }
 
     fn dispatch(&mut self) {
         while self.attempts.len() < self.max_concurrent
             && let Some((host, due)) = self.queue.next()
         {
+            let running = Running {
+                host,
+                id: due.delivery.id,
+                url: due.delivery.url.clone(),
+                number: due.attempts.saturating_add(1),
+            };
             let task = self.attempts.spawn(Arc::clone(&self.sender).deliver(due));
-            self.running.insert(task.id(), host);
+            self.running.insert(task.id(), running);
         }
     }
 
     fn ended(&mut self, ended: Result<(Id, Done), JoinError>) {
-        let (id, done) = match ended {
-            Ok((id, done)) => (id, Some(done)),
+        let (task, done) = match ended {
+            Ok((task, done)) => (task, Some(done)),
             Err(error) => {
-                tracing::error!(%error, "a webhook attempt broke; it is tried again after a restart");
+                tracing::error!(%error, "a webhook attempt broke off");
                 (error.id(), None)
             }
         };
+        let Some(running) = self.running.remove(&task) else {
+            return;
+        };
         let now = self.sender.clock.now();
-        if let Some(host) = self.running.remove(&id) {
-            let reached = done
-                .as_ref()
-                .and_then(|done| Some((done.url.as_str(), done.address?)));
-            self.queue
-                .done(&host, done.as_ref().map(|done| done.took), reached, now);
+        let Some(done) = done else {
+            self.queue.done(&running.host, None, None, now);
+            let record = self.sender.broken(running.id, &running.url, running.number);
+            return self.refused.offer(record, Instant::now());
+        };
+        let reached = done.address.map(|address| (done.url.as_str(), address));
+        self.queue
+            .done(&running.host, Some(done.took), reached, now);
+        if let Some(at) = done.retry_at {
+            self.comes_at(at);
         }
-        if let Some(at) = done.and_then(|done| done.retry_at) {
-            self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
+        if let Some(record) = done.refused {
+            self.refused.push(record, Instant::now());
         }
     }
 

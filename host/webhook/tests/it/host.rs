@@ -101,6 +101,11 @@ impl Host {
         self.webhooks.wake();
     }
 
+    /// The database behind the back of storage.
+    pub fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.directory.path().join("selvedge.db")).unwrap()
+    }
+
     /// A run with this webhook begins and ends.
     pub async fn run_ends(&self, url: &str) -> RunId {
         let new = new_run(url, self.clock.now());

@@ -6,4 +6,5 @@ mod delivery;
 mod host;
 mod policy;
 mod receiver;
+mod records;
 mod restart;
