@@ -40,7 +40,7 @@ pub trait Reads: Send + Sync + 'static {
     /// The runs of a thread, newest first. Refused with [`StorageError::TooLarge`] when they weigh too much together;
     /// a single one never does.
     async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError>;
-    /// How many runs are pending, for back-pressure.
+    /// How many runs were pending at the last commit. Asks nobody: it costs nothing.
     async fn count_pending_runs(&self) -> Result<u64, StorageError>;
     /// The deliveries of a run with their attempts.
     async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError>;

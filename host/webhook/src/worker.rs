@@ -19,7 +19,7 @@ use crate::record::{Record, Refused};
 
 /// How many are claimed at once.
 const BATCH: usize = 64;
-/// Storage is asked at least so often, should the system's clock jump or another process have stored a delivery.
+/// Storage is asked at least so often, should the system's clock jump.
 const MAX_NAP: Duration = Duration::from_secs(60);
 
 pub(crate) struct Worker {

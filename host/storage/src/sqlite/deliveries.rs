@@ -82,7 +82,7 @@ impl Batch {
     }
 }
 
-/// Walks over those that are claimed already: no more than the worker has in flight.
+/// Walks over those that are claimed already, which are no more than the worker lets wait.
 fn claim_some(
     desk: &mut Desk<'_>,
     now: Timestamp,
