@@ -132,6 +132,8 @@ async fn a_client_that_does_not_finish_its_request_is_got_rid_of() {
         // In the middle of the head, and before it.
         ("POST /runs HTTP/1.1\r\nhost: x\r\n", ""),
         ("", ""),
+        // Between two requests.
+        ("GET /ok HTTP/1.1\r\nhost: x\r\n\r\n", "HTTP/1.1 200 OK"),
         // In the middle of the body.
         (
             "POST /runs HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
@@ -150,4 +152,37 @@ async fn a_client_that_does_not_finish_its_request_is_got_rid_of() {
     let body = json!({"assistant_id": "two", "input": {"foo": "x"}});
     let events = sse::events(server.post("/runs/stream", &body).await).await;
     assert_eq!(events.last().expect("an event").data["foo"], "xab");
+}
+
+#[tokio::test]
+async fn a_request_that_is_no_http_is_refused_and_its_connection_closed() {
+    let server = Setup::probes(&["two"]).start().await;
+    let requests: [(&[u8], &str); 4] = [
+        (b"nonsense\r\n\r\n", "400 Bad Request"),
+        (
+            b"GET /threads/\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+            "400 Bad Request",
+        ),
+        (b"GET /\x01 HTTP/1.1\r\nhost: x\r\n\r\n", "400 Bad Request"),
+        (
+            b"POST /runs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            "400 Bad Request",
+        ),
+    ];
+    for (request, answer) in requests {
+        let mut connection = connect(&server).await;
+        connection.write_all(request).await.expect("a request");
+        let got = String::from_utf8(rest_of(connection).await).expect("text");
+        let shown = String::from_utf8_lossy(request);
+        assert!(
+            got.starts_with(&format!("HTTP/1.1 {answer}")),
+            "{shown}: {got}"
+        );
+        let body = got.split_once("\r\n\r\n").expect("a head").1;
+        assert!(
+            body.is_empty() || body.starts_with("{\"detail\":"),
+            "{shown}: {got}"
+        );
+    }
+    assert_eq!(server.get("/ok").await.status(), 200);
 }
