@@ -181,32 +181,68 @@ async fn a_task_that_makes_too_many_sends_is_ended_by_their_bound() {
 }
 
 #[tokio::test]
-async fn a_graph_that_emits_or_logs_without_end_is_ended_by_its_bound() {
-    let server = Setup::probes(&["two", "loud"])
-        .set("sandbox.events", 10)
-        .set("sandbox.log_lines", 10)
+async fn a_task_that_emits_too_many_events_is_ended_by_their_bound() {
+    is_bounded(
+        excess("sandbox.events", 5),
+        json!({"events": 5}),
+        json!({"events": 6}),
+        "EventLimitExceeded",
+        "sandbox.events",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_that_logs_too_many_lines_is_ended_by_their_bound() {
+    is_bounded(
+        excess("sandbox.log_lines", 5),
+        json!({"lines": 5}),
+        json!({"lines": 6}),
+        "LogLimitExceeded",
+        "sandbox.log_lines",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_that_makes_too_many_requests_is_ended_by_their_bound_although_it_ignores_errors() {
+    // Egress refuses each of them, which counts all the same.
+    let url = "https://nobody.invalid/";
+    is_bounded(
+        excess("sandbox.http_calls", 5),
+        json!({"calls": 5, "url": url}),
+        json!({"calls": 6, "url": url}),
+        "HttpCallLimitExceeded",
+        "sandbox.http_calls",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_holds_its_requests_open_leaves_room_for_those_of_others() {
+    let (gate, open) = (Gate::closed().await, Gate::closed().await);
+    open.open();
+    let server = gate
+        .setup(&["excess"])
+        .set("egress.allowed_ports", json!([]))
+        .set("egress.max_concurrent", 3)
+        .set("egress.max_concurrent_per_run", 2)
         .start()
         .await;
-    let most = json!({"assistant_id": "loud", "input": {"events": 10, "lines": 10}});
-    let values = server.post_json("/runs/wait", &most).await;
-    assert_eq!(values["answered"], 0, "{values}");
-    for (input, kind, key) in [
-        (
-            json!({"events": 11}),
-            "EventLimitExceeded",
-            "sandbox.events",
-        ),
-        (
-            json!({"lines": 11}),
-            "LogLimitExceeded",
-            "sandbox.log_lines",
-        ),
-    ] {
-        let (got, message) = error_of(&server, "loud", input).await;
-        assert_eq!(got, kind);
-        assert!(message.contains(key), "{message}");
-    }
-    next_run_succeeds(&server).await;
+    let thread = server.new_thread().await;
+    let greedy = server.create_run(&thread, &gate.run()).await;
+    eventually("the share of the greedy run", async || {
+        (gate.waiting() == 2).then_some(())
+    })
+    .await;
+    let input = json!({"calls": 1, "url": open.url()});
+    let body = json!({"assistant_id": "excess", "input": input});
+    let thread = server.new_thread().await;
+    let other = server.create_run(&thread, &body).await;
+    assert_eq!(server.ended_run(&other).await["status"], "success");
+
+    gate.open();
+    assert_eq!(server.ended_run(&greedy).await["status"], "success");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow};
 use selvedge_egress::{Client, Policy, Secrets};
 use selvedge_model::Json;
 use selvedge_runtime::GraphSource;
-use selvedge_sandbox::{ComponentSource, Sandbox};
+use selvedge_sandbox::{ComponentSource, Network, Sandbox};
 use serde_json::Value;
 
 use crate::config::{Config, GraphConfig};
@@ -19,6 +19,7 @@ pub struct Loader {
     sandbox: Sandbox,
     outbound: Client,
     exchange_timeout: Duration,
+    max_concurrent_per_run: usize,
 }
 
 impl Loader {
@@ -31,6 +32,7 @@ impl Loader {
             sandbox,
             outbound,
             exchange_timeout: config.egress.timeout,
+            max_concurrent_per_run: config.egress.max_concurrent_per_run,
         })
     }
 
@@ -48,8 +50,11 @@ impl Loader {
                 path: graph.path.clone(),
                 environment,
                 limits: graph.limits(),
-                outbound: Arc::new(self.outbound.with_secrets(Arc::new(secrets))),
-                exchange_timeout: self.exchange_timeout,
+                network: Network {
+                    client: Arc::new(self.outbound.with_secrets(Arc::new(secrets))),
+                    timeout: self.exchange_timeout,
+                    max_concurrent_per_run: self.max_concurrent_per_run,
+                },
             })
             .await
             .with_context(|| format!("graph `{}`", graph.id))?;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,9 +13,11 @@ use futures_util::stream::{Stream, StreamExt as _, TryStreamExt as _};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
-use tokio::sync::OwnedSemaphorePermit;
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::client::Slots;
 use crate::error::{EgressError, Phase};
 use crate::gate::response::Allowance;
 
@@ -63,32 +66,45 @@ impl fmt::Debug for Body {
 
 /// The body of an answer: a stream that ends with an error at the deadline or beyond `max_response_bytes`.
 ///
-/// It holds one of the client's slots until it is dropped. Bytes are as the peer sent them: nothing is decompressed.
-/// Trailers are not kept.
+/// It holds its connection and one of the client's slots until its end, its deadline, or until it is dropped, whichever
+/// comes first: a reader that never reads keeps them no longer than one that does. Bytes are as the peer sent them:
+/// nothing is decompressed. Trailers are not kept.
 pub struct ResponseBody {
-    incoming: Incoming,
+    exchange: Arc<Mutex<Option<Exchange>>>,
     allowance: Allowance,
     deadline: Pin<Box<Sleep>>,
     address: SocketAddr,
     ended: bool,
-    _slot: OwnedSemaphorePermit,
+    reaper: AbortHandle,
+}
+
+/// What others could use when it is over.
+pub(crate) struct Exchange {
+    pub(crate) incoming: Incoming,
+    pub(crate) _slots: Slots,
 }
 
 impl ResponseBody {
+    /// Call it inside a tokio runtime: a task ends the exchange at its deadline, whatever the reader does.
     pub(crate) fn new(
-        incoming: Incoming,
+        exchange: Exchange,
         limit: u64,
         deadline: Instant,
         address: SocketAddr,
-        slot: OwnedSemaphorePermit,
     ) -> Self {
+        let exchange = Arc::new(Mutex::new(Some(exchange)));
+        let ends = Arc::clone(&exchange);
+        let reaper = tokio::spawn(async move {
+            sleep_until(deadline).await;
+            drop(ends.lock().take());
+        });
         Self {
-            incoming,
+            exchange,
             allowance: Allowance::new(limit),
             deadline: Box::pin(sleep_until(deadline)),
             address,
             ended: false,
-            _slot: slot,
+            reaper: reaper.abort_handle(),
         }
     }
 
@@ -111,15 +127,20 @@ impl ResponseBody {
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, EgressError>>> {
+        let late = EgressError::Timeout {
+            phase: Phase::Body,
+            address: Some(self.address),
+        };
         // The deadline comes first: a peer that always has something more would keep it from being looked at.
         if self.deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(EgressError::Timeout {
-                phase: Phase::Body,
-                address: Some(self.address),
-            })));
+            return Poll::Ready(Some(Err(late)));
         }
+        let mut exchange = self.exchange.lock();
+        let Some(Exchange { incoming, .. }) = &mut *exchange else {
+            return Poll::Ready(Some(Err(late)));
+        };
         loop {
-            let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            let frame = match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(error))) => {
@@ -151,8 +172,16 @@ impl Stream for ResponseBody {
         let polled = self.poll_piece(cx);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             self.ended = true;
+            drop(self.exchange.lock().take());
         }
         polled
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        self.reaper.abort();
+        drop(self.exchange.lock().take());
     }
 }
 

@@ -3,18 +3,18 @@
 use std::error::Error as _;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::body::{Body, HttpBody, ResponseBody, chain};
+use crate::body::{Body, Exchange, HttpBody, ResponseBody, chain};
 use crate::connector::Connector;
 use crate::error::{EgressError, Phase};
 use crate::headers;
@@ -110,7 +110,46 @@ pub struct Client {
     http: HyperClient<Connector, HttpBody>,
     secrets: Arc<Secrets>,
     slots: Arc<Semaphore>,
+    share: Option<Share>,
     max_response_bytes: u64,
+}
+
+/// How many requests somebody may have under way at once, of all that a client has. A clone is the same share.
+#[derive(Clone, Debug)]
+pub struct Share(Arc<Semaphore>);
+
+impl Share {
+    /// A share of so many requests.
+    #[must_use]
+    pub fn new(max_concurrent: usize) -> Self {
+        Self(Arc::new(Semaphore::new(
+            max_concurrent.min(Semaphore::MAX_PERMITS),
+        )))
+    }
+
+    /// The share for as long as somebody has it, its requests under way included.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakShare {
+        WeakShare(Arc::downgrade(&self.0))
+    }
+}
+
+/// A [`Share`] that may be gone.
+#[derive(Clone, Debug)]
+pub struct WeakShare(Weak<Semaphore>);
+
+impl WeakShare {
+    /// The share, if somebody still has it.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Share> {
+        self.0.upgrade().map(Share)
+    }
+}
+
+/// The right to one request under way.
+pub(crate) struct Slots {
+    _of_share: Option<OwnedSemaphorePermit>,
+    _of_all: OwnedSemaphorePermit,
 }
 
 impl Client {
@@ -135,6 +174,7 @@ impl Client {
             policy,
             http,
             secrets: Arc::default(),
+            share: None,
             slots: Arc::new(Semaphore::new(
                 options.max_concurrent.min(Semaphore::MAX_PERMITS),
             )),
@@ -147,6 +187,16 @@ impl Client {
     pub fn with_secrets(&self, secrets: Arc<Secrets>) -> Self {
         Self {
             secrets,
+            ..self.clone()
+        }
+    }
+
+    /// The same client, pool and slots included, for somebody who may use this share of the slots. More requests wait for
+    /// the share before they wait for a slot, so that they stand in nobody else's way.
+    #[must_use]
+    pub fn with_share(&self, share: Share) -> Self {
+        Self {
+            share: Some(share),
             ..self.clone()
         }
     }
@@ -165,10 +215,11 @@ impl Client {
         let deadline = request.deadline;
         let mut request = self.judged(request)?;
         let late = |phase, address| EgressError::Timeout { phase, address };
-        let slot = timeout_at(deadline, Arc::clone(&self.slots).acquire_owned())
+        let slots = timeout_at(deadline, self.slots())
             .await
-            .map_err(|_| late(Phase::Slot, None))?
-            .map_err(|_| late(Phase::Slot, None))?;
+            .ok()
+            .flatten()
+            .ok_or_else(|| late(Phase::Slot, None))?;
         let captured = capture_connection(&mut request);
         let response = match timeout_at(deadline, self.http.request(request)).await {
             Ok(Ok(response)) => response,
@@ -192,7 +243,27 @@ impl Client {
             status: head.status,
             headers: head.headers,
             address,
-            body: ResponseBody::new(incoming, self.max_response_bytes, deadline, address, slot),
+            body: ResponseBody::new(
+                Exchange {
+                    incoming,
+                    _slots: slots,
+                },
+                self.max_response_bytes,
+                deadline,
+                address,
+            ),
+        })
+    }
+
+    /// `None` never: these semaphores are not closed.
+    async fn slots(&self) -> Option<Slots> {
+        let of_share = match &self.share {
+            Some(Share(share)) => Some(Arc::clone(share).acquire_owned().await.ok()?),
+            None => None,
+        };
+        Some(Slots {
+            _of_share: of_share,
+            _of_all: Arc::clone(&self.slots).acquire_owned().await.ok()?,
         })
     }
 

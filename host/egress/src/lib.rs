@@ -42,7 +42,7 @@ pub mod target;
 mod tls;
 
 pub use body::{Body, ResponseBody};
-pub use client::{Client, ClientError, ClientOptions, Request, Response, Roots};
+pub use client::{Client, ClientError, ClientOptions, Request, Response, Roots, Share, WeakShare};
 pub use error::{EgressError, Phase};
 pub use options::{PolicyError, PolicyOptions, Subject};
 pub use policy::Policy;

@@ -10,7 +10,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
 use selvedge_model::{CheckpointId, Json, RunId, Timestamp};
 use selvedge_pregel::{Entry, Execution, Graph, Mint, Options as RunOptions, Outcome, Step, Work};
-use selvedge_sandbox::{Component, ComponentSource, Job, Limits, Options, Sandbox, TaskEvents};
+use selvedge_sandbox::{
+    Component, ComponentSource, Job, Limits, Network, Options, Sandbox, TaskEvents,
+};
 
 struct Nowhere;
 
@@ -41,8 +43,11 @@ fn load(runtime: &tokio::runtime::Runtime) -> (Sandbox, Component) {
         path,
         environment: Vec::new(),
         limits: Limits::default(),
-        outbound: Arc::new(client),
-        exchange_timeout: Duration::from_secs(300),
+        network: Network {
+            client: Arc::new(client),
+            timeout: Duration::from_secs(300),
+            max_concurrent_per_run: 64,
+        },
     };
     let component = runtime
         .block_on(sandbox.load(source))

@@ -3,15 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use selvedge_egress as egress;
 use selvedge_model::graph::ComponentDescription;
 use sha2::{Digest, Sha256};
 
 use crate::guest::GuestPre;
 use crate::guest::TaskState;
 use crate::options::Limits;
+use crate::outbound::Network;
 use crate::{Shared, task};
 
 /// What to load, and what its graphs may use.
@@ -24,9 +23,7 @@ pub struct ComponentSource {
     /// What each of its tasks may use.
     pub limits: Limits,
     /// How its tasks reach the network.
-    pub outbound: Arc<egress::Client>,
-    /// How long one HTTP exchange of a task may take (`egress.timeout_secs`).
-    pub exchange_timeout: Duration,
+    pub network: Network,
 }
 
 /// A component that is compiled, linked and described. Cheap to clone.
@@ -37,8 +34,7 @@ pub(crate) struct Loaded {
     pub(crate) pre: GuestPre<TaskState>,
     pub(crate) environment: Arc<[(String, String)]>,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) outbound: Arc<egress::Client>,
-    pub(crate) exchange_timeout: Duration,
+    pub(crate) network: Network,
     digest: String,
     description: ComponentDescription,
 }
@@ -159,8 +155,7 @@ pub(crate) async fn load(
         pre: GuestPre::new(pre).map_err(contract)?,
         environment: source.environment.into(),
         limits: Arc::new(source.limits),
-        outbound: source.outbound,
-        exchange_timeout: source.exchange_timeout,
+        network: source.network,
         digest,
         description: ComponentDescription {
             sdk: None,

@@ -123,7 +123,7 @@ mod tests {
     use wasmtime::component::{Component, Linker};
 
     use super::*;
-    use crate::{ComponentSource, Limits, LoadError, Sandbox};
+    use crate::{ComponentSource, Limits, LoadError, Network, Sandbox};
 
     fn options(max_instances: usize) -> Options {
         Options {
@@ -206,8 +206,11 @@ mod tests {
                 path: path.clone(),
                 environment: Vec::new(),
                 limits: Limits::default(),
-                outbound: Arc::new(client.clone()),
-                exchange_timeout: Duration::from_secs(1),
+                network: Network {
+                    client: Arc::new(client.clone()),
+                    timeout: Duration::from_secs(1),
+                    max_concurrent_per_run: 1,
+                },
             });
             let error = loaded.await.err().unwrap();
             assert!(matches!(error, LoadError::TooManyParts { .. }), "{error}");

@@ -68,7 +68,7 @@ pub(crate) struct TaskState {
     event_count: u32,
     ends_at: Instant,
     environment: Arc<[(String, String)]>,
-    outbound: Outbound,
+    pub(crate) outbound: Outbound,
     table: ResourceTable,
     http: WasiHttpCtx,
     /// Made when the guest first asks for it: pure guests never do, and it costs as much as their whole call.

@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 pub use component::{Component, ComponentSource, LoadError};
 pub use options::{Limits, Options};
+pub use outbound::Network;
 pub use selvedge_pregel::{Failure, Outcome};
 pub use task::{Job, TaskEvents};
 
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     linker: wasmtime::component::Linker<guest::TaskState>,
     slots: slots::Slots,
     memory: Arc<memory::TotalMemory>,
+    shares: Arc<outbound::Shares>,
     /// `None` only while it is shut down: a runtime must not be dropped inside another.
     threads: Option<tokio::runtime::Runtime>,
     /// Where the host's own I/O runs, so that a spinning guest does not starve the connections of its neighbours.
@@ -81,6 +83,7 @@ impl Sandbox {
         let threads = engine::guest_threads(options.threads)?;
         Ok(Self(Arc::new(Shared {
             slots: slots::Slots::new(options.max_instances),
+            shares: Arc::default(),
             memory: Arc::new(memory::TotalMemory::new(
                 options.total_memory_bytes,
                 options.largest_memory_bytes,

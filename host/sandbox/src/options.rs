@@ -57,7 +57,7 @@ pub struct Limits {
     pub events: u32,
     /// Lines to the log, stdout and stderr included (`log_lines`): `LogLimitExceeded`.
     pub log_lines: u32,
-    /// HTTP requests (`http_calls`): the request fails with `connection-limit-reached`.
+    /// HTTP requests (`http_calls`): `HttpCallLimitExceeded`.
     pub http_calls: u32,
 }
 

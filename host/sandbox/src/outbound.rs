@@ -1,5 +1,6 @@
 //! `wasi:http` through `egress`: what a guest asks for is judged, sent and bounded there.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,38 +8,102 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use selvedge_egress::{self as egress, EgressError, Gate};
+use parking_lot::Mutex;
+use selvedge_egress::{self as egress, EgressError, Gate, Share, WeakShare};
+use selvedge_model::RunId;
 use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+use crate::Limits;
+use crate::meter::Exceeded;
 use crate::spawned::Spawned;
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Exchange = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
 
+/// How the tasks of a component reach the network.
+#[derive(Clone)]
+pub struct Network {
+    /// Under the operator's policy, with the graph's secrets.
+    pub client: Arc<egress::Client>,
+    /// How long one exchange may take (`egress.timeout_secs`).
+    pub timeout: Duration,
+    /// Exchanges of one run that may be under way at once (`egress.max_concurrent_per_run`). More of them wait.
+    pub max_concurrent_per_run: usize,
+}
+
+/// The shares of the runs that use the network now.
+#[derive(Default)]
+pub(crate) struct Shares(Mutex<HashMap<RunId, WeakShare>>);
+
+impl Shares {
+    fn of(&self, run: RunId, max_concurrent: usize) -> Share {
+        let mut shares = self.0.lock();
+        if let Some(share) = shares.get(&run).and_then(WeakShare::upgrade) {
+            return share;
+        }
+        shares.retain(|_, share| share.upgrade().is_some());
+        let share = Share::new(max_concurrent);
+        shares.insert(run, share.downgrade());
+        share
+    }
+}
+
 /// The outbound HTTP of one task.
 pub(crate) struct Outbound {
-    client: Arc<egress::Client>,
+    network: Network,
     /// Connections live on the host's runtime: a spinning guest must not starve those of its neighbours.
     host: tokio::runtime::Handle,
-    /// The longest that one exchange may take, whatever the guest asks for.
-    timeout: Duration,
-    calls_left: u32,
+    run: RunId,
+    shares: Arc<Shares>,
+    /// The network as this run may use it; made with its first request.
+    client: Option<egress::Client>,
+    /// When the task's own time is up, and with it that of its exchanges.
+    task_ends: Instant,
+    limit: u32,
+    calls: u32,
 }
 
 impl Outbound {
     pub(crate) fn new(
-        client: Arc<egress::Client>,
+        network: Network,
         host: tokio::runtime::Handle,
-        timeout: Duration,
-        calls: u32,
+        (run, shares): (RunId, Arc<Shares>),
+        limits: &Limits,
     ) -> Self {
         Self {
-            client,
+            network,
             host,
-            timeout,
-            calls_left: calls,
+            run,
+            shares,
+            client: None,
+            task_ends: Instant::now() + limits.wall,
+            limit: limits.http_calls,
+            calls: 0,
         }
+    }
+
+    /// The task's end, once it has asked for more requests than it may make.
+    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
+        (self.calls > self.limit).then(|| {
+            Exceeded::new(
+                "HttpCallLimitExceeded",
+                format!(
+                    "the task made more than {} HTTP requests (sandbox.http_calls)",
+                    self.limit
+                ),
+            )
+        })
+    }
+
+    fn client(&mut self) -> egress::Client {
+        let (network, shares, run) = (&self.network, &self.shares, self.run);
+        self.client
+            .get_or_insert_with(|| {
+                let share = shares.of(run, network.max_concurrent_per_run);
+                network.client.with_share(share)
+            })
+            .clone()
     }
 }
 
@@ -49,19 +114,20 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         _processed: Io,
     ) -> Exchange {
-        if self.calls_left == 0 {
+        self.calls = self.calls.saturating_add(1);
+        if self.calls > self.limit {
             return Box::new(async { Err(Error::ConnectionLimitReached) });
         }
-        self.calls_left -= 1;
-        let client = self.client.clone();
+        let client = self.client();
+        let longest = self.network.timeout;
         let patience = Patience {
-            until: Instant::now() + self.timeout,
+            until: self.task_ends.min(Instant::now() + longest),
             first_byte: options
                 .and_then(|o| o.first_byte_timeout)
-                .unwrap_or(self.timeout),
+                .unwrap_or(longest),
             between_bytes: options
                 .and_then(|o| o.between_bytes_timeout)
-                .unwrap_or(self.timeout),
+                .unwrap_or(longest),
         };
         // A request is over when its task is.
         let sending = Spawned(

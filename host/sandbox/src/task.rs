@@ -217,10 +217,10 @@ fn store(
         events,
         environment: loaded.environment.clone(),
         outbound: Outbound::new(
-            loaded.outbound.clone(),
+            loaded.network.clone(),
             shared.host.clone(),
-            loaded.exchange_timeout,
-            loaded.limits.http_calls,
+            (book.run, shared.shares.clone()),
+            &loaded.limits,
         ),
         book,
     });
@@ -228,6 +228,9 @@ fn store(
     store.limiter_async(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
+        if let Some(exceeded) = store.data().outbound.exceeded() {
+            return Err(exceeded.into());
+        }
         let (used, limit) = (store.data().cpu.used(), store.data().limits.cpu);
         if used > limit {
             return Err(Exceeded::new(
@@ -252,7 +255,11 @@ async fn within_limits<T>(
     let (cpu, wall) = (store.data().cpu.clone(), store.data().limits.wall);
     let book = store.data().book.clone();
     match tokio::time::timeout(wall, metered(&cpu, work(store))).await {
-        Ok(Ok(value)) => Ok(value),
+        // A guest may make nothing of a request that was refused it, and end before anybody looked.
+        Ok(Ok(value)) => match store.data().outbound.exceeded() {
+            None => Ok(value),
+            Some(exceeded) => Err(explained(&exceeded.into(), &book)),
+        },
         Ok(Err(error)) => Err(explained(&error, &book)),
         Err(_) => Err(too_long(wall, store.data().memory.is_waiting())),
     }

@@ -310,6 +310,7 @@ fn egress(group: Group<'_>) -> EgressConfig {
         timeout: group.secs("timeout_secs"),
         max_response_bytes: group.number("max_response_bytes"),
         max_concurrent: group.size("max_concurrent"),
+        max_concurrent_per_run: group.size("max_concurrent_per_run"),
     }
 }
 

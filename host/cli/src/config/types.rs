@@ -214,6 +214,8 @@ pub struct EgressConfig {
     pub max_response_bytes: u64,
     /// `max_concurrent`
     pub max_concurrent: usize,
+    /// `max_concurrent_per_run`
+    pub max_concurrent_per_run: usize,
 }
 
 /// Bounds of all tasks together.

@@ -9,7 +9,7 @@ use http::{HeaderValue, Method};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use selvedge_egress::{
-    Body, ClientOptions, EgressError, Gate, Phase, PolicyOptions, SecretOptions, Secrets,
+    Body, ClientOptions, EgressError, Gate, Phase, PolicyOptions, SecretOptions, Secrets, Share,
 };
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -261,6 +261,75 @@ async fn a_full_client_makes_requests_wait_until_their_deadline() {
     );
     drop(held);
     assert!(send(&client, &server.url("/")).await.is_ok());
+}
+
+/// A server whose answers never end.
+async fn endless() -> Server {
+    Server::start(async |_| {
+        let never = stream::pending::<Result<Frame<Bytes>, std::io::Error>>();
+        http::Response::new(StreamBody::new(never).boxed_unsync())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_gives_its_slot_back_at_its_deadline() {
+    let (server, neighbour) = (endless().await, Server::start(echo).await);
+    let options = ClientOptions {
+        max_concurrent: 1,
+        ..ClientOptions::default()
+    };
+    let client = client(&open_loopback(), &options);
+    let mut request = get(&client, &server.url("/"));
+    request.deadline = Instant::now() + Duration::from_millis(300);
+    let mut unread = client.send(request).await.unwrap();
+    assert!(send(&client, &neighbour.url("/")).await.is_ok());
+    let error = unread.body.next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), "timeout");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_read_to_its_end_gives_its_slot_back_although_it_is_still_held() {
+    let server = Server::start(echo).await;
+    let options = ClientOptions {
+        max_concurrent: 1,
+        ..ClientOptions::default()
+    };
+    let client = client(&open_loopback(), &options);
+    let mut read = send(&client, &server.url("/")).await.unwrap();
+    while let Some(piece) = read.body.next().await {
+        piece.unwrap();
+    }
+    assert!(send(&client, &server.url("/")).await.is_ok());
+    drop(read);
+}
+
+#[tokio::test]
+async fn who_has_used_up_a_share_waits_and_stands_in_nobody_elses_way() {
+    let (server, neighbour) = (endless().await, Server::start(echo).await);
+    let options = ClientOptions {
+        max_concurrent: 2,
+        ..ClientOptions::default()
+    };
+    let client = client(&open_loopback(), &options);
+    let greedy = client.with_share(Share::new(1));
+    let _held = send(&greedy, &server.url("/")).await.unwrap();
+    let mut waiting = get(&greedy, &server.url("/"));
+    waiting.deadline = Instant::now() + Duration::from_millis(300);
+    let mut waiting = Box::pin(greedy.send(waiting));
+    assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+    assert!(send(&client, &neighbour.url("/")).await.is_ok());
+    let late = waiting.await.unwrap_err();
+    assert!(
+        matches!(
+            late,
+            EgressError::Timeout {
+                phase: Phase::Slot,
+                ..
+            }
+        ),
+        "{late:?}"
+    );
 }
 
 #[tokio::test]
