@@ -1,0 +1,166 @@
+//! A runtime with one graph, on a data directory of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
+use selvedge_model::run::{Durability, MultitaskStrategy, StreamMode};
+use selvedge_model::time::SystemClock;
+use selvedge_model::{Json, ThreadId, Timestamp};
+use selvedge_runtime::admit::Accepted;
+use selvedge_runtime::hub::{Ending, Finished, Next, Subscription};
+use selvedge_runtime::{AssistantRef, CreateRun, GraphSource, Graphs, Options, Place, Runtime};
+use selvedge_sandbox::{ComponentSource, Limits, Sandbox};
+use selvedge_storage::sqlite::{self, Sqlite};
+use selvedge_storage::{Recovery, Storage};
+use selvedge_webhook::Webhooks;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::watched::{Watched, Write};
+
+/// Far beyond what anything here takes, also on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct House {
+    pub runtime: Runtime,
+    /// Without the watcher: what is stored.
+    pub stored: Arc<Sqlite>,
+    /// What runs write.
+    pub writes: UnboundedReceiver<Write>,
+    _directory: TempDir,
+}
+
+impl House {
+    /// Serves the probe `two`; so many runs at once.
+    pub async fn open(max_running_runs: usize) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let stored: Arc<Sqlite> =
+            Sqlite::open(sqlite::Options::new(directory.path())).expect("a data directory");
+        let (watched, writes) = Watched::new(stored.clone());
+        let storage: Arc<dyn Storage> = Arc::new(watched);
+        let sandbox = Sandbox::start(selvedge_sandbox::Options {
+            cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("components")),
+            max_instances: 16,
+            ..selvedge_sandbox::Options::default()
+        })
+        .expect("a sandbox");
+        let graphs = Graphs::new(vec![two(&sandbox).await], Timestamp::now()).expect("a graph");
+        let webhooks = selvedge_webhook::Options {
+            policy: PolicyOptions {
+                require_https: false,
+                disable_loopback: false,
+                ..PolicyOptions::webhooks()
+            },
+            ..selvedge_webhook::Options::default()
+        };
+        let webhooks = Webhooks::start(webhooks, storage.clone(), Arc::new(SystemClock))
+            .expect("webhook options");
+        let runtime = Runtime::start(
+            Options {
+                max_running_runs,
+                ..Options::default()
+            },
+            storage,
+            sandbox,
+            Arc::new(webhooks),
+            graphs,
+            Recovery::default(),
+        )
+        .await
+        .expect("a runtime");
+        Self {
+            runtime,
+            stored,
+            writes,
+            _directory: directory,
+        }
+    }
+
+    /// A run of `two` on a thread, which is created when it does not exist.
+    pub async fn create_run(&self, thread: ThreadId, webhook: Option<&str>) -> Accepted {
+        let empty = || Json::object::<&str>([]);
+        let run = CreateRun {
+            assistant: AssistantRef::Graph("two".into()),
+            place: Place::Thread {
+                id: thread,
+                create: true,
+            },
+            input: Some(Json::from(json!({"foo": "x"}))),
+            command: None,
+            checkpoint_id: None,
+            metadata: empty(),
+            config: empty(),
+            context: None,
+            webhook: webhook.map(str::to_owned),
+            interrupt_before: None,
+            interrupt_after: None,
+            stream_mode: vec![StreamMode::Values],
+            stream_subgraphs: false,
+            stream_resumable: false,
+            feedback_keys: None,
+            multitask_strategy: MultitaskStrategy::Enqueue,
+            after: Duration::ZERO,
+            durability: Durability::Async,
+            request_id: String::new(),
+            tracer: None,
+        };
+        self.runtime.create_run(run).await.expect("an accepted run")
+    }
+}
+
+/// Waits until a run has ended.
+pub async fn ended(stream: &mut Subscription) -> Arc<Finished> {
+    loop {
+        match stream.next().await {
+            Next::Event(_) => {}
+            Next::Ended(Ending::Finished(finished)) => return finished,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn two(sandbox: &Sandbox) -> GraphSource {
+    let policy = Policy::new(&PolicyOptions::graphs()).expect("a policy");
+    let outbound = Client::new(Arc::new(policy), &ClientOptions::default()).expect("a client");
+    let source = ComponentSource {
+        path: probe(),
+        environment: Vec::new(),
+        limits: Limits::default(),
+        outbound: Arc::new(outbound),
+        exchange_timeout: PATIENCE,
+    };
+    GraphSource {
+        id: "two".into(),
+        component: sandbox.load(source).await.expect("the probe"),
+        name: Some("two".into()),
+        description: None,
+        config: Json::object::<&str>([]),
+        context: Json::object::<&str>([]),
+    }
+}
+
+/// The component of the graphs that exist for tests alone.
+fn probe() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let wasm = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rooms-probe.wasm");
+        let output = Command::new(env!("CARGO_BIN_EXE_selvedge"))
+            .args(["build", "tests/graphs/probe", "-o"])
+            .arg(&wasm)
+            .current_dir(root)
+            .output()
+            .expect("selvedge starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        wasm
+    };
+    BUILT.get_or_init(build).clone()
+}

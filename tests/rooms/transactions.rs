@@ -1,0 +1,115 @@
+//! Invariant 2: a run's terminal status, its last checkpoint and its delivery rows become true in one transaction.
+
+use std::net::TcpListener;
+
+use futures_util::FutureExt;
+use selvedge_model::run::RunStatus;
+use selvedge_model::thread::ThreadStatus;
+use selvedge_model::{CheckpointId, RunId, ThreadId};
+use selvedge_runtime::hub::{Next, Subscription};
+use selvedge_storage::{Reads, RunEnd, Values};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::house::{House, PATIENCE, ended};
+use crate::watched::{Then, Write};
+
+#[tokio::test]
+async fn a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_become_true_in_one_transaction()
+ {
+    let mut house = House::open(1).await;
+    let thread = ThreadId::new();
+    // Nobody answers there: what matters is that the delivery exists.
+    let receiver = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let webhook = format!("http://{}/", receiver.local_addr().expect("an address"));
+    let mut accepted = house.create_run(thread, Some(&webhook)).await;
+    let run = accepted.run.run_id;
+
+    let (end, verdict) = house.end_of_run().await;
+    let last = end.step.checkpoints.last().expect("the last checkpoint").id;
+    assert_eq!(end.status, RunStatus::Success);
+    assert_eq!(end.thread_status, ThreadStatus::Idle);
+    assert!(end.delivery.is_some());
+    house.nothing_of_the_end(thread, run, last).await;
+    assert!(!has_ended(&mut accepted.stream));
+
+    // Storage that fails has stored nothing of it, and is asked for all of it again.
+    assert!(verdict.send(Then::Failed).is_ok());
+    let (again, verdict) = house.end_of_run().await;
+    assert_eq!(again.step.checkpoints.last().map(|c| c.id), Some(last));
+    assert!(again.delivery.is_some());
+    house.nothing_of_the_end(thread, run, last).await;
+    assert!(!has_ended(&mut accepted.stream));
+
+    assert!(verdict.send(Then::Stored).is_ok());
+    let finished = timeout(PATIENCE, ended(&mut accepted.stream))
+        .await
+        .expect("the end in time");
+    assert_eq!(finished.status, RunStatus::Success);
+    house.all_of_the_end(thread, run, last).await;
+    assert!(
+        house.writes.try_recv().is_err(),
+        "the run wrote after its end"
+    );
+}
+
+impl House {
+    /// Waits until a run is to be ended.
+    async fn end_of_run(&mut self) -> (Box<RunEnd>, oneshot::Sender<Then>) {
+        let next = async {
+            loop {
+                match self.writes.recv().await.expect("a runtime") {
+                    Write::Step => {}
+                    Write::End(end, verdict) => return (end, verdict),
+                }
+            }
+        };
+        timeout(PATIENCE, next).await.expect("an end in time")
+    }
+
+    async fn nothing_of_the_end(&self, thread: ThreadId, run: RunId, last: CheckpointId) {
+        let (run_status, thread_status, checkpoint, deliveries) = self.standing(thread, run).await;
+        assert_eq!(run_status, RunStatus::Running);
+        assert_eq!(thread_status, ThreadStatus::Busy);
+        assert_ne!(checkpoint, Some(last));
+        assert_eq!(deliveries, 0);
+    }
+
+    async fn all_of_the_end(&self, thread: ThreadId, run: RunId, last: CheckpointId) {
+        let (run_status, thread_status, checkpoint, deliveries) = self.standing(thread, run).await;
+        assert_eq!(run_status, RunStatus::Success);
+        assert_eq!(thread_status, ThreadStatus::Idle);
+        assert_eq!(checkpoint, Some(last));
+        assert_eq!(deliveries, 1);
+    }
+
+    async fn standing(
+        &self,
+        thread: ThreadId,
+        run: RunId,
+    ) -> (RunStatus, ThreadStatus, Option<CheckpointId>, usize) {
+        let stored = &self.stored;
+        let found = stored.run(Some(thread), run).await.expect("a read");
+        let status = found.expect("the run").status;
+        let found = stored.thread(thread, Values::Skip).await.expect("a read");
+        let thread_status = found.expect("the thread").status;
+        let newest = stored.checkpoint(thread, "", None).await.expect("a read");
+        let deliveries = stored.deliveries_of_run(run).await.expect("a read");
+        (
+            status,
+            thread_status,
+            newest.map(|saved| saved.checkpoint.id),
+            deliveries.len(),
+        )
+    }
+}
+
+/// Reads what there is: whether the end is among it.
+fn has_ended(stream: &mut Subscription) -> bool {
+    while let Some(next) = stream.next().now_or_never() {
+        if matches!(next, Next::Ended(_)) {
+            return true;
+        }
+    }
+    false
+}
