@@ -51,11 +51,11 @@ fn opened(config: &Config) -> Vec<String> {
             "webhooks may go to the networks in webhooks.url.allowed_networks",
         ),
         (
-            !config.egress.require_https,
+            !config.egress.policy.require_https,
             "graphs may call over plain http (egress.require_https: false)",
         ),
         (
-            !config.egress.allowed_networks.is_empty(),
+            !config.egress.policy.allowed_networks.is_empty(),
             "graphs may call the networks in egress.allowed_networks",
         ),
     ];

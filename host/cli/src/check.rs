@@ -38,7 +38,7 @@ pub async fn run(args: &CheckArgs) -> Result<ExitCode> {
 
 fn webhook(config: &Config, url: &str) -> Result<ExitCode> {
     let file = config.file.display();
-    let policy = Policy::new(&config.webhooks.url.policy())
+    let policy = Policy::new(&config.webhooks.url)
         .map_err(|error| anyhow!("{file}: webhooks.url.{error}"))?;
     if !config.webhooks.enabled {
         print::warning("http.disable_webhooks is set: nothing is sent, whatever the policy says");

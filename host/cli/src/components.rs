@@ -25,9 +25,9 @@ pub struct Loader {
 impl Loader {
     /// One policy and one pool of connections serve all graphs; their secrets are apart.
     pub fn new(sandbox: Sandbox, config: &Config) -> Result<Self> {
-        let policy = Policy::new(&config.egress_policy())
+        let policy = Policy::new(&config.egress.policy)
             .map_err(|error| anyhow!("{}: egress.{error}", config.file.display()))?;
-        let outbound = Client::new(Arc::new(policy), &config.egress_client())?;
+        let outbound = Client::new(Arc::new(policy), &config.egress.client)?;
         Ok(Self {
             sandbox,
             outbound,
@@ -49,7 +49,7 @@ impl Loader {
             .load(ComponentSource {
                 path: graph.path.clone(),
                 environment,
-                limits: graph.limits(),
+                limits: graph.limits.clone(),
                 network: Network {
                     client: Arc::new(self.outbound.with_secrets(Arc::new(secrets))),
                     timeout: self.exchange_timeout,

@@ -1,4 +1,4 @@
-//! `Config` → the Options of each room. Nothing is decided here.
+//! `Config` → the Options of each room that does not find its own in it. Nothing is decided here.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use selvedge_egress as egress;
 use selvedge_storage::sqlite;
 
-use super::types::{Config, GraphConfig, Synchronous, UrlRules, WebhooksConfig};
+use super::types::{Config, GraphConfig, Synchronous, WebhooksConfig};
 
 impl Config {
     /// Where the server listens, and how much it takes.
@@ -66,32 +66,6 @@ impl Config {
             ..sqlite::Options::new(&self.storage.path)
         }
     }
-
-    /// Where graphs may send requests.
-    #[must_use]
-    pub fn egress_policy(&self) -> egress::PolicyOptions {
-        let from = &self.egress;
-        egress::PolicyOptions {
-            require_https: from.require_https,
-            allowed_ports: from.allowed_ports.clone(),
-            allowed_domains: from.allowed_domains.clone(),
-            denied_domains: from.denied_domains.clone(),
-            allowed_networks: from.allowed_networks.clone(),
-            denied_networks: from.denied_networks.clone(),
-            methods: from.methods.clone(),
-            ..egress::PolicyOptions::graphs()
-        }
-    }
-
-    /// How graphs' requests are made.
-    #[must_use]
-    pub fn egress_client(&self) -> egress::ClientOptions {
-        egress::ClientOptions {
-            max_concurrent: self.egress.max_concurrent,
-            max_response_bytes: self.egress.max_response_bytes,
-            ..egress::ClientOptions::default()
-        }
-    }
 }
 
 impl WebhooksConfig {
@@ -120,48 +94,13 @@ impl WebhooksConfig {
             max_concurrent: self.max_concurrent,
             max_concurrent_per_host: self.max_concurrent_per_host,
             retention: self.retention,
-            policy: self.url.policy(),
+            policy: self.url.clone(),
             client: egress::ClientOptions::default(),
         }
     }
 }
 
-impl UrlRules {
-    /// Which webhooks are allowed.
-    #[must_use]
-    pub fn policy(&self) -> egress::PolicyOptions {
-        egress::PolicyOptions {
-            require_https: self.require_https,
-            max_url_length: self.max_url_length,
-            allowed_ports: self.allowed_ports.clone(),
-            disable_loopback: self.disable_loopback,
-            disable_private_ips: self.disable_private_ips,
-            allowed_domains: self.allowed_domains.clone(),
-            denied_domains: self.denied_domains.clone(),
-            allowed_networks: self.allowed_networks.clone(),
-            denied_networks: self.denied_networks.clone(),
-            ..egress::PolicyOptions::webhooks()
-        }
-    }
-}
-
 impl GraphConfig {
-    /// What one task may use.
-    #[must_use]
-    pub fn limits(&self) -> selvedge_sandbox::Limits {
-        selvedge_sandbox::Limits {
-            cpu: self.limits.cpu,
-            wall: self.limits.wall,
-            memory_bytes: self.limits.memory_bytes,
-            output_bytes: self.limits.output_bytes,
-            json_depth: self.limits.json_depth,
-            sends: self.limits.sends,
-            events: self.limits.events,
-            log_lines: self.limits.log_lines,
-            http_calls: self.limits.http_calls,
-        }
-    }
-
     /// The secrets with their hosts, by the variable that holds the placeholder.
     #[must_use]
     pub fn secrets(&self) -> Vec<(String, egress::SecretOptions)> {

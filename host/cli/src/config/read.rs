@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use selvedge_egress::{ClientOptions, PolicyOptions};
+use selvedge_sandbox::Limits;
 use serde_json::{Map, Value};
 
 use super::keys;
@@ -11,7 +13,7 @@ use super::memory;
 use super::problems::Problems;
 use super::types::{
     Config, EgressConfig, GraphConfig, HttpConfig, Listen, LogFormat, RuntimeConfig, SandboxConfig,
-    Secret, StorageConfig, Synchronous, TaskLimits, TelemetryConfig, UrlRules, WebhooksConfig,
+    Secret, StorageConfig, Synchronous, TelemetryConfig, WebhooksConfig,
 };
 use super::values;
 
@@ -229,13 +231,13 @@ fn secret(name: &str, value: &Value) -> Secret {
     }
 }
 
-fn limits(sandbox: &BTreeMap<String, Value>) -> TaskLimits {
+fn limits(sandbox: &BTreeMap<String, Value>) -> Limits {
     let members: Map<String, Value> = sandbox.clone().into_iter().collect();
     let group = Group {
         path: "sandbox",
         members: Some(&members),
     };
-    TaskLimits {
+    Limits {
         memory_bytes: group.size("memory_bytes"),
         cpu: Duration::from_millis(group.number("cpu_ms")),
         wall: group.secs("wall_secs"),
@@ -284,33 +286,41 @@ fn webhooks(root: Group<'_>) -> WebhooksConfig {
     }
 }
 
-fn url_rules(group: Group<'_>) -> UrlRules {
-    UrlRules {
-        require_https: group.bool("require_https"),
+fn url_rules(group: Group<'_>) -> PolicyOptions {
+    PolicyOptions {
         max_url_length: group.size("max_url_length"),
-        allowed_ports: group.ports("allowed_ports"),
         disable_loopback: group.bool("disable_loopback"),
         disable_private_ips: group.bool("disable_private_ips"),
-        allowed_domains: group.texts("allowed_domains"),
-        denied_domains: group.texts("denied_domains"),
-        allowed_networks: group.texts("allowed_networks"),
-        denied_networks: group.texts("denied_networks"),
+        ..addresses(group, PolicyOptions::webhooks())
     }
 }
 
 fn egress(group: Group<'_>) -> EgressConfig {
     EgressConfig {
+        policy: PolicyOptions {
+            methods: group.texts("methods"),
+            ..addresses(group, PolicyOptions::graphs())
+        },
+        client: ClientOptions {
+            max_response_bytes: group.number("max_response_bytes"),
+            max_concurrent: group.size("max_concurrent"),
+            ..ClientOptions::default()
+        },
+        timeout: group.secs("timeout_secs"),
+        max_concurrent_per_run: group.size("max_concurrent_per_run"),
+    }
+}
+
+/// The rules that webhooks and graphs have in common.
+fn addresses(group: Group<'_>, others: PolicyOptions) -> PolicyOptions {
+    PolicyOptions {
+        require_https: group.bool("require_https"),
+        allowed_ports: group.ports("allowed_ports"),
         allowed_domains: group.texts("allowed_domains"),
         denied_domains: group.texts("denied_domains"),
         allowed_networks: group.texts("allowed_networks"),
         denied_networks: group.texts("denied_networks"),
-        allowed_ports: group.ports("allowed_ports"),
-        require_https: group.bool("require_https"),
-        methods: group.texts("methods"),
-        timeout: group.secs("timeout_secs"),
-        max_response_bytes: group.number("max_response_bytes"),
-        max_concurrent: group.size("max_concurrent"),
-        max_concurrent_per_run: group.size("max_concurrent_per_run"),
+        ..others
     }
 }
 

@@ -71,7 +71,7 @@ fn a_file_with_one_graph_has_the_documented_defaults() {
     assert_eq!(config.webhooks.allowed_fields, None);
     assert_eq!(config.webhooks.retry_schedule.len(), 10);
     assert_eq!(config.webhooks.timeout, Duration::from_secs(15));
-    assert_eq!(config.egress.allowed_ports, [443]);
+    assert_eq!(config.egress.policy.allowed_ports, [443]);
     assert_eq!(config.egress.timeout, Duration::from_secs(300));
     assert_eq!(config.sandbox.max_instances, 2_048);
     assert_eq!(config.runtime.max_running_runs, 1_000);

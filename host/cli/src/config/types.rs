@@ -1,4 +1,5 @@
-//! What a configuration comes to: plain, validated values. `options` turns them into what each room takes.
+//! What a configuration comes to: plain, validated values. Where a room's own Options say the same they are used here;
+//! `options` makes the others.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,6 +7,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use selvedge_egress::{ClientOptions, PolicyOptions};
+use selvedge_sandbox::Limits;
 use serde_json::{Map, Value};
 
 /// Everything that the binary needs to know to start.
@@ -66,7 +69,7 @@ pub struct GraphConfig {
     /// What its tasks may send without seeing it.
     pub secrets: Vec<Secret>,
     /// What one of its tasks may use.
-    pub limits: TaskLimits,
+    pub limits: Limits,
 }
 
 /// A value that a graph may send to some hosts without seeing it.
@@ -88,29 +91,6 @@ impl fmt::Debug for Secret {
             .field("hosts", &self.hosts)
             .finish_non_exhaustive()
     }
-}
-
-/// What one task may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TaskLimits {
-    /// `memory_bytes`
-    pub memory_bytes: usize,
-    /// `cpu_ms`
-    pub cpu: Duration,
-    /// `wall_secs`
-    pub wall: Duration,
-    /// `output_bytes`
-    pub output_bytes: usize,
-    /// `json_depth`
-    pub json_depth: usize,
-    /// `sends`
-    pub sends: usize,
-    /// `events`
-    pub events: u32,
-    /// `log_lines`
-    pub log_lines: u32,
-    /// `http_calls`
-    pub http_calls: u32,
 }
 
 /// Bounds of the HTTP server.
@@ -138,7 +118,7 @@ pub struct WebhooksConfig {
     /// `None`: all.
     pub allowed_fields: Option<Vec<String>>,
     /// `webhooks.url`
-    pub url: UrlRules,
+    pub url: PolicyOptions,
     /// The wait before each attempt.
     pub retry_schedule: Vec<Duration>,
     /// `webhooks.retry.jitter`
@@ -168,52 +148,15 @@ impl fmt::Debug for WebhooksConfig {
     }
 }
 
-/// Which URLs may be called.
-#[derive(Clone, Debug)]
-pub struct UrlRules {
-    /// `require_https`
-    pub require_https: bool,
-    /// `max_url_length`
-    pub max_url_length: usize,
-    /// `allowed_ports`
-    pub allowed_ports: Vec<u16>,
-    /// `disable_loopback`
-    pub disable_loopback: bool,
-    /// `disable_private_ips`
-    pub disable_private_ips: bool,
-    /// `allowed_domains`
-    pub allowed_domains: Vec<String>,
-    /// `denied_domains`
-    pub denied_domains: Vec<String>,
-    /// `allowed_networks`
-    pub allowed_networks: Vec<String>,
-    /// `denied_networks`
-    pub denied_networks: Vec<String>,
-}
-
 /// HTTP by graphs.
 #[derive(Clone, Debug)]
 pub struct EgressConfig {
-    /// Which names; empty together with `allowed_networks` means nothing.
-    pub allowed_domains: Vec<String>,
-    /// `denied_domains`
-    pub denied_domains: Vec<String>,
-    /// `allowed_networks`
-    pub allowed_networks: Vec<String>,
-    /// `denied_networks`
-    pub denied_networks: Vec<String>,
-    /// `allowed_ports`
-    pub allowed_ports: Vec<u16>,
-    /// `require_https`
-    pub require_https: bool,
-    /// Empty: any.
-    pub methods: Vec<String>,
+    /// Which addresses, ports and methods.
+    pub policy: PolicyOptions,
+    /// How many requests at once, and how large their answers.
+    pub client: ClientOptions,
     /// Of one request.
     pub timeout: Duration,
-    /// `max_response_bytes`
-    pub max_response_bytes: u64,
-    /// `max_concurrent`
-    pub max_concurrent: usize,
     /// `max_concurrent_per_run`
     pub max_concurrent_per_run: usize,
 }
