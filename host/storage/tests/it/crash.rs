@@ -1,109 +1,28 @@
 //! The second adversary: a process under load is killed at any moment, many times over one directory; whatever it
 //! was answered is there, and nothing is half done.
 //!
-//! The process is this test binary, started again as [`worker`]. It notes in a journal what it asks for and what
-//! it was answered; a write to that file survives the death of its process.
+//! The process is `victim/`, which notes in a journal what it asks for and what it was answered.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use selvedge_model::checkpoint::ChannelValue;
-use selvedge_model::run::{Lease, RunStatus};
+use selvedge_model::run::RunStatus;
 use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{RunId, ThreadId};
-use selvedge_storage::sqlite::{Options, Sqlite};
-use selvedge_storage::{RunEnd, Storage, Values};
+use selvedge_storage::sqlite::Sqlite;
+use selvedge_storage::{Storage, Values};
 
-use crate::given::{
-    append, at, checkpoint_id, claimed, delivery, end, new_run, step, temporary, write,
-};
+use crate::given::{STEPS, checkpoint_id};
 use crate::home::SqliteHome;
 
-const DIRECTORY: &str = "SELVEDGE_TEST_CRASH";
+/// The process that is killed: `victim/`.
+const VICTIM: &str = env!("CARGO_BIN_EXE_storage-victim");
 const ROUNDS: u64 = 16;
-/// Callers at once, so that groups hold several.
-const CALLERS: usize = 6;
-const STEPS: u64 = 3;
-
-struct Journal(File);
-
-impl Journal {
-    fn open(path: &Path) -> Self {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path)
-            .unwrap();
-        Self(file)
-    }
-
-    /// One write call: a line is there as a whole or not at all.
-    fn note(&self, kind: &str, lease: (ThreadId, RunId)) {
-        let line = format!("{kind} {} {}\n", lease.0, lease.1);
-        (&self.0).write_all(line.as_bytes()).unwrap();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a part of another test, which starts and kills it"]
-async fn worker() {
-    let Ok(directory) = std::env::var(DIRECTORY) else {
-        return;
-    };
-    let directory = PathBuf::from(directory);
-    let storage: Arc<dyn Storage> = Sqlite::open(Options::new(directory.join("data"))).unwrap();
-    storage.recover(at(0), u32::MAX).await.unwrap();
-    let journal = Arc::new(Journal::open(&directory.join("journal")));
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|caller| {
-            tokio::spawn(load(
-                Arc::clone(&storage),
-                Arc::clone(&journal),
-                caller == 0,
-            ))
-        })
-        .collect();
-    for caller in callers {
-        caller.await.unwrap();
-    }
-}
-
-/// Run after run, until the process is killed.
-async fn load(storage: Arc<dyn Storage>, journal: Arc<Journal>, is_temporary: bool) {
-    loop {
-        let mut new = new_run(ThreadId::new(), at(0));
-        let ids = (new.run.thread_id, new.run.run_id);
-        if is_temporary {
-            new = temporary(new);
-            journal.note("temporary", ids);
-        }
-        journal.note("asked", ids);
-        let lease = claimed(&storage, new).await.lease;
-        journal.note("admitted", ids);
-        for n in 1..=STEPS {
-            let parent = (n > 1).then_some(n - 1);
-            let steps = step([write(n, parent, [("log", append(&["1"]))])]);
-            storage.commit_step(lease, steps).await.unwrap();
-            journal.note("stepped", ids);
-        }
-        storage.finish_run(lease, last(&lease)).await.unwrap();
-        journal.note("finished", ids);
-    }
-}
-
-fn last(lease: &Lease) -> RunEnd {
-    RunEnd {
-        step: step([write(STEPS + 1, Some(STEPS), [("log", append(&["1"]))])]),
-        delivery: Some(delivery(lease, 5)),
-        ..end(5)
-    }
-}
 
 /// What the journal knows of a run.
 #[derive(Default)]
@@ -134,30 +53,29 @@ fn read_journal(path: &Path) -> HashMap<(ThreadId, RunId), Told> {
     runs
 }
 
-/// Starts a worker and kills it some time after it has begun to write.
+/// Starts a victim and kills it some time after it has begun to write.
 fn live_and_die(directory: &Path, round: u64) {
     let journal = directory.join("journal");
     let length = || std::fs::metadata(&journal).map_or(0, |file| file.len());
     let before = length();
-    let mut worker = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::worker", "--ignored"])
-        .env(DIRECTORY, directory)
-        .stdout(Stdio::null())
+    let mut victim = Command::new(VICTIM)
+        .arg("load")
+        .arg(directory)
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     while length() == before {
-        assert!(Instant::now() < deadline, "the worker does not work");
+        assert!(Instant::now() < deadline, "the victim does not work");
         assert!(
-            worker.try_wait().unwrap().is_none(),
-            "the worker ended by itself"
+            victim.try_wait().unwrap().is_none(),
+            "the victim ended by itself"
         );
         std::thread::sleep(Duration::from_millis(1));
     }
     // Spread over 0 to 150 ms, with odd microseconds, so that the kill meets every part of a commit.
     std::thread::sleep(Duration::from_micros(round * 7_919 * 13 % 150_000));
-    worker.kill().unwrap();
-    worker.wait().unwrap();
+    victim.kill().unwrap();
+    victim.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

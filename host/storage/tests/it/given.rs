@@ -15,6 +15,9 @@ use selvedge_storage::{
 };
 use uuid::Uuid;
 
+/// Checkpoints of a run of `victim/` before its last.
+pub const STEPS: u64 = 3;
+
 /// A second of the tests' clock.
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(1_795_000_000_000_000 + seconds * 1_000_000)

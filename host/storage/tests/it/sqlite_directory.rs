@@ -1,10 +1,10 @@
 //! A data directory that cannot be used: in use, newer, full, read-only, damaged. Each has its own error, nothing
 //! is damaged, and it works again once the cause is gone.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use selvedge_model::checkpoint::{Change, ChannelValue};
 use selvedge_model::run::RunStatus;
@@ -15,35 +15,20 @@ use selvedge_storage::{Reads, Storage, StorageError};
 use crate::given::{append, at, claimed, end, list, new_run, step, whole, write};
 use crate::home::SqliteHome;
 
-const HOLD: &str = "SELVEDGE_TEST_HOLD";
-
-/// Runs as a process of its own: holds a data directory until its input ends.
-#[test]
-#[ignore = "a part of other tests, which start it"]
-fn holder() {
-    let Ok(path) = std::env::var(HOLD) else {
-        return;
-    };
-    let _held = Sqlite::open(Options::new(&path)).unwrap();
-    std::fs::write(Path::new(&path).join("held"), "").unwrap();
-    let _ = std::io::stdin().read_line(&mut String::new());
-}
-
 #[test]
 fn a_second_process_is_told_who_has_the_directory_and_kill_frees_it() {
     let home = SqliteHome::new();
-    let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sqlite_directory::holder", "--ignored"])
-        .env(HOLD, home.path())
+    let mut holder = Command::new(env!("CARGO_BIN_EXE_storage-victim"))
+        .arg("hold")
+        .arg(home.path())
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !home.path().join("held").exists() {
-        assert!(Instant::now() < deadline, "the holder did not start");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut said = String::new();
+    let output = holder.stdout.as_mut().unwrap();
+    BufReader::new(output).read_line(&mut said).unwrap();
+    assert_eq!(said, "held\n");
     let Err(StorageError::Unavailable(message)) = Sqlite::open(home.options()) else {
         panic!("it is in use");
     };
