@@ -50,14 +50,13 @@ selvedge_sdk::graphs! {
         .node("b", |_: Log, _: &Context| Ok(Log::update().tries(2)))
         .edge(START, "a").edge(START, "b"),
     "missing" => StateGraph::<Log>::new()
-        .node("a", |_: Needs, _: &Context| Ok(Log::update()))
+        .node("a", |needs: Needs, _: &Context| Ok(Log::update().log([needs.name])))
         .edge(START, "a"),
     "panics" => StateGraph::<Log>::new(),
 }
 
 #[derive(Deserialize)]
 struct Needs {
-    #[allow(dead_code)]
     name: String,
 }
 

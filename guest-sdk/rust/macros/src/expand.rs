@@ -58,7 +58,7 @@ pub fn state(input: &DeriveInput) -> Result<TokenStream> {
         }
 
         #[doc = #setters_doc]
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "a graph may use few of the setters, or none")]
         #vis trait #setters_name: ::core::marker::Sized {
             #(#heads;)*
         }

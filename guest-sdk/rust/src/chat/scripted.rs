@@ -98,13 +98,16 @@ mod tests {
 
     #[derive(serde::Deserialize, schemars::JsonSchema)]
     struct Sum {
-        #[allow(dead_code)]
         expression: String,
     }
 
     #[test]
     fn a_sum_asks_for_the_calculator_and_its_result_is_the_answer() {
-        let tools = [tool("calculator", "", |_: Sum, _: &Context| Ok(42))];
+        let calculator = |sum: Sum, _: &Context| {
+            assert_eq!(sum.expression, "6 * 7");
+            Ok(42)
+        };
+        let tools = [tool("calculator", "", calculator)];
         let fake = Fake::new();
         let mut messages = vec![Message::human("What is 6 * 7?")];
         messages.push(Scripted.answer(&messages, &tools, fake.ctx()).unwrap());
