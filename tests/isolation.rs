@@ -1,4 +1,5 @@
-//! A guest reaches nothing that it was not given, and finds nothing of those before it.
+//! A guest reaches nothing that it was not given, and finds nothing of those before it: the half of invariant 5 that
+//! `sandbox` does not hold.
 
 use std::io::ErrorKind;
 use std::net::{TcpListener, UdpSocket};

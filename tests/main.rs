@@ -15,8 +15,10 @@
 mod agent;
 mod bounds;
 mod commands;
+mod commits;
 mod configuration;
 mod connections;
+mod contract;
 mod crashes;
 mod discovery;
 mod disks;
@@ -25,6 +27,7 @@ mod faults;
 mod interrupts;
 mod isolation;
 mod lifecycle;
+mod names;
 mod queueing;
 mod refusals;
 mod run_options;

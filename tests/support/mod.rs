@@ -2,26 +2,26 @@
 //!
 //! | module | gives |
 //! |---|---|
-//! | `disk` | a disk that is small or read-only |
 //! | `gate` | holds runs while a test looks |
 //! | `graphs` | the components, built once by `selvedge build` |
 //! | `server` | a `selvedge serve` process of one's own, and its HTTP API |
 //! | `model` | a chat model's server with a script |
+//! | `namespace` | a disk that is small or read-only, names that lead elsewhere |
 //! | `receiver` | a webhook receiver that can misbehave |
 //! | `sse` | reading event streams |
 //! | `wait` | waiting for a condition, with a deadline |
 
-pub mod disk;
 pub mod gate;
 pub mod graphs;
 pub mod model;
+pub mod namespace;
 pub mod receiver;
 pub mod server;
 pub mod sse;
 pub mod wait;
 
-pub use disk::Disk;
 pub use gate::Gate;
+pub use namespace::Disk;
 pub use receiver::Receiver;
 pub use server::{Server, Setup};
 pub use wait::eventually;

@@ -1,14 +1,13 @@
-//! A disk of a server's own, in a mount namespace that ends with the process: so a full and a read-only one are real.
+//! What a server finds around itself, changed for that process alone: a disk that is small or read-only, names that lead
+//! where a test wants them. Mount namespaces make it so, and end with the process.
 //!
 //! It takes `unshare` and `mount` of util-linux and the right to make a user namespace, which root has and most systems
 //! give to anybody. Where they do not, the server does not start, and the test fails with what `unshare` said.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use super::SELVEDGE;
-
-/// What kind of disk it is.
+/// What kind of disk a data directory is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disk {
     /// One that holds so many KiB.
@@ -17,34 +16,59 @@ pub enum Disk {
     ReadOnly,
 }
 
-/// Mounts `$3` with the size `$2`, brings what is in `$1` there, and becomes the rest of the command line.
-const MOUNT: &str = r#"
-    set -e
+/// Mounts a file system of size `$2` at `$3`, and brings what is in `$1` there.
+const DISK: &str = r#"
     mount -t tmpfs -o "size=$2" tmpfs "$3"
     cp -a "$1/." "$3"
     if [ "$4" = read-only ]; then mount -o remount,bind,ro "$3"; fi
     shift 4
-    exec "$@"
+"#;
+
+/// Puts the file `$1` in the place of `/etc/hosts`.
+const HOSTS: &str = r#"
+    mount --bind "$1" /etc/hosts
+    shift
 "#;
 
 impl Disk {
-    /// The binary under test, with the disk mounted at `at` and what `data` holds on it.
-    pub fn command(self, data: &Path, at: &Path) -> Command {
+    /// The command line that runs `program` with the disk mounted at `at` and what `data` holds on it.
+    pub fn around(self, data: &Path, at: &Path, program: Vec<OsString>) -> Vec<OsString> {
         std::fs::create_dir_all(at).expect("a place to mount at");
         let (size, access) = match self {
             Self::OfKib(kib) => (format!("{kib}k"), "writable"),
             Self::ReadOnly => ("64m".to_owned(), "read-only"),
         };
-        let mut command = Command::new("unshare");
-        command
-            .args(["--map-root-user", "--mount", "sh", "-c", MOUNT, "sh"])
-            .arg(data)
-            .arg(size)
-            .arg(at)
-            .arg(access)
-            .arg(SELVEDGE);
-        command
+        let arguments = [data.into(), size.into(), at.into(), access.into()];
+        in_namespace(DISK, arguments, program)
     }
+}
+
+/// The command line that runs `program` where the file `hosts` says what names lead to.
+pub fn with_hosts(hosts: &Path, program: Vec<OsString>) -> Vec<OsString> {
+    in_namespace(HOSTS, [hosts.into()], program)
+}
+
+/// The script takes its arguments away, and what is left is the program.
+fn in_namespace<const N: usize>(
+    script: &str,
+    arguments: [OsString; N],
+    program: Vec<OsString>,
+) -> Vec<OsString> {
+    let script = format!("set -e\n{script}\nexec \"$@\"");
+    [
+        "unshare",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        &script,
+        "sh",
+    ]
+    .map(OsString::from)
+    .into_iter()
+    .chain(arguments)
+    .chain(program)
+    .collect()
 }
 
 /// A path as the process sees it.

@@ -10,7 +10,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::disk::{self, Disk};
+use super::namespace::{self, Disk};
 use super::sse::{self, Event};
 use super::wait::{PATIENCE, eventually};
 use super::{SELVEDGE, graphs};
@@ -31,6 +31,8 @@ pub struct Setup {
     pub port: u16,
     /// `None`: the one of all tests.
     pub disk: Option<Disk>,
+    /// Names that lead to an address of the test's choice.
+    pub hosts: Vec<(String, String)>,
     dir: TempDir,
 }
 
@@ -71,6 +73,7 @@ impl Setup {
             env: Vec::new(),
             port: 0,
             disk: None,
+            hosts: Vec::new(),
             dir,
         }
     }
@@ -95,12 +98,29 @@ impl Setup {
         self
     }
 
+    pub fn host(mut self, name: &str, address: &str) -> Self {
+        self.hosts.push((name.to_owned(), address.to_owned()));
+        self
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
-    fn disk_dir(&self) -> PathBuf {
-        self.dir.path().join("disk")
+    /// What the server has for its data directory.
+    fn served_dir(&self) -> PathBuf {
+        match self.disk {
+            None => self.data_dir(),
+            Some(_) => self.dir.path().join("disk"),
+        }
+    }
+
+    fn hosts_file(&self) -> PathBuf {
+        let lines = self.hosts.iter();
+        let lines = lines.map(|(name, address)| format!("{address} {name}\n"));
+        let file = self.dir.path().join("hosts");
+        std::fs::write(&file, lines.collect::<String>()).expect("the names are written");
+        file
     }
 
     pub fn log_file(&self) -> PathBuf {
@@ -116,13 +136,15 @@ impl Setup {
             .append(true)
             .open(self.log_file())
             .expect("the log is opened");
-        let (mut command, data) = match self.disk {
-            None => (Command::new(SELVEDGE), self.data_dir()),
-            Some(disk) => (
-                disk.command(&self.data_dir(), &self.disk_dir()),
-                self.disk_dir(),
-            ),
-        };
+        let (mut program, data) = (vec![SELVEDGE.into()], self.served_dir());
+        if let Some(disk) = self.disk {
+            program = disk.around(&self.data_dir(), &data, program);
+        }
+        if !self.hosts.is_empty() {
+            program = namespace::with_hosts(&self.hosts_file(), program);
+        }
+        let mut command = Command::new(&program[0]);
+        command.args(&program[1..]);
         command
             .arg("serve")
             .arg("--config")
@@ -241,7 +263,7 @@ impl Server {
 
     /// A file on the disk that [`Setup::on`] gave the server.
     pub fn on_its_disk(&self, file: &str) -> PathBuf {
-        disk::as_seen_by(self.pid(), &self.setup.disk_dir().join(file))
+        namespace::as_seen_by(self.pid(), &self.setup.served_dir().join(file))
     }
 
     /// SIGKILL, and no more of it.
