@@ -252,7 +252,11 @@ async fn what_to_show_of_a_thread_can_be_asked_for() {
     assert!(!names(&server.get_json(&path).await).contains(&"ttl"));
     for include in ["ttl", "ttl,ttl", ""] {
         let thread = server.get_json(&format!("{path}?include={include}")).await;
-        assert_eq!(names(&thread).contains(&"ttl"), !include.is_empty(), "{include}");
+        assert_eq!(
+            names(&thread).contains(&"ttl"),
+            !include.is_empty(),
+            "{include}"
+        );
         assert!(thread["ttl"].is_null());
     }
     let detail = detail_of(server.get(&format!("{path}?include=bogus")).await, 422).await;

@@ -12,7 +12,7 @@ use selvedge_model::{Json, ThreadId, Timestamp};
 use selvedge_runtime::admit::Accepted;
 use selvedge_runtime::hub::{Ending, Finished, Next, Subscription};
 use selvedge_runtime::{AssistantRef, CreateRun, GraphSource, Graphs, Options, Place, Runtime};
-use selvedge_sandbox::{ComponentSource, Limits, Sandbox};
+use selvedge_sandbox::{ComponentSource, Limits, Network, Sandbox};
 use selvedge_storage::sqlite::{self, Sqlite};
 use selvedge_storage::{Recovery, Storage};
 use selvedge_webhook::Webhooks;
@@ -130,8 +130,11 @@ async fn two(sandbox: &Sandbox) -> GraphSource {
         path: probe(),
         environment: Vec::new(),
         limits: Limits::default(),
-        outbound: Arc::new(outbound),
-        exchange_timeout: PATIENCE,
+        network: Network {
+            client: Arc::new(outbound),
+            timeout: PATIENCE,
+            max_concurrent_per_run: 1,
+        },
     };
     GraphSource {
         id: "two".into(),
