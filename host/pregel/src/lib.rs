@@ -11,7 +11,7 @@
 //! | [`messages`] | LangChain's messages: coercion and `add_messages` |
 //! | `task`, `interrupt` | what runs next, and the answers that it gets |
 //! | [`program`], [`writes`] | the calls that one task makes on its guest instance, and what came of them |
-//! | [`execution`], `begin`, `settle` | one run: the loop, how it starts, how a step ends |
+//! | [`execution`], `begin`, `tick`, `settle` | one run: the loop, how it starts, how a step begins and ends |
 //! | `recovery` | a run that is taken up again: what of its beginning is there already |
 //! | `exchange` | what the runtime and an execution hand each other |
 //! | [`update`] | a state update from outside |
@@ -39,6 +39,7 @@ mod recovery;
 pub mod retry;
 mod settle;
 mod task;
+mod tick;
 pub mod update;
 pub mod view;
 pub mod writes;
