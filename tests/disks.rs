@@ -76,7 +76,7 @@ fn a_disk_that_is_full_from_the_first_stops_the_start() {
     let (code, log) = (setup.exit_code(), setup.log());
     assert_eq!(code, Some(1), "{log}");
     assert!(
-        log.contains("data directory") && log.contains("is full"),
+        log.contains("is full") && log.contains("make room"),
         "{log}"
     );
 }
@@ -97,7 +97,7 @@ async fn a_read_only_data_directory_stops_the_start_and_is_left_as_it_was() {
     let (code, log) = (server.setup.exit_code(), server.setup.log());
     assert_eq!(code, Some(1), "{log}");
     assert!(
-        log.contains("data directory") && log.contains("is read-only"),
+        log.contains("is read-only") && log.contains("--data-dir"),
         "{log}"
     );
 

@@ -7,10 +7,16 @@ pub enum StorageError {
     #[error("the run was claimed by another worker or deleted")]
     Fenced,
     /// No room on the disk. Refuse new work (507); what is stored is intact and it works again once there is room.
-    #[error("the disk that holds the data directory is full")]
+    #[error(
+        "the disk that holds the data directory is full; make room on it, or choose another \
+         directory (`storage.path` or `--data-dir`)"
+    )]
     Full,
     /// The data directory cannot be written to.
-    #[error("the data directory is read-only")]
+    #[error(
+        "the data directory is read-only for this process; let it write there, or choose another \
+         directory (`storage.path` or `--data-dir`)"
+    )]
     ReadOnly,
     /// The data directory is in use, closed, or away for a while: answer 503.
     #[error("storage is unavailable: {0}")]
