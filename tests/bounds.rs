@@ -151,7 +151,7 @@ async fn a_run_that_takes_too_long_ends_with_the_status_timeout() {
     assert_eq!(server.wait(&thread, &two()).await["foo"], "xab");
 }
 
-/// A service that answers with so many bytes, and a server whose graph `loud` may call it.
+/// A service that answers with so many bytes, and a server whose graph `excess` may call it.
 async fn with_service(answer_bytes: usize) -> (String, Setup) {
     let answer = move |_: &_, _| Reply::pieces(["x".repeat(answer_bytes)]);
     let service = Model::behaving(answer).await;
@@ -159,7 +159,7 @@ async fn with_service(answer_bytes: usize) -> (String, Setup) {
         "allowed_networks": ["127.0.0.0/8"], "require_https": false, "allowed_ports": [service.address.port()],
         "max_response_bytes": 10_000,
     });
-    let setup = Setup::probes(&["loud"]).set("egress", egress);
+    let setup = Setup::probes(&["excess"]).set("egress", egress);
     (format!("http://{}/", service.address), setup)
 }
 
@@ -167,7 +167,7 @@ async fn with_service(answer_bytes: usize) -> (String, Setup) {
 async fn a_task_makes_no_more_http_requests_than_the_bound() {
     let (url, setup) = with_service(1).await;
     let server = setup.set("sandbox.http_calls", 5).start().await;
-    let body = json!({"assistant_id": "loud", "input": {"calls": 7, "url": url}});
+    let body = json!({"assistant_id": "excess", "input": {"calls": 7, "url": url}});
     let values = server.post_json("/runs/wait", &body).await;
     assert_eq!(values["answered"], 5, "{values}");
     assert!(values["error"].is_string(), "{values}");
@@ -178,7 +178,7 @@ async fn an_answer_to_a_graph_ends_at_the_bound() {
     for (bytes, answered) in [(10_000, 1), (10_001, 0)] {
         let (url, setup) = with_service(bytes).await;
         let server = setup.start().await;
-        let body = json!({"assistant_id": "loud", "input": {"calls": 1, "url": url}});
+        let body = json!({"assistant_id": "excess", "input": {"calls": 1, "url": url}});
         let values = server.post_json("/runs/wait", &body).await;
         assert_eq!(values["answered"], answered, "{values}");
     }

@@ -63,7 +63,7 @@ async fn tasks_that_wait_for_others_give_their_slots_back_when_their_time_is_ove
     }
 }
 
-/// A service that runs the graph `two` of our server before it answers, and the server, whose graph `loud` may call it.
+/// A service that runs the graph `two` of our server before it answers, and the server, whose graph `excess` may call it.
 async fn calling_itself() -> (String, Server) {
     let server: Arc<OnceLock<(String, reqwest::Client)>> = Arc::default();
     let api = server.clone();
@@ -80,7 +80,7 @@ async fn calling_itself() -> (String, Server) {
     })
     .await;
     let port = service.address.port();
-    let started = Setup::probes(&["loud", "two"])
+    let started = Setup::probes(&["excess", "two"])
         .set("sandbox.max_instances", SLOTS)
         .set("sandbox.wall_secs", 2)
         .set(
@@ -98,7 +98,7 @@ async fn calling_itself() -> (String, Server) {
 async fn graphs_that_wait_for_runs_of_their_own_server_end_in_time_even_when_they_hold_every_slot()
 {
     let (url, server) = calling_itself().await;
-    let outer = json!({"assistant_id": "loud", "input": {"calls": 1, "url": url}});
+    let outer = json!({"assistant_id": "excess", "input": {"calls": 1, "url": url}});
     let alone = server.post_json("/runs/wait", &outer).await;
     assert_eq!(alone["answered"], 1, "{alone}");
 

@@ -16,6 +16,10 @@ pub struct Excess {
     /// Requests to `url`, whatever becomes of them.
     calls: Option<u32>,
     url: Option<String>,
+    /// How many of them were answered.
+    answered: Option<u32>,
+    /// What the last one that was not answered failed with.
+    error: Option<String>,
     /// Levels of nesting of what `nested` gets.
     depth: Option<u32>,
     nested: Option<Value>,
@@ -52,12 +56,19 @@ fn excess(state: Excess, ctx: &Context) -> NodeResult<Excess> {
     }
     // Written to, so that the memory is really used.
     let hoard = black_box(vec![1_u8; state.hoard.unwrap_or(0)]);
+    let url = state.url.unwrap_or_default();
+    let (mut answered, mut error) = (0_u32, None);
     for _ in 0..state.calls.unwrap_or(0) {
-        let url = state.url.clone().unwrap_or_default();
         // A graph that does not care is bounded like any other.
-        let _ = Request::post(url).send().and_then(|answer| answer.bytes());
+        match Request::post(&url).send().and_then(|answer| answer.bytes()) {
+            Ok(_) => answered += 1,
+            Err(failed) => error = Some(failed.to_string()),
+        }
     }
     drop(hoard);
     let nested = (0..state.depth.unwrap_or(0)).fold(Value::Null, |value, _| json!([value]));
-    Ok(Excess::update().nested(nested))
+    Ok(Excess::update()
+        .nested(nested)
+        .answered(answered)
+        .error(error))
 }

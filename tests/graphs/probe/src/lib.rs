@@ -7,7 +7,6 @@ mod fan;
 mod garbage;
 mod hitl;
 mod hoarding;
-mod loud;
 mod memory;
 mod reaching;
 mod shows;
@@ -42,7 +41,6 @@ selvedge_sdk::graphs! {
     "hoard" => hoarding::graph(),
     "memory" => memory::graph(),
     "fan" => fan::graph(),
-    "loud" => loud::graph(),
 }
 
 #[cfg(test)]
