@@ -6,7 +6,7 @@
 //! the directory does not grow for ever.
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File, Metadata};
+use std::fs::{self, DirBuilder, File, FileTimes, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -95,7 +95,7 @@ impl Cache {
         let mut unused = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let path = entry?.path();
-            let Ok(used_at) = fs::metadata(&path).and_then(|metadata| metadata.modified()) else {
+            let Ok(used_at) = fs::metadata(&path).and_then(|metadata| metadata.accessed()) else {
                 // Another process was quicker to remove it.
                 continue;
             };
@@ -171,7 +171,7 @@ fn reuse(engine: &Engine, path: &Path) -> Option<Component> {
         return None;
     }
     // Only the order of removal depends on it.
-    let _ = file.set_modified(SystemTime::now());
+    let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
     // SAFETY: `deserialize_file` runs whatever the file says, so the file must be one that wasmtime wrote. Directory
     // and file were just seen to be writable for their owner alone, who is the user of this process or root, and who
     // writes there through `keep` only, whole files (rename) that never come from a caller or a graph. wasmtime itself
@@ -304,7 +304,8 @@ mod tests {
         let hours_ago = |hours: u64| SystemTime::now() - Duration::from_secs(hours * 3_600);
         let put = |name: String, used_at| {
             let file = File::create(directory.path().join(name)).unwrap();
-            file.set_modified(used_at).unwrap();
+            file.set_times(FileTimes::new().set_accessed(used_at))
+                .unwrap();
         };
         for age in 1..=20 {
             put(format!("unused-{age:02}.cwasm"), hours_ago(age));
