@@ -62,12 +62,15 @@ async fn a_graph_does_not_reach_an_address_inside_by_an_allowed_name() {
     let service = Receiver::start().await;
     let port = service.address.port();
     let url = format!("http://{NAME}:{port}/");
-    let asked = json!({"assistant_id": "loud", "input": {"calls": 1, "url": url}});
+    let asked = json!({"assistant_id": "excess", "input": {"calls": 1, "url": url}});
     for (networks, answered) in [(json!([]), 0), (json!(["127.0.0.0/8"]), 1)] {
         let egress = json!({
             "allowed_domains": [NAME], "allowed_networks": networks, "require_https": false, "allowed_ports": [port],
         });
-        let server = leading_home(&["loud"]).set("egress", egress).start().await;
+        let server = leading_home(&["excess"])
+            .set("egress", egress)
+            .start()
+            .await;
         let values = server.post_json("/runs/wait", &asked).await;
         assert_eq!(values["answered"], answered, "{values}");
         assert_eq!(service.received().len(), answered);

@@ -18,6 +18,10 @@ use crate::Limits;
 use crate::meter::Exceeded;
 use crate::spawned::Spawned;
 
+/// An exchange that nobody ends is over so long after the time of its task: later, so that a task which waits for an
+/// answer ends by its own clock and says so.
+const AFTER_THE_TASK: Duration = Duration::from_secs(1);
+
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Exchange = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
 
@@ -58,8 +62,8 @@ pub(crate) struct Outbound {
     shares: Arc<Shares>,
     /// The network as this run may use it; made with its first request.
     client: Option<egress::Client>,
-    /// When the task's own time is up, and with it that of its exchanges.
-    task_ends: Instant,
+    /// When the exchanges of the task are over, whoever holds them.
+    exchanges_end: Instant,
     limit: u32,
     calls: u32,
 }
@@ -77,7 +81,7 @@ impl Outbound {
             run,
             shares,
             client: None,
-            task_ends: Instant::now() + limits.wall,
+            exchanges_end: Instant::now() + limits.wall + AFTER_THE_TASK,
             limit: limits.http_calls,
             calls: 0,
         }
@@ -121,7 +125,7 @@ impl WasiHttpHooks for Outbound {
         let client = self.client();
         let longest = self.network.timeout;
         let patience = Patience {
-            until: self.task_ends.min(Instant::now() + longest),
+            until: self.exchanges_end.min(Instant::now() + longest),
             first_byte: options
                 .and_then(|o| o.first_byte_timeout)
                 .unwrap_or(longest),
