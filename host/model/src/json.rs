@@ -8,10 +8,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
 use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -23,7 +24,7 @@ pub const MAX_DEPTH: usize = 128;
 
 /// One JSON value as text; cloning it costs a reference count.
 #[derive(Clone)]
-pub struct Json(Arc<RawValue>);
+pub struct Json(Arc<str>);
 
 /// Why a text is not a [`Json`].
 #[derive(Debug, thiserror::Error)]
@@ -44,20 +45,20 @@ pub enum JsonError {
 
 impl Json {
     /// Checks a text and keeps it, compacted.
-    pub fn parse(text: impl Into<String>) -> Result<Self, JsonError> {
+    pub fn parse(text: impl AsRef<str>) -> Result<Self, JsonError> {
         Self::parse_within(text, MAX_DEPTH)
     }
 
     /// As [`parse`](Self::parse), for a source that may nest less deeply; more than [`MAX_DEPTH`] it may not.
-    pub fn parse_within(text: impl Into<String>, max_depth: usize) -> Result<Self, JsonError> {
-        let raw = RawValue::from_string(text.into())?;
-        Self::from_raw(raw, max_depth.min(MAX_DEPTH))
+    pub fn parse_within(text: impl AsRef<str>, max_depth: usize) -> Result<Self, JsonError> {
+        let raw: &RawValue = serde_json::from_str(text.as_ref())?;
+        Self::checked(raw.get(), max_depth.min(MAX_DEPTH))
     }
 
     /// The same for bytes, such as a request body.
     pub fn parse_bytes(bytes: &[u8]) -> Result<Self, JsonError> {
         let raw: &RawValue = serde_json::from_slice(bytes)?;
-        Self::from_raw(raw.to_owned(), MAX_DEPTH)
+        Self::checked(raw.get(), MAX_DEPTH)
     }
 
     /// Writes a Rust value down.
@@ -65,19 +66,20 @@ impl Json {
     /// # Errors
     /// When the value has no JSON form (a map with keys that are not strings) or is too deep.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
-        Self::from_raw(serde_json::value::to_raw_value(value)?, MAX_DEPTH)
+        Self::checked(&serde_json::to_string(value)?, MAX_DEPTH)
     }
 
     /// A text that was a [`Json`] when storage wrote it down. Only its syntax is checked: values that were joined
     /// may be a little deeper than [`MAX_DEPTH`], and must be readable again.
-    pub fn stored(text: String) -> Result<Self, JsonError> {
-        Ok(Self(Arc::from(RawValue::from_string(text)?)))
+    pub fn stored(text: impl AsRef<str>) -> Result<Self, JsonError> {
+        let raw: &RawValue = serde_json::from_str(text.as_ref())?;
+        Ok(Self::part(raw))
     }
 
     /// The items of an array text that storage wrote down, split in one pass.
     pub fn stored_items(text: &str) -> Result<Vec<Self>, JsonError> {
-        let items: Vec<Trusted> = serde_json::from_str(text)?;
-        Ok(items.into_iter().map(|item| item.0).collect())
+        let items: Vec<&RawValue> = serde_json::from_str(text)?;
+        Ok(items.into_iter().map(Self::part).collect())
     }
 
     /// Writes down a value of ours, whose parts may be as deep as values may be already.
@@ -85,8 +87,8 @@ impl Json {
     /// A type of ours that has no JSON form is a mistake, which stops a test and is `null` otherwise.
     #[must_use]
     pub fn written<T: Serialize + ?Sized>(value: &T) -> Self {
-        let raw = serde_json::value::to_raw_value(value).map_err(JsonError::from);
-        match raw.and_then(|raw| Self::from_raw(raw, usize::MAX)) {
+        let text = serde_json::to_string(value).map_err(JsonError::from);
+        match text.and_then(|text| Self::checked(&text, usize::MAX)) {
             Ok(json) => json,
             Err(error) => {
                 debug_assert!(false, "no JSON form: {error}");
@@ -95,27 +97,33 @@ impl Json {
         }
     }
 
-    fn from_raw(raw: Box<RawValue>, max_depth: usize) -> Result<Self, JsonError> {
-        let clean = match clean(raw.get(), max_depth)? {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(text) => Some(text),
-        };
-        Ok(Self(match clean {
-            None => Arc::from(raw),
-            Some(text) => Arc::from(RawValue::from_string(text)?),
-        }))
+    /// Cleans a text that is known to be JSON.
+    fn checked(text: &str, max_depth: usize) -> Result<Self, JsonError> {
+        Ok(Self(Arc::from(clean(text, max_depth)?)))
+    }
+
+    /// A part of a text that is a [`Json`] already and need not be checked again.
+    fn part(raw: &RawValue) -> Self {
+        Self(Arc::from(raw.get()))
     }
 
     /// `null`.
     #[must_use]
     pub fn null() -> Self {
-        Self(Arc::from(RawValue::NULL.to_owned()))
+        static NULL: LazyLock<Json> = LazyLock::new(|| Json(Arc::from("null")));
+        NULL.clone()
     }
 
-    /// A string.
+    /// A string; U+0000 in it is replaced.
     #[must_use]
     pub fn string(text: &str) -> Self {
-        Self::from(Value::from(text))
+        let mut quoted = String::with_capacity(text.len() + 2);
+        if text.contains('\0') {
+            push_string(&mut quoted, &text.replace('\0', "\u{fffd}"));
+        } else {
+            push_string(&mut quoted, text);
+        }
+        Self(Arc::from(quoted))
     }
 
     /// `{}` when there are no members, else the members in their order. The parts are trusted to be what they are,
@@ -132,7 +140,7 @@ impl Json {
             text.push_str(value.as_str());
         }
         text.push('}');
-        Self::trusted(text)
+        Self(Arc::from(text))
     }
 
     /// An array of the items.
@@ -146,23 +154,13 @@ impl Json {
             text.push_str(item.as_str());
         }
         text.push(']');
-        Self::trusted(text)
-    }
-
-    /// A text that was joined from values that are valid by construction. One that is not is a mistake of this file.
-    fn trusted(text: String) -> Self {
-        Self(Arc::from(RawValue::from_string(text).unwrap_or_else(
-            |error| {
-                debug_assert!(false, "what was joined is no JSON: {error}");
-                RawValue::NULL.to_owned()
-            },
-        )))
+        Self(Arc::from(text))
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 
     /// Length of the text in bytes.
@@ -201,9 +199,8 @@ impl Json {
         if !self.is_object() {
             return None;
         }
-        serde_json::from_str::<IndexMap<String, Trusted>>(self.as_str())
-            .ok()
-            .map(|members| members.into_iter().map(|(k, v)| (k, v.0)).collect())
+        let members: IndexMap<String, Part> = serde_json::from_str(self.as_str()).ok()?;
+        Some(members.into_iter().map(|(k, v)| (k, v.0)).collect())
     }
 
     /// Splits an array at its top level; `None` for anything else.
@@ -212,9 +209,8 @@ impl Json {
         if !self.is_array() {
             return None;
         }
-        serde_json::from_str::<Vec<Trusted>>(self.as_str())
-            .ok()
-            .map(|items| items.into_iter().map(|v| v.0).collect())
+        let items: Vec<&RawValue> = serde_json::from_str(self.as_str()).ok()?;
+        Some(items.into_iter().map(Self::part).collect())
     }
 
     /// The whole value as a tree.
@@ -270,31 +266,38 @@ impl fmt::Display for Json {
 
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        // serde_json writes a raw value as it is. Reading the text as one is the price; nothing is allocated.
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Self::from_raw(raw, MAX_DEPTH).map_err(D::Error::custom)
+        Self::checked(raw.get(), MAX_DEPTH).map_err(D::Error::custom)
     }
 }
 
-/// A part of a text that is a [`Json`] already and need not be checked again.
-struct Trusted(Json);
+/// A member's value, borrowed until it is one.
+struct Part(Json);
 
-impl<'de> Deserialize<'de> for Trusted {
+impl<'de> Deserialize<'de> for Part {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(|raw| Self(Json(Arc::from(raw))))
+        <&RawValue>::deserialize(deserializer).map(|raw| Self(Json::part(raw)))
     }
 }
 
 fn push_string(text: &mut String, value: &str) {
-    match serde_json::to_string(value) {
-        Ok(quoted) => text.push_str(&quoted),
-        Err(_) => text.push_str("\"\""),
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if value.bytes().all(is_plain) {
+        text.push('"');
+        text.push_str(value);
+        text.push('"');
+        return;
     }
+    // A string always has a JSON form.
+    text.push_str(&serde_json::to_string(value).unwrap_or_else(|_| "\"\"".to_owned()));
 }
 
 /// Removes white space between tokens, replaces `\u0000` and lone surrogates, and bounds the depth, in one pass
