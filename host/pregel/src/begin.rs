@@ -2,6 +2,8 @@
 //!
 //! Follows `PregelLoop._first` of LangGraph.
 
+use std::sync::Arc;
+
 use selvedge_model::Json;
 use selvedge_model::checkpoint::{PendingWrite, Source};
 use selvedge_model::graph::START;
@@ -12,7 +14,7 @@ use crate::errors;
 use crate::execution::{Addressed, Entry, Execution, Phase, Then};
 use crate::ids::NULL_TASK;
 use crate::interrupt::{self, NO_WRITES, RESUME};
-use crate::task;
+use crate::task::{self, Path, TaskInfo};
 use crate::writes;
 
 /// The task name under which LangGraph applies what no task wrote.
@@ -192,10 +194,9 @@ pub(crate) fn used_answer() -> PendingWrite {
 /// Writes that no task made.
 pub(crate) fn unasked(writes: Vec<(String, Json)>) -> TaskWrites {
     TaskWrites {
-        order: "~".to_owned(),
-        name: INPUT.to_owned(),
-        triggers: Vec::new(),
-        writes,
+        path: Path::Outside,
+        info: Arc::new(TaskInfo::internal(INPUT, 0)),
+        writes: Arc::new(writes),
     }
 }
 

@@ -12,6 +12,7 @@ use selvedge_model::run::RunError;
 
 use crate::channel::{self, Held, Kind, Updated};
 use crate::graph::Graph;
+use crate::task::{Path, TaskInfo};
 
 /// Whose versions a run has passed its breakpoints with.
 pub(crate) const INTERRUPT: &str = "__interrupt__";
@@ -22,11 +23,9 @@ pub(crate) type Channels = BTreeSet<usize>;
 /// What one task wrote, as far as applying it goes.
 #[derive(Clone, Debug)]
 pub(crate) struct TaskWrites {
-    /// LangGraph's task path as text: writes are applied in its order.
-    pub(crate) order: String,
-    pub(crate) name: String,
-    pub(crate) triggers: Vec<String>,
-    pub(crate) writes: Vec<(String, Json)>,
+    pub(crate) path: Path,
+    pub(crate) info: Arc<TaskInfo>,
+    pub(crate) writes: Arc<Vec<(String, Json)>>,
 }
 
 /// A question to the graph's own reducer.
@@ -88,11 +87,7 @@ impl Board {
 
     /// What the graph's own reducers must be asked before these writes can be applied.
     pub(crate) fn to_reduce(&self, tasks: &[TaskWrites]) -> Result<Vec<ReduceCall>, RunError> {
-        let has_custom = |(name, _): &(String, Json)| {
-            let index = self.graph.channel(name);
-            index.is_some_and(|c| self.graph.channels[c].kind == Kind::Custom)
-        };
-        if !tasks.iter().any(|t| t.writes.iter().any(has_custom)) {
+        if !self.graph.has_custom {
             return Ok(Vec::new());
         }
         let mut calls = Vec::new();
@@ -121,7 +116,7 @@ impl Board {
     ) -> Result<Channels, RunError> {
         let tasks = sorted(tasks);
         // Writes that no task made (a command's) do not end a step.
-        let ends_step = tasks.iter().any(|t| !t.triggers.is_empty());
+        let ends_step = tasks.iter().any(|t| !t.info.triggers.is_empty());
         let next = self.versions.values().max().copied().unwrap_or(0) + 1;
         self.mark_seen(&tasks);
         self.consume(&tasks, next);
@@ -199,8 +194,14 @@ impl Board {
 
     fn mark_seen(&mut self, tasks: &[&TaskWrites]) {
         for task in tasks {
-            let seen = self.seen.entry(task.name.clone()).or_default();
-            for trigger in &task.triggers {
+            let name = &task.info.name;
+            if !self.seen.contains_key(name) {
+                self.seen.insert(name.clone(), BTreeMap::new());
+            }
+            let Some(seen) = self.seen.get_mut(name) else {
+                continue;
+            };
+            for trigger in &task.info.triggers {
                 if let Some(version) = self.versions.get(trigger) {
                     seen.insert(trigger.clone(), *version);
                 }
@@ -211,7 +212,7 @@ impl Board {
     fn consume(&mut self, tasks: &[&TaskWrites], next: Version) {
         let read: Channels = tasks
             .iter()
-            .flat_map(|t| &t.triggers)
+            .flat_map(|t| &t.info.triggers)
             .filter_map(|name| self.graph.channel(name))
             .collect();
         for channel in read {
@@ -299,7 +300,7 @@ impl Board {
     /// Writes by channel, in the order of the first write to each. What goes to no channel of ours is dropped.
     fn grouped(&self, tasks: &[&TaskWrites]) -> IndexMap<usize, Vec<Json>> {
         let mut by_channel: IndexMap<usize, Vec<Json>> = IndexMap::new();
-        for (name, value) in tasks.iter().flat_map(|t| &t.writes) {
+        for (name, value) in tasks.iter().flat_map(|t| t.writes.iter()) {
             if let Some(channel) = self.graph.channel(name) {
                 by_channel.entry(channel).or_default().push(value.clone());
             }
@@ -346,6 +347,6 @@ pub(crate) fn object<'a>(graph: &Graph, held: impl Iterator<Item = (usize, &'a H
 
 fn sorted(tasks: &[TaskWrites]) -> Vec<&TaskWrites> {
     let mut tasks: Vec<&TaskWrites> = tasks.iter().collect();
-    tasks.sort_by(|a, b| a.order.cmp(&b.order));
+    tasks.sort_by(|a, b| (a.path, &a.info.name).cmp(&(b.path, &b.info.name)));
     tasks
 }

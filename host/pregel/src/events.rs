@@ -30,6 +30,9 @@ impl Execution {
 
     /// The state, if a write changed what callers see of it.
     pub(crate) fn show_changed_values(&mut self, tasks: &[TaskWrites], updated: &Channels) {
+        if !self.shows(StreamMode::Values) {
+            return;
+        }
         let outputs = &self.graph.outputs;
         let is_output = |name: &str| {
             self.graph
@@ -53,9 +56,9 @@ impl Execution {
         let tasks = self
             .tasks
             .iter()
-            .map(|t| checkpoint_task(&self.graph, t, statuses.get(&t.id)));
+            .map(|t| checkpoint_task(&self.graph, t, statuses.get(&t.info.id)));
         let tasks: Vec<Json> = tasks.collect();
-        let next: Vec<&str> = self.tasks.iter().map(|t| t.name.as_str()).collect();
+        let next: Vec<&str> = self.tasks.iter().map(|t| t.info.name.as_str()).collect();
         let payload = Json::object([
             (
                 "config",
@@ -130,8 +133,10 @@ impl Execution {
             let update = self.update_of(&self.tasks[index], entries);
             self.emit(StreamMode::Updates, Json::object(update.iter()));
         }
-        let result = result_of(&self.graph, entries);
-        self.show_task_end(index, &Json::null(), &result, &Json::array([]), mint);
+        if self.shows_task_ends() {
+            let result = result_of(&self.graph, entries);
+            self.show_task_end(index, &Json::null(), &result, &Json::array([]), mint);
+        }
     }
 
     /// A task asks.
@@ -147,8 +152,10 @@ impl Execution {
             members.insert(INTERRUPT.to_owned(), questions.clone());
             self.emit(StreamMode::Values, Json::object(members.iter()));
         }
-        let nothing = Json::object::<&str>([]);
-        self.show_task_end(index, &Json::null(), &nothing, questions, mint);
+        if self.shows_task_ends() {
+            let nothing = Json::object::<&str>([]);
+            self.show_task_end(index, &Json::null(), &nothing, questions, mint);
+        }
     }
 
     /// A task has failed.
@@ -160,8 +167,10 @@ impl Execution {
                 let update = self.update_of(task, &[]);
                 self.emit(StreamMode::Updates, Json::object(update.iter()));
             }
-            let nothing = Json::object::<&str>([]);
-            self.show_task_end(index, error, &nothing, &Json::array([]), mint);
+            if self.shows_task_ends() {
+                let nothing = Json::object::<&str>([]);
+                self.show_task_end(index, error, &nothing, &Json::array([]), mint);
+            }
         }
     }
 
@@ -175,6 +184,10 @@ impl Execution {
         }
     }
 
+    fn shows_task_ends(&self) -> bool {
+        self.shows(StreamMode::Tasks) || self.shows(StreamMode::Debug)
+    }
+
     fn show_task_end(
         &mut self,
         index: usize,
@@ -183,13 +196,10 @@ impl Execution {
         interrupts: &Json,
         mint: &mut dyn Mint,
     ) {
-        if !self.shows(StreamMode::Tasks) && !self.shows(StreamMode::Debug) {
-            return;
-        }
         let task = &self.tasks[index];
         let payload = Json::object([
-            ("id", &Json::string(&task.id.to_string())),
-            ("name", &Json::string(&task.name)),
+            ("id", &Json::string(&task.info.id.to_string())),
+            ("name", &Json::string(&task.info.name)),
             ("error", error),
             ("result", result),
             ("interrupts", interrupts),
@@ -204,10 +214,10 @@ impl Execution {
             .clone()
             .unwrap_or_else(|| self.board.read(reads));
         Json::object([
-            ("id", &Json::string(&task.id.to_string())),
-            ("name", &Json::string(&task.name)),
+            ("id", &Json::string(&task.info.id.to_string())),
+            ("name", &Json::string(&task.info.name)),
             ("input", &input),
-            ("triggers", &Json::from(json!(task.triggers))),
+            ("triggers", &Json::from(json!(task.info.triggers))),
             ("metadata", &self.options.metadata),
             ("interrupts", &Json::array([])),
         ])
@@ -240,7 +250,7 @@ impl Execution {
         } else {
             Json::object(shown)
         };
-        IndexMap::from([(task.name.clone(), update)])
+        IndexMap::from([(task.info.name.clone(), update)])
     }
 
     /// The runtime adds the thread.
@@ -323,8 +333,8 @@ pub(crate) fn result_of(graph: &Graph, entries: &[(String, Json)]) -> Json {
 }
 
 fn checkpoint_task(graph: &Graph, task: &Task, status: Option<&Status>) -> Json {
-    let id = Json::string(&task.id.to_string());
-    let name = Json::string(&task.name);
+    let id = Json::string(&task.info.id.to_string());
+    let name = Json::string(&task.info.name);
     let mut members = vec![("id", id), ("name", name)];
     let nothing = Status::default();
     let status = status.unwrap_or(&nothing);

@@ -79,7 +79,7 @@ pub struct Work {
     /// To answer it by.
     pub id: WorkId,
     /// `None` for work that is no task of the graph: routing START, reducing channels.
-    pub task: Option<TaskInfo>,
+    pub task: Option<Arc<TaskInfo>>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) answers: Vec<Json>,
 }

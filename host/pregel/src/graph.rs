@@ -40,6 +40,8 @@ pub struct Graph {
     inputs: BTreeSet<usize>,
     /// Whether some channel must be kept out of checkpoints.
     pub(crate) has_untracked: bool,
+    /// Whether some channel has a reducer of the graph's own.
+    pub(crate) has_custom: bool,
 }
 
 /// A node as the algorithm sees it.
@@ -161,10 +163,8 @@ impl Graph {
                 retry: node.retry.clone(),
             });
         }
-        let has_untracked = description
-            .channels
-            .iter()
-            .any(|c| c.reducer == Reducer::Untracked);
+        let has = |reducer| description.channels.iter().any(|c| c.reducer == reducer);
+        let (has_untracked, has_custom) = (has(Reducer::Untracked), has(Reducer::Custom));
         let node_index = nodes
             .iter()
             .enumerate()
@@ -180,6 +180,7 @@ impl Graph {
             state,
             inputs,
             has_untracked,
+            has_custom,
         };
         graph.attach_edges();
         graph.attach_branches();

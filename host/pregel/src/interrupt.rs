@@ -114,7 +114,7 @@ impl Answers<'_> {
         }
         let statuses = statuses(self.pending);
         for task in tasks.iter_mut() {
-            let status = statuses.get(&task.id);
+            let status = statuses.get(&task.info.id);
             task.answers = status.map(|s| s.answers.clone()).unwrap_or_default();
         }
         if let Some(given) = self.given_before {
@@ -122,7 +122,9 @@ impl Answers<'_> {
         }
         let mut waiting = Vec::new();
         for (index, task) in tasks.iter_mut().enumerate() {
-            let is_open = statuses.get(&task.id).is_some_and(|s| !s.open().is_empty());
+            let is_open = statuses
+                .get(&task.info.id)
+                .is_some_and(|s| !s.open().is_empty());
             match self.of_task(task) {
                 Some(answer) => task.answers.push(answer.clone()),
                 None if is_open && task.writes.is_empty() => waiting.push(index),
@@ -150,16 +152,16 @@ impl Answers<'_> {
     /// How many answers those tasks have that were given one just now.
     pub(crate) fn given(&self, tasks: &[Task]) -> Given {
         let statuses = statuses(self.pending);
-        let had = |task: &Task| statuses.get(&task.id).map_or(0, |s| s.answers.len());
+        let had = |task: &Task| statuses.get(&task.info.id).map_or(0, |s| s.answers.len());
         let given = tasks.iter().filter(|t| t.answers.len() > had(t));
-        given.map(|t| (t.id, t.answers.len())).collect()
+        given.map(|t| (t.info.id, t.answers.len())).collect()
     }
 
     /// Gives what was given before the run was cut off, unless the task has kept it: not who waits now decides.
     fn hand_out_again(&self, tasks: &mut [Task], given: &Given) -> Option<usize> {
         let mut loose_task = None;
         for (index, task) in tasks.iter_mut().enumerate() {
-            let count = given.get(&task.id).copied().unwrap_or(0);
+            let count = given.get(&task.info.id).copied().unwrap_or(0);
             if task.answers.len() < count
                 && let Some(answer) = self.of_task(task)
             {
@@ -178,7 +180,7 @@ impl Answers<'_> {
     /// What the map has for a task's next question.
     fn of_task(&self, task: &Task) -> Option<&Json> {
         let map = self.by_id?;
-        let by_index = |index| map.get(&ids::interrupt_id(&task.namespace, index));
+        let by_index = |index| map.get(&ids::interrupt_id(&task.info.namespace, index));
         // Older versions gave all interrupts of a task the first id.
         by_index(task.answers.len()).or_else(|| by_index(0))
     }

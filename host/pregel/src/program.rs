@@ -8,16 +8,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use selvedge_model::Json;
 use selvedge_model::run::RunError;
-use serde_json::Value;
+use selvedge_model::{Json, TaskId};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::board::{self, ReduceCall, Reduced};
 use crate::channel::{self, Held, Kind};
 use crate::errors::as_failure;
 use crate::graph::Graph;
-use crate::task::TaskInfo;
+use crate::task::{PathPart, TaskInfo};
 use crate::writes::{self, Writes};
 
 /// Why a guest call, and with it a task, failed.
@@ -71,7 +71,7 @@ pub(crate) struct Plan {
     pub(crate) opening: Opening,
     /// What the node reads, as it was before the step.
     pub(crate) state: Vec<(usize, Held)>,
-    pub(crate) info: TaskInfo,
+    pub(crate) info: Arc<TaskInfo>,
     pub(crate) facts: Arc<IndexMap<String, Json>>,
     /// What ids of messages derive from.
     pub(crate) seed: Uuid,
@@ -86,6 +86,18 @@ pub(crate) enum Opening {
     Given(Json),
     /// No node: reducers are asked.
     Reduce(Vec<ReduceCall>),
+}
+
+/// What a guest is told of its task.
+#[derive(Serialize)]
+struct ShownTask<'a> {
+    id: TaskId,
+    name: &'a str,
+    path: &'a [PathPart],
+    triggers: &'a [String],
+    step: i64,
+    namespace: &'a str,
+    attempt: u32,
 }
 
 /// One attempt at a piece of work.
@@ -316,17 +328,15 @@ impl Program {
 
     fn task_json(&self, state: Option<&Json>) -> Json {
         let info = &self.plan.info;
-        let path = Json::encode(&info.path).unwrap_or_default();
-        let triggers = Json::encode(&info.triggers).unwrap_or_default();
-        let task = Json::object([
-            ("id", &Json::string(&info.id.to_string())),
-            ("name", &Json::string(&info.name)),
-            ("path", &path),
-            ("triggers", &triggers),
-            ("step", &Json::from(Value::from(info.step))),
-            ("namespace", &Json::string(&info.namespace)),
-            ("attempt", &Json::from(Value::from(self.attempt))),
-        ]);
+        let task = Json::written(&ShownTask {
+            id: info.id,
+            name: &info.name,
+            path: &info.path,
+            triggers: &info.triggers,
+            step: info.step,
+            namespace: &info.namespace,
+            attempt: self.attempt,
+        });
         let facts = self.plan.facts.iter();
         let facts = facts.filter(|(name, _)| !matches!(name.as_str(), "state" | "task"));
         let own = state

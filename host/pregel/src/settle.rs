@@ -1,5 +1,7 @@
 //! How tasks and steps end: saving a task's writes, applying a step's, the checkpoint, the end of the run.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use selvedge_model::Json;
 use selvedge_model::checkpoint::{CheckpointWrite, PendingWrite, Source};
@@ -17,6 +19,7 @@ use crate::interrupt::{self, ERROR, NO_WRITES, RESUME};
 use crate::program::Failure;
 use crate::recovery::Given;
 use crate::task::{Path, Progress, Task};
+use crate::tick::When;
 use crate::writes::Writes;
 
 impl Execution {
@@ -138,11 +141,11 @@ impl Execution {
         let statuses = interrupt::statuses(&self.pending);
         for task in &self.tasks {
             let open = statuses
-                .get(&task.id)
+                .get(&task.info.id)
                 .map(interrupt::Status::open)
                 .unwrap_or_default();
             if !open.is_empty() {
-                interrupts.insert(task.id, open.to_vec());
+                interrupts.insert(task.info.id, open.to_vec());
             }
         }
         self.phase = Phase::Ended(End {
@@ -215,7 +218,7 @@ impl Execution {
         self.replaying = false;
         self.save(Source::Loop, Some(&updated), mint);
         self.updated = Some(updated);
-        if self.stops_at(self.after()) {
+        if self.stops_at(When::After) {
             self.prepare();
             self.show_checkpoint(mint);
             return self.end_interrupted(true);
@@ -245,7 +248,7 @@ impl Execution {
             // What marks a task as finished is that it wrote something.
             entries.push((NO_WRITES.to_owned(), Json::null()));
         }
-        self.tasks[index].writes.clone_from(&entries);
+        self.tasks[index].writes = Arc::new(entries.clone());
         self.tasks[index].progress = Progress::Done;
         entries.splice(0..0, self.used_answers(index));
         self.put(index, &entries);
@@ -255,7 +258,7 @@ impl Execution {
     fn asked(&mut self, index: usize, value: &Json, mint: &mut dyn Mint) {
         let task = &mut self.tasks[index];
         task.progress = Progress::Asked;
-        let id = ids::interrupt_id(&task.namespace, task.answers.len());
+        let id = ids::interrupt_id(&task.info.namespace, task.answers.len());
         let question = Json::object([("value", value), ("id", &Json::string(&id))]);
         let mut entries = vec![(INTERRUPT.to_owned(), Json::array([&question]))];
         entries.extend(self.used_answers(index));
@@ -284,7 +287,7 @@ impl Execution {
 
     /// Keeps a task's writes with the checkpoint, in place of those it had.
     fn put(&mut self, index: usize, entries: &[(String, Json)]) {
-        let task = self.tasks[index].id;
+        let task = self.tasks[index].info.id;
         // With thousands of tasks in a step, looking for what is not there would cost more than the step.
         if std::mem::replace(&mut self.tasks[index].has_pending, true) {
             self.pending.retain(|w| w.task != task);
@@ -312,8 +315,8 @@ impl Execution {
         let mut open: Vec<&Task> = self.tasks.iter().filter(|t| t.writes.is_empty()).collect();
         open.sort_by_key(|t| match t.path {
             Path::Push(index) => (0, index),
-            Path::Pull(_) | Path::Update(_) => (1, t.node),
+            Path::Pull | Path::Update(_) | Path::Outside => (1, t.node),
         });
-        open.into_iter().map(|t| t.name.clone()).collect()
+        open.into_iter().map(|t| t.info.name.clone()).collect()
     }
 }

@@ -1,10 +1,12 @@
 //! The tasks of the next super-step: one per triggered node (PULL), one per `Send` (PUSH).
 
+use std::sync::Arc;
+
 use selvedge_model::graph::RetryPolicy;
 use selvedge_model::{CheckpointId, Json, TaskId};
 use serde::Serialize;
 
-use crate::board::{Board, Channels, INTERRUPT, TaskWrites};
+use crate::board::{Board, Channels, TaskWrites};
 use crate::channel::Held;
 use crate::graph::{START_NODE, TASKS};
 use crate::ids::{self, PULL, PUSH};
@@ -42,12 +44,18 @@ pub enum PathPart {
 }
 
 /// Where a task comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// In the order in which writes are applied, that of LangGraph's paths as text (`task_path_str`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Path {
-    Pull(String),
-    Push(usize),
+    /// From no task at all.
+    Outside,
     /// The n-th of the updates from outside.
     Update(usize),
+    /// A trigger of the node; several are ordered by their nodes' names.
+    Pull,
+    /// The n-th `Send`.
+    Push(usize),
 }
 
 /// Where a task stands.
@@ -70,17 +78,14 @@ pub(crate) enum Progress {
 /// One task of a step.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
-    pub(crate) id: TaskId,
+    pub(crate) info: Arc<TaskInfo>,
     pub(crate) node: usize,
-    pub(crate) name: String,
     pub(crate) path: Path,
-    pub(crate) triggers: Vec<String>,
-    pub(crate) namespace: String,
     /// A `Send`'s input, or what an update from outside gives.
     pub(crate) packet: Option<Json>,
     pub(crate) answers: Vec<Json>,
     /// Empty as long as it is not finished.
-    pub(crate) writes: Vec<(String, Json)>,
+    pub(crate) writes: Arc<Vec<(String, Json)>>,
     pub(crate) progress: Progress,
     /// Whether it wrote before in this step, so that what it writes now takes the place of that.
     pub(crate) has_pending: bool,
@@ -95,16 +100,17 @@ pub(crate) struct Place<'a> {
 }
 
 impl Task {
-    /// What the runtime is told.
-    pub(crate) fn info(&self, step: i64, retry: &[RetryPolicy]) -> TaskInfo {
-        TaskInfo {
-            id: self.id,
-            name: self.name.clone(),
-            path: self.path.parts(),
-            triggers: self.triggers.clone(),
-            step,
-            retry: retry.to_vec(),
-            namespace: self.namespace.clone(),
+    /// One that has not run.
+    pub(crate) fn new(info: TaskInfo, node: usize, path: Path, packet: Option<Json>) -> Self {
+        Self {
+            info: Arc::new(info),
+            node,
+            path,
+            packet,
+            answers: Vec::new(),
+            writes: Arc::default(),
+            progress: Progress::Ready,
+            has_pending: false,
         }
     }
 
@@ -115,42 +121,17 @@ impl Task {
 
     pub(crate) fn to_apply(&self) -> TaskWrites {
         TaskWrites {
-            order: self.path.order(),
-            name: self.name.clone(),
-            triggers: self.triggers.clone(),
-            writes: self.writes.clone(),
+            path: self.path,
+            info: Arc::clone(&self.info),
+            writes: Arc::clone(&self.writes),
         }
     }
 }
 
-impl Path {
-    /// The path as LangGraph shows it.
-    pub(crate) fn parts(&self) -> Vec<PathPart> {
-        match self {
-            Self::Pull(node) => vec![
-                PathPart::Name(PULL.to_owned()),
-                PathPart::Name(node.clone()),
-            ],
-            Self::Push(index) => vec![
-                PathPart::Name(PUSH.to_owned()),
-                PathPart::Index(*index),
-                PathPart::Flag(false),
-            ],
-            Self::Update(index) => vec![
-                PathPart::Name(INTERRUPT.to_owned()),
-                PathPart::Index(*index),
-            ],
-        }
-    }
-
-    /// The path as text, by which writes are ordered (`task_path_str`).
-    fn order(&self) -> String {
-        match self {
-            Self::Pull(node) => format!("~{PULL}, {node}"),
-            Self::Push(index) => format!("~{PUSH}, {index:010}, {:010}", 0),
-            Self::Update(index) => format!("~{INTERRUPT}, {index:010}"),
-        }
-    }
+/// A path as LangGraph shows it: a kind, and which of them.
+pub(crate) fn shown_path(kind: &str, rest: impl IntoIterator<Item = PathPart>) -> Vec<PathPart> {
+    let kind = PathPart::Name(kind.to_owned());
+    std::iter::once(kind).chain(rest).collect()
 }
 
 /// The tasks of the next step: `Send`s in their order, then nodes. With `updated`, the channels that the last step
@@ -196,19 +177,17 @@ fn pushed(board: &Board, place: Place<'_>) -> Vec<Task> {
             PUSH,
             [number.as_str()],
         );
-        tasks.push(Task {
+        let info = TaskInfo {
             id,
-            node,
             name: packet.node.clone(),
-            path: Path::Push(index),
+            path: shown_path(PUSH, [PathPart::Index(index), PathPart::Flag(false)]),
             triggers: vec![PUSH.to_owned()],
+            step: place.step,
+            retry: board.graph.nodes[node].retry.clone(),
             namespace: format!("{namespace}:{id}"),
-            packet: Some(packet.input.clone()),
-            answers: Vec::new(),
-            writes: Vec::new(),
-            progress: Progress::Ready,
-            has_pending: false,
-        });
+        };
+        let input = Some(packet.input.clone());
+        tasks.push(Task::new(info, node, Path::Push(index), input));
     }
     tasks
 }
@@ -230,19 +209,16 @@ fn pulled(board: &Board, place: Place<'_>, index: usize) -> Task {
         PULL,
         triggers.iter().map(String::as_str),
     );
-    Task {
+    let info = TaskInfo {
         id,
-        node: index,
         name: node.name.clone(),
-        path: Path::Pull(node.name.clone()),
+        path: shown_path(PULL, [PathPart::Name(node.name.clone())]),
         triggers,
+        step: place.step,
+        retry: node.retry.clone(),
         namespace: format!("{namespace}:{id}"),
-        packet: None,
-        answers: Vec::new(),
-        writes: Vec::new(),
-        progress: Progress::Ready,
-        has_pending: false,
-    }
+    };
+    Task::new(info, index, Path::Pull, None)
 }
 
 fn below(namespace: &str, node: &str) -> String {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use selvedge_model::Json;
 use selvedge_model::TaskId;
-use selvedge_model::run::Breakpoints;
 use uuid::Uuid;
 
 use crate::begin;
@@ -15,6 +14,13 @@ use crate::graph::START_NODE;
 use crate::interrupt;
 use crate::program::{Opening, Plan, Program};
 use crate::task::{self, Path, Progress, Task, TaskInfo};
+
+/// Where breakpoints are: the run's own, else the graph's. An empty list means none of its own, as in LangGraph.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum When {
+    Before,
+    After,
+}
 
 impl Execution {
     pub(crate) fn tick(&mut self, mint: &mut dyn Mint) {
@@ -28,14 +34,14 @@ impl Execution {
         }
         let statuses = interrupt::statuses(&self.pending);
         for task in &mut self.tasks {
-            let status = statuses.get(&task.id);
+            let status = statuses.get(&task.info.id);
             task.has_pending = status.is_some();
             if let Some(status) = status.filter(|s| s.is_finished() && !self.replaying) {
-                task.writes.clone_from(&status.output);
+                task.writes = Arc::new(status.output.clone());
                 task.progress = Progress::Done;
             }
         }
-        if self.stops_at(self.before()) {
+        if self.stops_at(When::Before) {
             return self.interrupted(true, mint);
         }
         self.give_answers();
@@ -50,26 +56,23 @@ impl Execution {
     }
 
     /// Whether one of the tasks is a breakpoint that the run has not passed yet.
-    pub(crate) fn stops_at(&self, breakpoints: Option<Breakpoints>) -> bool {
-        let Some(breakpoints) = breakpoints else {
-            return false;
+    pub(crate) fn stops_at(&self, when: When) -> bool {
+        let (own, graphs) = match when {
+            When::Before => (
+                &self.options.interrupt_before,
+                &self.graph.description().interrupt_before,
+            ),
+            When::After => (
+                &self.options.interrupt_after,
+                &self.graph.description().interrupt_after,
+            ),
+        };
+        let is_breakpoint = |node: &str| match own {
+            Some(own) => own.contains(node),
+            None => graphs.iter().any(|name| name == node) || *graphs == ["*"],
         };
         let mut stops = self.tasks.iter().filter(|t| !t.is_internal());
-        stops.any(|t| breakpoints.contains(&t.name)) && self.board.changed_since_breakpoint()
-    }
-
-    fn before(&self) -> Option<Breakpoints> {
-        or_graphs(
-            &self.options.interrupt_before,
-            &self.graph.description().interrupt_before,
-        )
-    }
-
-    pub(crate) fn after(&self) -> Option<Breakpoints> {
-        or_graphs(
-            &self.options.interrupt_after,
-            &self.graph.description().interrupt_after,
-        )
+        stops.any(|t| is_breakpoint(&t.info.name)) && self.board.changed_since_breakpoint()
     }
 
     /// Work for every task that is ready. What needs no guest (START without branches) is done at once.
@@ -87,7 +90,7 @@ impl Execution {
                 continue;
             }
             self.tasks[index].progress = Progress::Running;
-            let info = (!self.tasks[index].is_internal()).then(|| plan.info.clone());
+            let info = (!self.tasks[index].is_internal()).then(|| Arc::clone(&plan.info));
             let answers = self.tasks[index].answers.clone();
             work.push(self.issue(Issued::Task(index), info, plan, answers));
         }
@@ -97,7 +100,7 @@ impl Execution {
     pub(crate) fn issue(
         &mut self,
         what: Issued,
-        task: Option<TaskInfo>,
+        task: Option<Arc<TaskInfo>>,
         plan: Arc<Plan>,
         answers: Vec<Json>,
     ) -> Work {
@@ -137,8 +140,8 @@ impl Execution {
             &spec.reads
         };
         let info = match task {
-            Some(task) => task.info(self.step, &spec.retry),
-            None => TaskInfo::internal(self.step),
+            Some(task) => Arc::clone(&task.info),
+            None => Arc::new(TaskInfo::internal("", self.step)),
         };
         Plan {
             graph: Arc::clone(&self.graph),
@@ -185,26 +188,15 @@ impl Execution {
 
 impl TaskInfo {
     /// For work that belongs to no task.
-    pub(crate) fn internal(step: i64) -> Self {
+    pub(crate) fn internal(name: &str, step: i64) -> Self {
         Self {
             id: TaskId(Uuid::nil()),
-            name: String::new(),
+            name: name.to_owned(),
             path: Vec::new(),
             triggers: Vec::new(),
             step,
             retry: Vec::new(),
             namespace: String::new(),
         }
-    }
-}
-
-/// The run's own breakpoints, else the graph's; an empty list means none of its own, as in LangGraph.
-fn or_graphs(own: &Option<Breakpoints>, graphs: &[String]) -> Option<Breakpoints> {
-    match own {
-        Some(Breakpoints::Nodes(nodes)) if nodes.is_empty() => None,
-        Some(own) => Some(own.clone()),
-        None if graphs.is_empty() => None,
-        None if graphs == ["*"] => Some(Breakpoints::All),
-        None => Some(Breakpoints::Nodes(graphs.to_vec())),
     }
 }

@@ -23,7 +23,7 @@ use crate::graph::Graph;
 use crate::ids::{self, NULL_TASK};
 use crate::interrupt;
 use crate::program::Failure;
-use crate::task::{self, Path, Progress, Task};
+use crate::task::{self, Path, PathPart, Task, TaskInfo, shown_path};
 
 /// As whom an update stands for a new input.
 pub const INPUT: &str = "__input__";
@@ -147,19 +147,16 @@ impl StateUpdate {
             };
             let id = ids.get_mut(&name).and_then(VecDeque::pop_front);
             let id = id.unwrap_or_else(|| ids::update_task_id(execution.at.id, index));
-            tasks.push(Task {
+            let info = TaskInfo {
                 id,
-                node,
                 name,
-                path: Path::Update(index),
+                path: shown_path(INTERRUPT, [PathPart::Index(index)]),
                 triggers: vec![INTERRUPT.to_owned()],
+                step: execution.step,
+                retry: Vec::new(),
                 namespace: String::new(),
-                packet: Some(values),
-                answers: Vec::new(),
-                writes: Vec::new(),
-                progress: Progress::Ready,
-                has_pending: false,
-            });
+            };
+            tasks.push(Task::new(info, node, Path::Update(index), Some(values)));
         }
         execution.tasks = tasks;
         execution.phase = Phase::HandOut;
@@ -178,8 +175,8 @@ impl StateUpdate {
         let statuses = interrupt::statuses(&execution.pending);
         execution.tasks = task::prepare(&execution.board, execution.place(), None);
         for task in &mut execution.tasks {
-            if let Some(status) = statuses.get(&task.id) {
-                task.writes.clone_from(&status.output);
+            if let Some(status) = statuses.get(&task.info.id) {
+                task.writes = Arc::new(status.output.clone());
             }
         }
         let left = execution.pending.iter().filter(|w| w.task == NULL_TASK);
@@ -245,7 +242,9 @@ impl Execution {
         let mut ids: HashMap<String, VecDeque<TaskId>> = HashMap::new();
         if self.at.is_stored {
             for task in task::prepare(&self.board, self.place(), None) {
-                ids.entry(task.name).or_default().push_back(task.id);
+                ids.entry(task.info.name.clone())
+                    .or_default()
+                    .push_back(task.info.id);
             }
         }
         ids

@@ -133,8 +133,8 @@ fn read(graph: &Arc<Graph>, saved: &SavedCheckpoint, live: bool, reduce: Reduce<
     apply(&mut board, vec![unasked(unasked_writes)], reduce);
     if live {
         for task in &mut tasks {
-            if let Some(status) = statuses.get(&task.id) {
-                task.writes.clone_from(&status.output);
+            if let Some(status) = statuses.get(&task.info.id) {
+                task.writes = Arc::new(status.output.clone());
             }
         }
         let finished = tasks.iter().filter(|t| !t.writes.is_empty());
@@ -150,11 +150,11 @@ fn read(graph: &Arc<Graph>, saved: &SavedCheckpoint, live: bool, reduce: Reduce<
         next: tasks
             .iter()
             .filter(|t| t.writes.is_empty())
-            .map(|t| t.name.clone())
+            .map(|t| t.info.name.clone())
             .collect(),
         tasks: tasks
             .iter()
-            .map(|t| task_view(graph, t, statuses.get(&t.id), live))
+            .map(|t| task_view(graph, t, statuses.get(&t.info.id), live))
             .collect(),
         metadata: events::metadata(&checkpoint.metadata, checkpoint.source, checkpoint.step),
     }
@@ -164,9 +164,9 @@ fn task_view(graph: &Graph, task: &Task, status: Option<&Status>, live: bool) ->
     let nothing = Status::default();
     let status = status.unwrap_or(&nothing);
     TaskView {
-        id: task.id,
-        name: task.name.clone(),
-        path: task.path.parts(),
+        id: task.info.id,
+        name: task.info.name.clone(),
+        path: task.info.path.clone(),
         error: status.error.clone(),
         interrupts: if live {
             status.open().to_vec()
@@ -190,7 +190,7 @@ fn apply(board: &mut Board, mut tasks: Vec<TaskWrites>, reduce: Reduce<'_>) {
             continue;
         }
         for task in &mut tasks {
-            task.writes.retain(|(channel, _)| *channel != name);
+            Arc::make_mut(&mut task.writes).retain(|(channel, _)| *channel != name);
         }
     }
     // Refused writes leave the values as they were.

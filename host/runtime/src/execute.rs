@@ -316,7 +316,7 @@ impl Walk {
             self.modes.clone(),
             &self.claimed.run.metadata,
             &self.graph,
-            work.task.as_ref(),
+            work.task.as_deref(),
         ));
         async move {
             let mut attempt = 1;
