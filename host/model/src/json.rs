@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -199,8 +199,8 @@ impl Json {
         if !self.is_object() {
             return None;
         }
-        let members: IndexMap<String, Part> = serde_json::from_str(self.as_str()).ok()?;
-        Some(members.into_iter().map(|(k, v)| (k, v.0)).collect())
+        let members: Members = serde_json::from_str(self.as_str()).ok()?;
+        Some(members.0)
     }
 
     /// Splits an array at its top level; `None` for anything else.
@@ -279,12 +279,30 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// A member's value, borrowed until it is one.
-struct Part(Json);
+/// The members of an object that is a [`Json`] already.
+struct Members(IndexMap<String, Json>);
 
-impl<'de> Deserialize<'de> for Part {
+impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&RawValue>::deserialize(deserializer).map(|raw| Self(Json::part(raw)))
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = IndexMap::new();
+        while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+            members.insert(name, Json::part(value));
+        }
+        Ok(Members(members))
     }
 }
 

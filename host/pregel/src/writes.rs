@@ -3,7 +3,6 @@
 use selvedge_model::Json;
 use selvedge_model::graph::{END, START, is_internal_channel};
 use selvedge_model::run::RunError;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::channel::{Kind, Packet};
@@ -192,11 +191,11 @@ enum Target {
 
 impl Target {
     fn read(json: &Json) -> Option<Self> {
-        match json.to_value() {
-            Value::String(name) => Some(Self::Node(name)),
-            Value::Object(_) => Packet::from_json(json).map(Self::Send),
-            _ => None,
+        // What is sent is not looked into: it may be large.
+        if json.is_object() {
+            return Packet::from_json(json).map(Self::Send);
         }
+        json.decode().ok().map(Self::Node)
     }
 
     fn write(self) -> (String, Json) {
