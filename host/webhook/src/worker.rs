@@ -233,11 +233,10 @@ pub(crate) async fn disable_pending(
     clock: Arc<dyn Clock>,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Every due time lies before this one.
-    let end_of_time = Timestamp::from_micros(i64::MAX);
+    let mut claimed = Vec::new();
     let mut pause = MIN_PAUSE;
     loop {
-        match disable_some(storage.as_ref(), end_of_time, clock.now()).await {
+        match disable_some(storage.as_ref(), &mut claimed, clock.now()).await {
             Ok(0) => return,
             Ok(count) => tracing::info!(count, "pending webhooks ended as disabled"),
             Err(error) => {
@@ -253,21 +252,23 @@ pub(crate) async fn disable_pending(
     }
 }
 
+/// Ends some deliveries. Those that storage fails to end stay in `claimed`: no claim gives them out a second time.
 async fn disable_some(
     storage: &dyn Storage,
-    by: Timestamp,
+    claimed: &mut Vec<DeliveryId>,
     now: Timestamp,
 ) -> Result<usize, selvedge_storage::StorageError> {
-    let due = storage.claim_deliveries(by, BATCH).await?;
-    for due in &due.deliveries {
-        storage
-            .record_attempt(
-                due.delivery.id,
-                None,
-                Verdict::End(DeliveryStatus::Disabled),
-                now,
-            )
-            .await?;
+    if claimed.is_empty() {
+        // Every due time lies before this one.
+        let end_of_time = Timestamp::from_micros(i64::MAX);
+        let due = storage.claim_deliveries(end_of_time, BATCH).await?;
+        claimed.extend(due.deliveries.iter().map(|due| due.delivery.id));
     }
-    Ok(due.deliveries.len())
+    let count = claimed.len();
+    while let Some(id) = claimed.last() {
+        let disabled = Verdict::End(DeliveryStatus::Disabled);
+        storage.record_attempt(*id, None, disabled, now).await?;
+        claimed.pop();
+    }
+    Ok(count)
 }
