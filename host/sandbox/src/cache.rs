@@ -193,6 +193,8 @@ fn keep(component: &Component, path: &Path) -> io::Result<()> {
         .suffix(&format!(".{BEGUN}"))
         .tempfile_in(directory)?;
     begun.write_all(&code)?;
+    // Before it has its name: after a power cut the name must not stand for a file without its contents.
+    begun.as_file().sync_all()?;
     begun.persist(path)?;
     Ok(())
 }
