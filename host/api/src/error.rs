@@ -85,7 +85,12 @@ impl From<AdmitError> for ApiError {
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         // The caller learns what it can do; the log has the rest.
-        tracing::error!(%error, "storage failed a request");
+        match error {
+            StorageError::TooLarge { .. } | StorageError::Overloaded => {
+                tracing::debug!(%error, "storage refused a request");
+            }
+            _ => tracing::error!(%error, "storage failed a request"),
+        }
         match error {
             StorageError::Full => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
