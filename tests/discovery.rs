@@ -167,18 +167,11 @@ async fn browsers_of_any_origin_may_call_and_read_the_headers_that_clients_need(
         .request(reqwest::Method::OPTIONS, format!("{}/threads", server.base))
         .header("origin", "https://smith.langchain.com")
         .header("access-control-request-method", "POST")
-        .header("access-control-request-headers", "x-api-key,content-type");
-    let private = preflight
-        .try_clone()
-        .expect("a copy")
+        .header("access-control-request-headers", "x-api-key,content-type")
         .header("access-control-request-private-network", "true");
-    let private = private.send().await.expect("an answer");
-    assert_eq!(
-        private.headers()["access-control-allow-private-network"],
-        "true"
-    );
     let preflight = preflight.send().await.expect("an answer");
     assert_eq!(preflight.status(), 200);
+    // Only `selvedge dev` lets pages from the internet call a server on their reader's machine.
     assert!(
         !preflight
             .headers()

@@ -204,6 +204,13 @@ fn dev_builds_the_graphs_serves_them_and_warns_about_what_is_open() {
         let response = client.post(format!("{base}/runs/wait")).json(&body).send().await.expect("an answer");
         let values = json_of(response, reqwest::StatusCode::OK).await;
         assert_eq!(values["messages"][1]["content"], "hello");
+        let preflight = client
+            .request(reqwest::Method::OPTIONS, format!("{base}/threads"))
+            .header("origin", "https://smith.langchain.com")
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-private-network", "true");
+        let preflight = preflight.send().await.expect("an answer");
+        assert_eq!(preflight.headers()["access-control-allow-private-network"], "true");
         std::fs::read_to_string(&log).expect("a log")
     });
     child.kill().expect("the process can be killed");

@@ -41,7 +41,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
         })
         .layer(CatchPanicLayer::custom(after_panic))
-        .layer(cors())
+        .layer(cors(edge.options.allow_private_network))
         .with_state(edge)
 }
 
@@ -75,7 +75,7 @@ fn run_routes(prefix: &str) -> Router<Arc<Edge>> {
 }
 
 /// LangGraph's defaults: any origin, and the headers that its browser client reads.
-fn cors() -> CorsLayer {
+fn cors(allow_private_network: bool) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::any())
         .allow_headers(AllowHeaders::mirror_request())
@@ -89,8 +89,7 @@ fn cors() -> CorsLayer {
             Method::PUT,
             Method::QUERY,
         ])
-        // A page from the internet, LangGraph's studio for one, may call a server on its reader's own machine.
-        .allow_private_network(true)
+        .allow_private_network(allow_private_network)
         .expose_headers(
             [
                 "x-pagination-total",

@@ -39,7 +39,7 @@ pub async fn run(config: Config, mode: Mode) -> Result<()> {
     for warning in &config.warnings {
         print::warning(warning);
     }
-    let house = House::open(&config).await?;
+    let house = House::open(&config, mode).await?;
     banner::show(&config, mode, house.server.address(), began.elapsed());
     wait_for_stop().await?;
     print::note("stopping: running runs may end, further signals end the process at once");
@@ -63,8 +63,12 @@ struct House {
 
 impl House {
     /// What can fail comes first: a start that fails must not have taken up a run.
-    async fn open(config: &Config) -> Result<Self> {
-        let listener = Listener::bind(config.api()).await?;
+    async fn open(config: &Config, mode: Mode) -> Result<Self> {
+        let listener = Listener::bind(selvedge_api::Options {
+            allow_private_network: mode == Mode::Dev,
+            ..config.api()
+        })
+        .await?;
         let storage: Arc<dyn Storage> = Sqlite::open(config.sqlite())
             .with_context(|| format!("data directory {}", config.storage.path.display()))?;
         let sandbox = Sandbox::start(config.sandbox())?;

@@ -19,6 +19,7 @@ impl Config {
             max_connections: self.http.max_connections,
             request_timeout: self.http.request_timeout,
             write_timeout: self.http.write_timeout,
+            allow_private_network: false,
         }
     }
 
