@@ -7,30 +7,15 @@ use std::io::ErrorKind;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::support::model::{Model, Reply};
+use crate::support::raw::{connect, rest_of};
 use crate::support::server::detail_of;
 use crate::support::wait::PATIENCE;
-use crate::support::{Gate, Server, Setup, graphs};
+use crate::support::{Gate, Setup, graphs};
 
 fn two() -> Value {
     json!({"assistant_id": "two", "input": {"foo": "x"}})
-}
-
-async fn connection(server: &Server) -> TcpStream {
-    let address = server.base.strip_prefix("http://").expect("an address");
-    TcpStream::connect(address).await.expect("a connection")
-}
-
-/// What comes until the server closes.
-async fn rest(mut connection: TcpStream) -> String {
-    let mut bytes = Vec::new();
-    let reading = connection.read_to_end(&mut bytes);
-    let read = tokio::time::timeout(PATIENCE, reading).await;
-    // A reset is a close too.
-    let _ = read.expect("the server closes the connection");
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[tokio::test]
@@ -42,11 +27,11 @@ async fn connections_beyond_the_bound_wait_until_one_is_closed() {
     let ask = b"GET /ok HTTP/1.1\r\nhost: here\r\n\r\n";
     let mut first = [0; 12];
     // The client of the tests keeps a connection of its own; this is the second.
-    let mut held = connection(&server).await;
+    let mut held = connect(&server).await;
     held.write_all(ask).await.expect("a request");
     held.read_exact(&mut first).await.expect("an answer");
 
-    let mut third = connection(&server).await;
+    let mut third = connect(&server).await;
     third.write_all(ask).await.expect("a request");
     assert_eq!(server.get("/ok").await.status(), 200);
     let nothing = third.try_read(&mut first).expect_err("no answer yet");
@@ -58,39 +43,24 @@ async fn connections_beyond_the_bound_wait_until_one_is_closed() {
 }
 
 #[tokio::test]
-async fn a_head_beyond_the_bound_is_refused_and_one_that_does_not_come_is_not_waited_for() {
+async fn a_head_beyond_the_bound_is_refused() {
     let server = Setup::probes(&["two"])
         .set("http.max_header_bytes", 8_192)
-        .set("http.request_timeout_secs", 1)
         .start()
         .await;
-    let mut large = connection(&server).await;
+    let mut large = connect(&server).await;
     let head = format!(
         "GET /ok HTTP/1.1\r\nhost: here\r\nx: {}\r\n\r\n",
         "x".repeat(20_000)
     );
     // The server may close before it has read all.
     let _ = large.write_all(head.as_bytes()).await;
-    let answer = rest(large).await;
+    let answer = String::from_utf8(rest_of(large).await).expect("text");
     assert!(
         answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
         "{answer}"
     );
-
-    let mut slow = connection(&server).await;
-    slow.write_all(b"GET /ok HTTP/1.1\r\nhost: he")
-        .await
-        .expect("half a request");
-    let answer = rest(slow).await;
-    assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
-        "{answer}"
-    );
-    // Not on the connection that the client has kept: the server closes that one too when it says nothing for so long.
-    let mut next = connection(&server).await;
-    let ask = b"GET /ok HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n";
-    next.write_all(ask).await.expect("a request");
-    assert!(rest(next).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(server.get("/ok").await.status(), 200);
 }
 
 #[tokio::test]
@@ -137,7 +107,7 @@ async fn a_run_has_no_more_tasks_at_once_than_the_bound() {
     let thread = server.new_thread().await;
     let run = server.create_run(&thread, &gate.run()).await;
     gate.holds(2).await;
-    // Another run takes longer than a third task would need to come.
+    // A third task would have come while another run went its whole way.
     server.post_json("/runs/wait", &two()).await;
     assert_eq!(gate.held(), 2);
     gate.open();
@@ -185,4 +155,36 @@ fn a_component_beyond_the_bound_stops_the_start() {
     let (code, log) = (setup.exit_code(), setup.log());
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("sandbox.max_component_bytes"), "{log}");
+}
+
+#[tokio::test]
+async fn the_tasks_of_a_step_make_and_write_no_more_together_than_the_bounds() {
+    for (key, graph, within, beyond, kind) in [
+        (
+            "runtime.max_step_sends",
+            "excess",
+            json!({"sends": 1_000}),
+            json!({"sends": 1_001}),
+            "StepSendLimitExceeded",
+        ),
+        (
+            "runtime.max_step_bytes",
+            "big",
+            json!({"bytes": 900}),
+            json!({"bytes": 1_001}),
+            "StepOutputLimitExceeded",
+        ),
+    ] {
+        let setup = Setup::probes(&["two", graph]).set(key, 1_000);
+        let server = setup.start().await;
+        let body = |input: &Value| json!({"assistant_id": graph, "input": input});
+        let outcome = server.post_json("/runs/wait", &body(&within)).await;
+        assert!(outcome.get("__error__").is_none(), "{outcome}");
+        let outcome = server.post_json("/runs/wait", &body(&beyond)).await;
+        let error = &outcome["__error__"];
+        assert_eq!(error["error"], kind, "{outcome}");
+        let message = error["message"].as_str().expect("a message");
+        assert!(message.contains(key), "{message}");
+        assert_eq!(server.post_json("/runs/wait", &two()).await["foo"], "xab");
+    }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
+use crate::support::raw::{connect, rest_of};
 use crate::support::server::text;
 use crate::support::{Server, Setup, eventually, sse};
 
@@ -16,17 +17,6 @@ const PIECE: usize = LONG / 8;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How a body ends that is sent in chunks.
 const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
-
-async fn connect(server: &Server) -> TcpStream {
-    let address = server.base.strip_prefix("http://").expect("an address");
-    let socket = TcpSocket::new_v4().expect("a socket");
-    // The system takes as little as it may into its own buffer.
-    socket
-        .set_recv_buffer_size(4 << 10)
-        .expect("a small buffer");
-    let address = address.parse().expect("an address");
-    socket.connect(address).await.expect("a connection")
-}
 
 /// Asks for a stream that is too long for any buffer on the way, and reads nothing of it.
 async fn stuck_reader(server: &Server, thread: &str) -> TcpStream {
@@ -42,13 +32,6 @@ async fn stuck_reader(server: &Server, thread: &str) -> TcpStream {
         .await
         .expect("a request");
     connection
-}
-
-async fn rest_of(mut connection: TcpStream) -> Vec<u8> {
-    let mut rest = Vec::new();
-    // A connection that is reset has ended as well.
-    let _ = connection.read_to_end(&mut rest).await;
-    rest
 }
 
 #[tokio::test]

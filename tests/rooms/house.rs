@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct House {
     pub stored: Arc<Sqlite>,
     /// What runs write.
     pub writes: UnboundedReceiver<Write>,
+    /// Whether storage refuses what runs write before their end.
+    pub steps_fail: Arc<AtomicBool>,
     _directory: TempDir,
 }
 
@@ -41,6 +44,7 @@ impl House {
         let stored: Arc<Sqlite> =
             Sqlite::open(sqlite::Options::new(directory.path())).expect("a data directory");
         let (watched, writes) = Watched::new(stored.clone());
+        let steps_fail = watched.steps_fail.clone();
         let storage: Arc<dyn Storage> = Arc::new(watched);
         let sandbox = Sandbox::start(selvedge_sandbox::Options {
             cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("components")),
@@ -62,6 +66,7 @@ impl House {
         let runtime = Runtime::start(
             Options {
                 max_running_runs,
+                shutdown_grace: Duration::ZERO,
                 ..Options::default()
             },
             storage,
@@ -76,12 +81,24 @@ impl House {
             runtime,
             stored,
             writes,
+            steps_fail,
             _directory: directory,
         }
     }
 
     /// A run of `two` on a thread, which is created when it does not exist.
     pub async fn create_run(&self, thread: ThreadId, webhook: Option<&str>) -> Accepted {
+        self.create_run_with(thread, webhook, Durability::Async)
+            .await
+    }
+
+    /// The same, with a durability.
+    pub async fn create_run_with(
+        &self,
+        thread: ThreadId,
+        webhook: Option<&str>,
+        durability: Durability,
+    ) -> Accepted {
         let empty = || Json::object::<&str>([]);
         let run = CreateRun {
             assistant: AssistantRef::Graph("two".into()),
@@ -104,7 +121,7 @@ impl House {
             feedback_keys: None,
             multitask_strategy: MultitaskStrategy::Enqueue,
             after: Duration::ZERO,
-            durability: Durability::Async,
+            durability,
             request_id: String::new(),
             tracer: None,
         };

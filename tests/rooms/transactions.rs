@@ -1,9 +1,10 @@
 //! Invariant 2: a run's terminal status, its last checkpoint and its delivery rows become true in one transaction.
 
 use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
-use selvedge_model::run::RunStatus;
+use selvedge_model::run::{Durability, RunStatus};
 use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{CheckpointId, RunId, ThreadId};
 use selvedge_runtime::hub::{Next, Subscription};
@@ -51,6 +52,24 @@ async fn a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_become
         house.writes.try_recv().is_err(),
         "the run wrote after its end"
     );
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_be_stored_when_the_process_stops_is_left_to_the_next_one() {
+    let mut house = House::open(1).await;
+    house.steps_fail.store(true, Ordering::SeqCst);
+    let thread = ThreadId::new();
+    let accepted = house.create_run_with(thread, None, Durability::Sync).await;
+    let asked = timeout(PATIENCE, house.writes.recv()).await;
+    assert!(matches!(asked, Ok(Some(Write::Step))));
+
+    let stopping = timeout(PATIENCE, house.runtime.shutdown()).await;
+    stopping.expect("nobody waits for what cannot be stored");
+    while let Ok(write) = house.writes.try_recv() {
+        assert!(matches!(write, Write::Step), "the run was ended");
+    }
+    let (status, ..) = house.standing(thread, accepted.run.run_id).await;
+    assert!(!status.is_terminal(), "{status:?}");
 }
 
 impl House {

@@ -2,6 +2,7 @@
 //! lets it through.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
@@ -34,12 +35,19 @@ pub enum Then {
 pub struct Watched {
     inner: Arc<Sqlite>,
     writes: UnboundedSender<Write>,
+    /// Whether steps are refused as by a disk that is away.
+    pub steps_fail: Arc<AtomicBool>,
 }
 
 impl Watched {
     pub fn new(inner: Arc<Sqlite>) -> (Self, UnboundedReceiver<Write>) {
         let (writes, seen) = unbounded_channel();
-        (Self { inner, writes }, seen)
+        let watched = Self {
+            inner,
+            writes,
+            steps_fail: Arc::default(),
+        };
+        (watched, seen)
     }
 }
 
@@ -114,6 +122,9 @@ impl Storage for Watched {
 
     async fn commit_step(&self, lease: Lease, step: StepCommit) -> Result<(), StorageError> {
         let _ = self.writes.send(Write::Step);
+        if self.steps_fail.load(Ordering::SeqCst) {
+            return Err(StorageError::Unavailable("the test says so".into()));
+        }
         self.inner.commit_step(lease, step).await
     }
 

@@ -7,6 +7,7 @@
 //! | `server` | a `selvedge serve` process of one's own, and its HTTP API |
 //! | `model` | a chat model's server with a script |
 //! | `namespace` | a disk that is small or read-only, names that lead elsewhere |
+//! | `raw` | a connection without a client on it |
 //! | `receiver` | a webhook receiver that can misbehave |
 //! | `sse` | reading event streams |
 //! | `wait` | waiting for a condition, with a deadline |
@@ -15,6 +16,7 @@ pub mod gate;
 pub mod graphs;
 pub mod model;
 pub mod namespace;
+pub mod raw;
 pub mod receiver;
 pub mod server;
 pub mod sse;

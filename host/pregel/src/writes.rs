@@ -11,7 +11,8 @@ use crate::graph::{Graph, START_NODE, TASKS, branch_channel};
 use crate::messages;
 use crate::python;
 
-/// The writes of a finished task, opaque but for [`updates`](Writes::updates) and their number of [`sends`](Writes::sends).
+/// The writes of a finished task, opaque but for [`updates`](Writes::updates), their number of [`sends`](Writes::sends)
+/// and their [`bytes`](Writes::bytes).
 #[derive(Clone, Debug, Default)]
 pub struct Writes {
     pub(crate) entries: Vec<(String, Json)>,
@@ -33,6 +34,13 @@ impl Writes {
             .iter()
             .filter(|(channel, _)| channel == TASKS)
             .count()
+    }
+
+    /// What they weigh.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let weight = |(channel, value): &(String, Json)| channel.len() + value.len();
+        self.entries.iter().map(weight).sum()
     }
 }
 

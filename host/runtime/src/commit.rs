@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often storage may fail for a reason that it has no name for.
 const MOST_FAILURES: u32 = 5;
 
-type Commit = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send>>;
+type Commit = Pin<Box<dyn Future<Output = Result<(), Unstored>> + Send>>;
 
 /// Gathers what a run leaves behind and brings it to storage: at most one commit is under way, and what comes
 /// meanwhile is the next, in order.
@@ -110,7 +110,7 @@ impl Committer {
     }
 
     /// Waits for the commit that is under way; for ever when there is none.
-    pub(crate) async fn progress(&mut self) -> Result<(), StorageError> {
+    pub(crate) async fn progress(&mut self) -> Result<(), Unstored> {
         let Some(commit) = &mut self.under_way else {
             return pending().await;
         };
@@ -121,7 +121,7 @@ impl Committer {
     }
 
     /// Waits until everything so far is durable.
-    pub(crate) async fn flush(&mut self) -> Result<(), StorageError> {
+    pub(crate) async fn flush(&mut self) -> Result<(), Unstored> {
         self.begin();
         while self.under_way.is_some() {
             self.progress().await?;
@@ -130,7 +130,7 @@ impl Committer {
     }
 
     /// Waits for the commit under way and gives out what is left, for the transaction that ends the run.
-    pub(crate) async fn rest(&mut self) -> Result<StepCommit, StorageError> {
+    pub(crate) async fn rest(&mut self) -> Result<StepCommit, Unstored> {
         if let Some(commit) = self.under_way.take() {
             commit.await?;
         }
@@ -138,12 +138,20 @@ impl Committer {
     }
 }
 
+/// Why storage did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unstored {
+    /// Asking again might have helped, and the next process does.
+    #[error("this process stops: {0}")]
+    Stopping(StorageError),
+    /// It never will.
+    #[error(transparent)]
+    Refused(StorageError),
+}
+
 /// Asks storage until it does what it is asked, so that a disk that is full for a while loses no run. A lost lease,
 /// damage, a failure that lasts and the end of this process are answers.
-pub(crate) async fn insist<T, F>(
-    shared: &Shared,
-    mut ask: impl FnMut() -> F,
-) -> Result<T, StorageError>
+pub(crate) async fn insist<T, F>(shared: &Shared, mut ask: impl FnMut() -> F) -> Result<T, Unstored>
 where
     F: Future<Output = Result<T, StorageError>>,
 {
@@ -152,12 +160,12 @@ where
     loop {
         let error = match ask().await {
             Err(error) if may_pass(&error, &mut failures) => error,
-            answer => return answer,
+            answer => return answer.map_err(Unstored::Refused),
         };
         tracing::warn!(%error, pause_ms = pause.as_millis(), "storage is asked again");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = shared.released() => return Err(error),
+            () = shared.released() => return Err(Unstored::Stopping(error)),
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

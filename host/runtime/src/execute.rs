@@ -19,7 +19,7 @@ use selvedge_storage::{PendingCommit, StorageError};
 use serde_json::json;
 
 use crate::assemble::RESERVED_CONFIGURABLE;
-use crate::commit::Committer;
+use crate::commit::{Committer, Unstored};
 use crate::finish::{self, How};
 use crate::graphs::ServedGraph;
 use crate::hub::{Ending, RunStream};
@@ -27,6 +27,7 @@ use crate::mint::SystemMint;
 use crate::queue::Place;
 use crate::shown::Shown;
 use crate::standing::{Standing, standing};
+use crate::together::Together;
 use crate::{Runtime, Shared};
 
 /// Why an execution stopped without the graph having ended.
@@ -84,8 +85,10 @@ async fn execute(shared: &Arc<Shared>, claimed: &ClaimedRun, stream: &Arc<RunStr
             let ended = walk.until_the_end().await;
             settle(shared, claimed, walk, ended).await;
         }
-        Err(StorageError::Fenced) => abandon(shared, claimed, stream),
-        Err(error) => {
+        Err(Unstored::Stopping(_) | Unstored::Refused(StorageError::Fenced)) => {
+            abandon(shared, claimed, stream);
+        }
+        Err(Unstored::Refused(error)) => {
             let unreadable = RunError::new("CheckpointUnreadable", error.to_string());
             finish::finish(shared, claimed, stream, How::failed(unreadable)).await;
         }
@@ -148,6 +151,7 @@ struct Walk {
     graph: Arc<ServedGraph>,
     execution: Execution,
     mint: SystemMint,
+    together: Together,
     committer: Committer,
     stream: Arc<RunStream>,
     modes: Arc<[StreamMode]>,
@@ -162,7 +166,7 @@ impl Walk {
         claimed: &ClaimedRun,
         graph: &Arc<ServedGraph>,
         stream: Arc<RunStream>,
-    ) -> Result<Self, StorageError> {
+    ) -> Result<Self, Unstored> {
         let kwargs = &claimed.run.kwargs;
         let metadata = checkpoint_metadata(claimed);
         let Standing {
@@ -205,6 +209,7 @@ impl Walk {
             graph: graph.clone(),
             execution,
             mint,
+            together: Together::new(&shared.options),
             stream,
             modes,
             durability: kwargs.durability,
@@ -242,6 +247,9 @@ impl Walk {
             match step {
                 Step::Work(work) => {
                     outstanding.extend(work.iter().map(|work| work.id));
+                    if let Some(task) = work.iter().find_map(|work| work.task.as_ref()) {
+                        self.together.begin(task.step);
+                    }
                     waiting.extend(work);
                 }
                 Step::Waiting => {}
@@ -264,6 +272,7 @@ impl Walk {
                 _ = &mut deleted => return Err(Cut::Fenced),
                 Some((work, outcome)) = running.next() => {
                     outstanding.remove(&work);
+                    let outcome = self.together.count(outcome);
                     self.execution.complete(work, outcome, &mut self.mint);
                 }
                 committed = self.committer.progress() => committed.map_err(Cut::from)?,
@@ -357,11 +366,12 @@ impl Walk {
     }
 }
 
-impl From<StorageError> for Cut {
-    fn from(error: StorageError) -> Self {
+impl From<Unstored> for Cut {
+    fn from(error: Unstored) -> Self {
         match error {
-            StorageError::Fenced => Self::Fenced,
-            other => Self::Storage(other),
+            Unstored::Stopping(_) => Self::Stopping,
+            Unstored::Refused(StorageError::Fenced) => Self::Fenced,
+            Unstored::Refused(other) => Self::Storage(other),
         }
     }
 }

@@ -11,7 +11,7 @@ use selvedge_storage::{RunEnd, StepCommit, StorageError};
 use selvedge_webhook::Ended;
 
 use crate::Shared;
-use crate::commit::insist;
+use crate::commit::{Unstored, insist};
 use crate::hub::{Ending, Finished, RunStream};
 
 /// How a run ended, before it is written down.
@@ -135,7 +135,7 @@ pub(crate) async fn finish(
                 error: how.outcome.error,
             }))
         }
-        Err(StorageError::Fenced) => Ending::Released,
+        Err(Unstored::Refused(StorageError::Fenced)) => Ending::Released,
         Err(error) => {
             tracing::error!(run = %run_id, %error, "the end of the run cannot be stored; it is recovered at the next start");
             Ending::Released

@@ -13,7 +13,7 @@
 //! | [`request`] | what a caller asks for, and why it may be refused |
 //! | [`admit`], `assemble` | from a request to a durable run; what is stored of it |
 //! | `queue`, `dispatch` | places for running runs; claiming what waits |
-//! | `execute`, `standing` | `pregel` asks, the sandbox answers; where it begins |
+//! | `execute`, `standing`, `together` | `pregel` asks, the sandbox answers; where it begins; what a step may leave |
 //! | `commit` | progress made durable, in the caller's mode |
 //! | `finish` | the one transaction that ends a run, and what follows it |
 //! | [`hub`], `shown` | streams: events, readers |
@@ -39,6 +39,7 @@ pub mod runs;
 mod shown;
 mod standing;
 pub mod threads;
+mod together;
 
 use std::sync::Arc;
 

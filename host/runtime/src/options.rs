@@ -9,6 +9,10 @@ pub struct Options {
     pub max_running_runs: usize,
     /// Tasks of one run that are executed at once (`max_parallel_tasks`); others wait.
     pub max_parallel_tasks: usize,
+    /// `Send`s that the tasks of one super-step make together (`max_step_sends`); the task that goes beyond it fails.
+    pub max_step_sends: usize,
+    /// Bytes that the tasks of one super-step write together (`max_step_bytes`); the task that goes beyond it fails.
+    pub max_step_bytes: usize,
     /// Runs that may be pending (`max_pending_runs`); beyond it new ones are refused with 503.
     pub max_pending_runs: u64,
     /// How long one run may take (`run_timeout_secs`); then it ends as `timeout`.
@@ -31,6 +35,8 @@ impl Default for Options {
         Self {
             max_running_runs: 1_000,
             max_parallel_tasks: 64,
+            max_step_sends: 50_000,
+            max_step_bytes: 256 << 20,
             max_pending_runs: 100_000,
             run_timeout: selvedge_model::run::DEFAULT_RUN_TIMEOUT,
             max_attempts: 3,

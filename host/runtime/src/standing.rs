@@ -4,10 +4,9 @@ use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::run::{ClaimedRun, Command};
 use selvedge_model::{CheckpointId, Json};
 use selvedge_pregel::{Addressed, Entry};
-use selvedge_storage::StorageError;
 
 use crate::Shared;
-use crate::commit::insist;
+use crate::commit::{Unstored, insist};
 
 /// Where an execution begins.
 pub(crate) struct Standing {
@@ -24,7 +23,7 @@ pub(crate) async fn standing(
     shared: &Shared,
     claimed: &ClaimedRun,
     metadata: &Json,
-) -> Result<Standing, StorageError> {
+) -> Result<Standing, Unstored> {
     let kwargs = &claimed.run.kwargs;
     let entry = match &kwargs.command {
         Some(command) => Entry::Command(Command::clone(command)),

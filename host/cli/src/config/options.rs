@@ -29,6 +29,8 @@ impl Config {
         selvedge_runtime::Options {
             max_running_runs: self.runtime.max_running_runs,
             max_parallel_tasks: self.runtime.max_parallel_tasks,
+            max_step_sends: self.runtime.max_step_sends,
+            max_step_bytes: self.runtime.max_step_bytes,
             max_pending_runs: self.runtime.max_pending_runs,
             run_timeout: self.runtime.run_timeout,
             max_attempts: self.runtime.max_attempts,

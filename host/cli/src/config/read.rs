@@ -328,6 +328,8 @@ fn runtime(group: Group<'_>) -> RuntimeConfig {
     RuntimeConfig {
         max_running_runs: group.size("max_running_runs"),
         max_parallel_tasks: group.size("max_parallel_tasks"),
+        max_step_sends: group.size("max_step_sends"),
+        max_step_bytes: group.size("max_step_bytes"),
         max_pending_runs: group.number("max_pending_runs"),
         run_timeout: group.secs("run_timeout_secs"),
         max_attempts: group.count("max_attempts"),

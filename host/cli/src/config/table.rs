@@ -149,6 +149,8 @@ pub const KEYS: &[Key] = &[
     key("runtime", Section, Json("{}"), "The life of runs."),
     variable("N_JOBS_PER_WORKER", key("runtime.max_running_runs", COUNT, Json("1000"), "Runs in flight.")),
     key("runtime.max_parallel_tasks", COUNT, Json("64"), "Tasks of one run at once."),
+    key("runtime.max_step_sends", COUNT, Json("50000"), "`Send`s that the tasks of one super-step make together."),
+    key("runtime.max_step_bytes", BYTES, Json("268435456"), "What the tasks of one super-step write together."),
     key("runtime.max_pending_runs", COUNT, Json("100000"), "Runs that wait; 503 with `Retry-After` above."),
     variable("BG_JOB_TIMEOUT_SECS", key("runtime.run_timeout_secs", SECS, Json("86400"), "A whole run; its status is `timeout` then.")),
     variable("BG_JOB_MAX_RETRIES", key("runtime.max_attempts", Uint { min: 1, max: 1_000 }, Json("3"), "Attempts of a run whose process died.")),

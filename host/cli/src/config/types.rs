@@ -179,6 +179,10 @@ pub struct RuntimeConfig {
     pub max_running_runs: usize,
     /// `runtime.max_parallel_tasks`
     pub max_parallel_tasks: usize,
+    /// `runtime.max_step_sends`
+    pub max_step_sends: usize,
+    /// `runtime.max_step_bytes`
+    pub max_step_bytes: usize,
     /// `runtime.max_pending_runs`
     pub max_pending_runs: u64,
     /// `runtime.run_timeout_secs`
