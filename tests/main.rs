@@ -1,7 +1,7 @@
 //! Black-box tests of the `selvedge` binary: real wasm, real HTTP, real processes, real receivers.
 //!
-//! Each module is a promise that a user would look for. `support` starts servers and receivers; nothing here looks
-//! inside the program.
+//! Each module is a promise that a user would look for. `support` starts servers and receivers. Nothing here looks
+//! inside the program; where a promise is about what is durable, the database file is looked at.
 #![allow(
     clippy::disallowed_names,
     clippy::needless_pass_by_value,
