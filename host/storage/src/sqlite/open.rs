@@ -79,7 +79,16 @@ pub enum Synchronous {
 
 /// Holds the lock on a data directory until it is dropped or the process ends, however it ends.
 pub(super) struct DirectoryLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirectoryLock {
+    /// Closing the file is not enough: a child process that another thread is starting holds it too, until it has
+    /// become its own program.
+    fn drop(&mut self) {
+        // Closing follows, and does the same a little later.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// Creates the directory when it is missing and takes the lock on it.
@@ -111,7 +120,7 @@ pub(super) fn lock_directory(directory: &Path) -> Result<DirectoryLock, StorageE
     let _ = file
         .set_len(0)
         .and_then(|()| write!(file, "{}", std::process::id()));
-    Ok(DirectoryLock { _file: file })
+    Ok(DirectoryLock { file })
 }
 
 fn in_use(directory: &Path, file: &mut File) -> StorageError {

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use selvedge_model::checkpoint::{Change, ChannelValue};
 use selvedge_model::run::RunStatus;
@@ -40,6 +41,26 @@ fn a_second_process_is_told_who_has_the_directory_and_kill_frees_it() {
     holder.kill().unwrap();
     holder.wait().unwrap();
     Sqlite::open(home.options()).unwrap();
+}
+
+/// A process that is being started has, until it becomes another program, all files of the one that starts it.
+#[test]
+fn a_closed_directory_is_free_whatever_processes_are_started_meanwhile() {
+    let home = SqliteHome::new();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    Command::new("true").status().unwrap();
+                }
+            });
+        }
+        let opened: Result<(), StorageError> =
+            (0..200).try_for_each(|_| Sqlite::open(home.options()).map(drop));
+        done.store(true, Ordering::Relaxed);
+        opened.unwrap();
+    });
 }
 
 #[test]
