@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use selvedge_model::checkpoint::{Change, ChannelValue};
 use selvedge_model::run::RunStatus;
@@ -210,9 +211,15 @@ impl Mount {
             .then(|| Self(at.to_owned()))
     }
 
+    /// A process that another test is starting holds our files until it has become its own program, and as long the
+    /// disk counts as busy.
     fn remount(&self, options: &str) {
         let options = format!("remount,{options}");
-        assert!(mount(&["-o", &options, self.0.to_str().unwrap()]));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !mount(&["-o", &options, self.0.to_str().unwrap()]) {
+            assert!(Instant::now() < deadline, "cannot {options}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
