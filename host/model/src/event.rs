@@ -1,7 +1,12 @@
-//! What a stream of a run consists of.
+//! What a stream of a run consists of, and what is kept of it for those who come back.
 
-use crate::Json;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
 use crate::run::StreamMode;
+use crate::{Json, RunId};
 
 /// One event of a run's stream. It is made once and shared by all its readers.
 #[derive(Clone, Debug)]
@@ -15,7 +20,8 @@ pub struct StreamEvent {
 }
 
 /// What an event shows, hence who wants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EventKind {
     /// The run began: always first, always shown.
     Metadata,
@@ -34,6 +40,102 @@ impl StreamEvent {
             EventKind::Mode(StreamMode::MessagesTuple) => "messages",
             EventKind::Mode(mode) => mode.as_str(),
             EventKind::Error => "error",
+        }
+    }
+}
+
+/// The `id:` of an event that is stored, `<ms>-<n>`: milliseconds since 1970, and a counter within them. Ids rise
+/// strictly over all events of a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId {
+    /// Milliseconds since 1970.
+    pub ms: i64,
+    /// Tells apart those of one millisecond.
+    pub n: i64,
+}
+
+impl EventId {
+    /// The id of an event that happens at `now_ms`, after one with this id. A clock that was set back does not bring
+    /// ids back.
+    #[must_use]
+    pub fn next(self, now_ms: i64) -> Self {
+        if now_ms > self.ms {
+            Self { ms: now_ms, n: 0 }
+        } else {
+            Self {
+                ms: self.ms,
+                n: self.n.saturating_add(1),
+            }
+        }
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.ms, self.n)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (ms, n) = text.split_once('-').unwrap_or((text, "0"));
+        let number = |digits: &str| match digits.bytes().all(|b| b.is_ascii_digit()) {
+            true => digits.parse::<i64>().map_err(|_| ()),
+            false => Err(()),
+        };
+        Ok(Self {
+            ms: number(ms)?,
+            n: number(n)?,
+        })
+    }
+}
+
+/// An event that is kept for readers who come back for it.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    /// Its place in the stream of its thread.
+    pub id: EventId,
+    /// The run that it belongs to; `None` for what happened to the thread itself.
+    pub run: Option<RunId>,
+    /// The event.
+    pub event: StreamEvent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_rise_whatever_the_clock_says() {
+        let first = EventId::default().next(1_795_317_009_333);
+        let second = first.next(1_795_317_009_333);
+        let third = second.next(1_795_317_009_000);
+        let fourth = third.next(1_795_317_009_334);
+        let texts = [first, second, third, fourth].map(|id| id.to_string());
+        assert_eq!(
+            texts,
+            [
+                "1795317009333-0",
+                "1795317009333-1",
+                "1795317009333-2",
+                "1795317009334-0"
+            ]
+        );
+        assert!(first < second && second < third && third < fourth);
+        assert_eq!(texts[2].parse(), Ok(third));
+        assert_eq!("5".parse(), Ok(EventId { ms: 5, n: 0 }));
+        for bad in [
+            "",
+            "-",
+            "a-1",
+            "1-",
+            "+1-2",
+            "1-2-3",
+            "99999999999999999999-0",
+        ] {
+            assert!(bad.parse::<EventId>().is_err(), "{bad}");
         }
     }
 }

@@ -7,7 +7,8 @@
 //! | [`time`] | timestamps, and the clock that logic reads them from |
 //! | [`graph`] | what a component says a graph is made of |
 //! | [`checkpoint`] | the snapshot after a super-step, and what changed since the one before |
-//! | [`run`], [`thread`], [`assistant`] | the resources of the HTTP API |
+//! | [`run`], [`thread`], [`assistant`], [`item`] | the resources of the HTTP API |
+//! | [`cancel`] | a wish to end a run |
 //! | [`event`] | what a stream of a run consists of |
 //! | [`delivery`] | a webhook that must arrive |
 //!
@@ -15,11 +16,13 @@
 #![forbid(unsafe_code)]
 
 pub mod assistant;
+pub mod cancel;
 pub mod checkpoint;
 pub mod delivery;
 pub mod event;
 pub mod graph;
 pub mod ids;
+pub mod item;
 pub mod json;
 pub mod run;
 pub mod thread;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cancel::CancelRequest;
 use crate::{AssistantId, Json, RunId, ThreadId, Timestamp};
 
 /// Where a run stands, in LangGraph's words.
@@ -285,7 +286,7 @@ pub struct Lease {
     pub fence: i64,
 }
 
-/// A run that is to be executed now.
+/// A run that is to be executed, or ended, now.
 #[derive(Clone, Debug)]
 pub struct ClaimedRun {
     /// The run, status `running`.
@@ -296,6 +297,8 @@ pub struct ClaimedRun {
     pub attempt: u32,
     /// When the first execution began.
     pub started_at: Timestamp,
+    /// Someone wanted it cancelled before this claim: it is to be ended so, and not executed.
+    pub cancel: Option<CancelRequest>,
 }
 
 /// Why a run failed: LangGraph's `{"error": kind, "message": text}`.

@@ -1,5 +1,7 @@
 //! A thread: the state that runs of one conversation share.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,26 @@ pub struct Interrupt {
     pub id: String,
 }
 
+/// What happens to a thread that nobody has touched for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    /// What.
+    pub strategy: TtlStrategy,
+    /// How long after its last update.
+    pub after: Duration,
+}
+
+/// What happens to a thread whose time has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TtlStrategy {
+    /// It is deleted.
+    #[default]
+    Delete,
+    /// It keeps its newest checkpoint only.
+    KeepLatest,
+}
+
 /// A thread as callers see it.
 #[derive(Clone, Debug)]
 pub struct Thread {
@@ -64,6 +86,8 @@ pub struct Thread {
     pub values: Option<Json>,
     /// What the runs left behind; `None` while none has ended.
     pub outcome: Option<ThreadOutcome>,
+    /// `None`: it stays until someone deletes it.
+    pub ttl: Option<Ttl>,
 }
 
 /// What the last run left behind on its thread.

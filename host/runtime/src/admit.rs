@@ -5,9 +5,9 @@
 //! this process at once when a place is free, so that nothing polls between admission and execution.
 
 use selvedge_model::assistant::Assistant;
-use selvedge_model::run::{MultitaskStrategy, Run, RunStatus};
+use selvedge_model::run::{Run, RunStatus};
 use selvedge_model::{Json, Timestamp};
-use selvedge_storage::{Admission, NewRun, StorageError, ThreadNeed, Values};
+use selvedge_storage::{Admission, NewRun, Refusal, StorageError, ThreadNeed, Values};
 
 use crate::assemble::{assemble, members, thread_need};
 use crate::hub::Subscription;
@@ -61,14 +61,13 @@ impl Runtime {
             .storage
             .admit_run(NewRun {
                 thread,
-                reject_if_busy: run.multitask_strategy == MultitaskStrategy::Reject,
                 claim_by: place.is_some().then_some(now),
                 max_pending_runs: shared.options.max_pending_runs,
                 run,
             })
             .await;
         let refused = match admission {
-            Ok(Admission::Claimed(claimed)) => {
+            Ok(Admission::Claimed(claimed, _)) => {
                 let mut run = claimed.run.clone();
                 // LangGraph answers with the run as it was accepted.
                 run.status = RunStatus::Pending;
@@ -77,14 +76,14 @@ impl Runtime {
                 }
                 return Ok(Accepted { run, stream });
             }
-            Ok(Admission::Queued(run)) => {
+            Ok(Admission::Queued(run, _)) => {
                 shared.queue.run_was_queued(place.is_none());
                 drop(place);
                 return Ok(Accepted { run: *run, stream });
             }
-            Ok(Admission::NoThread) => AdmitError::NotFound,
-            Ok(Admission::Busy) => AdmitError::Busy,
-            Ok(Admission::TooManyPending) => AdmitError::TooManyPending {
+            Ok(Admission::Refused(Refusal::NoThread)) => AdmitError::NotFound,
+            Ok(Admission::Refused(Refusal::Busy)) => AdmitError::Busy,
+            Ok(Admission::Refused(Refusal::TooManyPending)) => AdmitError::TooManyPending {
                 limit: shared.options.max_pending_runs,
             },
             Err(error) => AdmitError::Storage(error),

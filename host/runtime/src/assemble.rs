@@ -200,6 +200,7 @@ pub(crate) fn thread_need(request: &CreateRun, assistant: &Assistant) -> ThreadN
             ThreadNeed::Create {
                 metadata: Json::object(&metadata),
                 config,
+                ttl: None,
             }
         }
         Place::Stateless { keep: false } => ThreadNeed::None,

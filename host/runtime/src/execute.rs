@@ -69,6 +69,10 @@ async fn execute(shared: &Arc<Shared>, claimed: &ClaimedRun, stream: &Arc<RunStr
         namespace: String::new(),
         data: Json::from(json!({"run_id": claimed.run.run_id, "attempt": claimed.attempt})),
     });
+    if let Some(wish) = &claimed.cancel {
+        let how = How::cancelled(wish, Json::null());
+        return finish::finish(shared, claimed, stream, how).await;
+    }
     let Some(graph) = served_graph(shared, claimed) else {
         let gone = RunError::new(
             "GraphNotFound",

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::event::{EventKind, StreamEvent};
 use selvedge_model::run::{ClaimedRun, RunError, RunStatus};
 use selvedge_model::thread::{Interrupt, ThreadOutcome, ThreadStatus};
 use selvedge_model::{Json, Timestamp};
 use selvedge_pregel::{End, EndKind};
-use selvedge_storage::{RunEnd, StepCommit, StorageError};
+use selvedge_storage::{Finish, RunEnd, StepCommit, StorageError};
 use selvedge_webhook::Ended;
 
 use crate::Shared;
@@ -21,6 +22,7 @@ pub(crate) struct How {
     values: Json,
     outcome: ThreadOutcome,
     rest: StepCommit,
+    cancelled: Option<CancelAction>,
     /// Shown once the end is durable.
     last_events: Vec<StreamEvent>,
 }
@@ -49,6 +51,7 @@ impl How {
                 interrupts: end.interrupts,
             },
             rest: StepCommit::default(),
+            cancelled: None,
             last_events: Vec::new(),
         }
     }
@@ -63,6 +66,7 @@ impl How {
                 ..ThreadOutcome::default()
             },
             rest: StepCommit::default(),
+            cancelled: None,
             last_events: Vec::new(),
         }
     }
@@ -72,6 +76,17 @@ impl How {
             status: RunStatus::Timeout,
             values,
             ..Self::failed(RunError::new("TimeoutError", ""))
+        }
+    }
+
+    /// Someone wanted it so. What it had done by then is in `values`.
+    pub(crate) fn cancelled(wish: &CancelRequest, values: Json) -> Self {
+        Self {
+            status: RunStatus::Interrupted,
+            thread_status: ThreadStatus::Interrupted,
+            values,
+            cancelled: Some(wish.action),
+            ..Self::failed(wish.error())
         }
     }
 
@@ -111,6 +126,7 @@ pub(crate) async fn finish(
         thread_status: how.thread_status,
         outcome: how.outcome.clone(),
         delivery,
+        cancelled: how.cancelled,
     };
     let ended = insist(shared, || {
         shared.storage.finish_run(claimed.lease, end.clone())
@@ -118,7 +134,11 @@ pub(crate) async fn finish(
     .await;
     let run_id = claimed.run.run_id;
     let ending = match ended {
-        Ok(()) => {
+        Ok(Finish::CancelRequested(wish)) => {
+            let how = How::cancelled(&wish, how.values).with_rest(end.step, how.last_events);
+            return Box::pin(finish(shared, claimed, stream, how)).await;
+        }
+        Ok(Finish::Ended) => {
             tracing::debug!(run = %run_id, status = how.status.as_str(), "run ended");
             for event in how.last_events {
                 stream.push(event);

@@ -46,6 +46,7 @@ use std::sync::Arc;
 pub use graphs::{GraphError, GraphSource, Graphs};
 pub use options::Options;
 pub use request::{AdmitError, AssistantRef, CreateRun, Place};
+use selvedge_model::Json;
 use selvedge_model::run::RunError;
 use selvedge_sandbox::Sandbox;
 use selvedge_storage::{Recovery, Storage, StorageError};
@@ -127,6 +128,13 @@ impl Runtime {
             );
             let stream = shared.hub.open(claimed.run.run_id, &shared.options);
             finish::finish(shared, &claimed, &stream, finish::How::failed(error)).await;
+        }
+        for claimed in found.cancelled {
+            if let Some(wish) = &claimed.cancel {
+                let how = finish::How::cancelled(wish, Json::null());
+                let stream = shared.hub.open(claimed.run.run_id, &shared.options);
+                finish::finish(shared, &claimed, &stream, how).await;
+            }
         }
         // Whatever is pending now waits for the dispatcher.
         shared.queue.run_was_queued(true);

@@ -33,6 +33,7 @@ impl Runtime {
             thread_id: id,
             metadata: without_reserved(&metadata),
             created_at: Timestamp::now(),
+            ttl: None,
         };
         self.0.storage.create_thread(thread).await
     }

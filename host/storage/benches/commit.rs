@@ -23,7 +23,9 @@ use selvedge_storage::sqlite::{Options, Sqlite};
 use selvedge_storage::{RunEnd, Storage};
 use tokio::runtime::Runtime;
 
-use given::{append, at, claimed, delivery, end, new_run, running, step, temporary, whole, write};
+use given::{
+    append, at, claimed, delivery, end, finish, new_run, running, step, temporary, whole, write,
+};
 
 const MESSAGE: &str = r#"{"type":"ai","content":"I looked it up: the answer is forty-two, as it was yesterday, and as it will be tomorrow unless somebody asks a better question.","id":"0198c1a2-5b6c-7d8e-9f00-112233445566"}"#;
 
@@ -62,7 +64,7 @@ async fn temporary_run(storage: Arc<dyn Storage>) {
     let lease = claimed(&storage, temporary(new_run(ThreadId::new(), at(0))))
         .await
         .lease;
-    storage.finish_run(lease, end(1)).await.unwrap();
+    finish(&storage, lease, end(1)).await;
 }
 
 async fn thread_run(storage: Arc<dyn Storage>) {
@@ -81,7 +83,7 @@ async fn thread_run(storage: Arc<dyn Storage>) {
         delivery: Some(delivery(&lease, 1)),
         ..end(1)
     };
-    storage.finish_run(lease, last).await.unwrap();
+    finish(&storage, lease, last).await;
 }
 
 async fn commit(storage: Arc<dyn Storage>, lease: Lease, n: u64) {

@@ -3,16 +3,22 @@
 
 use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
+use selvedge_model::cancel::CancelRequest;
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::delivery::{Attempt, Verdict};
-use selvedge_model::run::{Lease, Run};
+use selvedge_model::event::{EventId, StoredEvent};
+use selvedge_model::item::Item;
+use selvedge_model::run::{Lease, Run, RunStatus};
 use selvedge_model::thread::Thread;
 use selvedge_model::{AssistantId, CheckpointId, DeliveryId, RunId, ThreadId, Timestamp};
 
 use crate::StorageError;
 use crate::types::{
-    Admission, AssistantQuery, Claims, DeliveryRecord, DueDeliveries, Insert, NewRun, NewThread,
-    Page, Recovery, RunEnd, RunQuery, StepCommit, Values,
+    Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims,
+    DeliveryRecord, DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery,
+    NamespaceQuery, NewRun, NewThread, Page, Prune, Pruned, PutItem, Recovery, RunEnd, RunQuery,
+    StepCommit, Swept, ThreadFilter, ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate,
+    Truncate, Updated, Values, VersionQuery,
 };
 
 /// What can be looked at. Every read sees what was committed when it began, and changes nothing: whoever holds only
@@ -26,8 +32,23 @@ pub trait Reads: Send + Sync + 'static {
         &self,
         query: AssistantQuery,
     ) -> Result<Page<Assistant>, StorageError>;
+    /// How many assistants match; order, limit and offset do not count.
+    async fn count_assistants(&self, query: AssistantQuery) -> Result<u64, StorageError>;
+    /// The versions of an assistant, newest first; both times of each are the version's own. Empty when there is no
+    /// such assistant.
+    async fn assistant_versions(&self, query: VersionQuery)
+    -> Result<Vec<Assistant>, StorageError>;
+
     /// One thread, with the values of its newest checkpoint when asked for.
     async fn thread(&self, id: ThreadId, values: Values) -> Result<Option<Thread>, StorageError>;
+    /// Threads that match, in the asked order, and whether there are more. Refused with [`StorageError::TooLarge`] when
+    /// they weigh too much together; a single one never does.
+    async fn search_threads(&self, query: ThreadQuery) -> Result<Page<Thread>, StorageError>;
+    /// How many threads match.
+    async fn count_threads(&self, filter: ThreadFilter) -> Result<u64, StorageError>;
+    /// What a thread takes; `None` when there is none.
+    async fn thread_storage(&self, id: ThreadId) -> Result<Option<ThreadStorage>, StorageError>;
+
     /// A checkpoint with its pending writes: the named one, or the newest of the namespace.
     async fn checkpoint(
         &self,
@@ -35,6 +56,10 @@ pub trait Reads: Send + Sync + 'static {
         namespace: &str,
         at: Option<CheckpointId>,
     ) -> Result<Option<SavedCheckpoint>, StorageError>;
+    /// The checkpoints of a thread with their pending writes, newest first, and whether there are more. Fewer than
+    /// asked for come when they are large.
+    async fn history(&self, query: HistoryQuery) -> Result<Page<SavedCheckpoint>, StorageError>;
+
     /// One run; `thread: None` finds it on any thread.
     async fn run(&self, thread: Option<ThreadId>, id: RunId) -> Result<Option<Run>, StorageError>;
     /// The runs of a thread, newest first. Refused with [`StorageError::TooLarge`] when they weigh too much together;
@@ -42,6 +67,28 @@ pub trait Reads: Send + Sync + 'static {
     async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError>;
     /// How many runs were pending at the last commit. Asks nobody: it costs nothing.
     async fn count_pending_runs(&self) -> Result<u64, StorageError>;
+
+    /// Stored events in the order of their ids, and whether there are more. Fewer than asked for come when they are
+    /// large.
+    async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StorageError>;
+    /// The last id that is stored of a thread, or of a temporary run's: the next must be higher.
+    async fn last_event_id(&self, thread: ThreadId) -> Result<Option<EventId>, StorageError>;
+
+    /// One item of the store, unless its time has come.
+    async fn item(
+        &self,
+        namespace: Vec<String>,
+        key: String,
+        now: Timestamp,
+    ) -> Result<Option<Item>, StorageError>;
+    /// Items that match, and whether there are more. Bounded in bytes as [`search_threads`](Self::search_threads) is.
+    async fn search_items(&self, query: ItemQuery) -> Result<Page<Item>, StorageError>;
+    /// Namespaces that hold items and match.
+    async fn list_namespaces(
+        &self,
+        query: NamespaceQuery,
+    ) -> Result<Vec<Vec<String>>, StorageError>;
+
     /// The deliveries of a run with their attempts.
     async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError>;
     /// Whether the database answers and can still be written to.
@@ -57,9 +104,36 @@ pub trait Reads: Send + Sync + 'static {
 pub trait Storage: Reads {
     // ------------------------------------------------------------------ assistants
 
-    /// Makes the default assistants of the configured graphs exist as given. One that exists keeps its
-    /// `created_at` and version unless it differs.
+    /// Makes the default assistants of the configured graphs exist as given. One that exists gets a new version when
+    /// it was given otherwise the last time; else it stays as it is, with what callers changed about it.
     async fn ensure_assistants(&self, defaults: Vec<Assistant>) -> Result<(), StorageError>;
+    /// Creates an assistant, in version 1, unless the id is taken.
+    async fn create_assistant(
+        &self,
+        assistant: Assistant,
+    ) -> Result<Insert<Assistant>, StorageError>;
+    /// Changes an assistant: each call appends a version, the highest plus one, and makes it the current one. `None`
+    /// when there is none.
+    async fn update_assistant(
+        &self,
+        id: AssistantId,
+        patch: AssistantPatch,
+        now: Timestamp,
+    ) -> Result<Option<Assistant>, StorageError>;
+    /// Makes an earlier version the current one, in all its parts; `None` when there is no such assistant or version.
+    async fn set_latest(
+        &self,
+        id: AssistantId,
+        version: i64,
+        now: Timestamp,
+    ) -> Result<Option<Assistant>, StorageError>;
+    /// Deletes an assistant with its versions and cancels its runs that have not ended; `None` when there is none.
+    async fn delete_assistant(
+        &self,
+        id: AssistantId,
+        request: CancelRequest,
+        now: Timestamp,
+    ) -> Result<Option<Cancelled>, StorageError>;
 
     // ------------------------------------------------------------------ threads
 
@@ -69,25 +143,101 @@ pub trait Storage: Reads {
     /// of the runs that had not ended, so that whoever executes one or waits for one can be told: no other is
     /// admitted to the thread between the list and the deletion.
     async fn delete_thread(&self, id: ThreadId) -> Result<Option<Vec<RunId>>, StorageError>;
+    /// Changes a thread's metadata and lifetime; `None` when there is none. The thread comes without its values.
+    async fn patch_thread(
+        &self,
+        id: ThreadId,
+        patch: ThreadPatch,
+    ) -> Result<Option<Thread>, StorageError>;
+    /// Stores a change of a thread's state that was made outside its runs, unless a run is pending or running or the
+    /// state is not the one that the change was made for.
+    async fn update_thread(
+        &self,
+        id: ThreadId,
+        update: ThreadUpdate,
+    ) -> Result<Updated, StorageError>;
+    /// Makes a thread with another id that has the same metadata, checkpoints and pending writes; `None` when there
+    /// is none to copy. It rests: what a run has under way stays behind. An error when the new id is taken.
+    async fn copy_thread(
+        &self,
+        from: ThreadId,
+        to: ThreadId,
+        now: Timestamp,
+    ) -> Result<Option<Thread>, StorageError>;
+    /// Deletes threads, or their old checkpoints. Ids that there are not are passed over.
+    async fn prune_threads(&self, ids: Vec<ThreadId>, how: Prune) -> Result<Pruned, StorageError>;
+    /// Does to up to `limit` threads what their lifetime says, when so much time has passed since their last update
+    /// and no run of theirs is pending or running. Those first whose time came first.
+    async fn sweep_threads(&self, now: Timestamp, limit: u32) -> Result<Swept, StorageError>;
 
     // ------------------------------------------------------------------ runs
 
-    /// Accepts a run: creates its thread when asked to, stamps the thread's metadata, marks it busy, stores the
-    /// run, and (when nothing stands before it on its thread) claims it for the caller at once, so that a free
-    /// worker need not look for it. Runs of other threads that wait for a worker do not stand before it.
+    /// Accepts a run: creates its thread when asked to, stamps the thread's metadata, marks it busy, carries out the
+    /// run's strategy on the others of its thread as [`cancel_runs`](Self::cancel_runs) does, stores the run, and
+    /// (when nothing stands before it on its thread) claims it for the caller at once, so that a free worker need not
+    /// look for it. Runs of other threads that wait for a worker do not stand before it.
     async fn admit_run(&self, run: NewRun) -> Result<Admission, StorageError>;
+    /// Accepts all of these runs, or none.
+    async fn admit_runs(&self, runs: Vec<NewRun>) -> Result<Batch, StorageError>;
+    /// Cancels runs that have not ended. One that has not begun ends now, without a delivery, and its thread rests
+    /// again unless another run waits there. One that has begun is marked: from now on it can only
+    /// [finish](Self::finish_run) as cancelled, also after a crash.
+    async fn cancel_runs(&self, cancel: CancelRuns) -> Result<Cancelled, StorageError>;
+    /// Deletes a run, without a delivery, and says which status it had; `None` when there is none. What a run that had
+    /// ended left on its thread stays; what one that had not ended left is undone, and its lease ends.
+    async fn delete_run(
+        &self,
+        thread: Option<ThreadId>,
+        id: RunId,
+        now: Timestamp,
+    ) -> Result<Option<RunStatus>, StorageError>;
     /// Claims up to `limit` pending runs that may begin by `now`, oldest first, one per thread and none on a
     /// thread with a running run. Also says when the next one that is still too early may begin.
     async fn claim_runs(&self, now: Timestamp, limit: usize) -> Result<Claims, StorageError>;
     /// Saves what a running run has done so far. Refused with [`StorageError::Fenced`] when the lease is not the
-    /// run's newest. Nothing is stored of a temporary run: after a crash it starts again from its input.
+    /// run's newest. Of a temporary run only events are stored: after a crash it starts again from its input.
     async fn commit_step(&self, lease: Lease, step: StepCommit) -> Result<(), StorageError>;
     /// Ends a run: terminal status, last checkpoints, the thread's outcome and the delivery, or nothing of it.
     /// The thread's status becomes `busy` when other runs wait on it, else what `end` says. A temporary run and
-    /// its rows are deleted. Fenced like [`commit_step`](Self::commit_step).
-    async fn finish_run(&self, lease: Lease, end: RunEnd) -> Result<(), StorageError>;
+    /// its rows are deleted. Fenced like [`commit_step`](Self::commit_step). When someone wants the run cancelled, an
+    /// end that is not at least what they want is answered with that and stores nothing.
+    async fn finish_run(&self, lease: Lease, end: RunEnd) -> Result<Finish, StorageError>;
     /// Puts a running run back to pending (shutdown); its attempt still counts. Fenced.
     async fn release_run(&self, lease: Lease, now: Timestamp) -> Result<(), StorageError>;
+
+    // ------------------------------------------------------------------ events
+
+    /// Stores events of a running run before its next step does, or of a temporary one. Fenced.
+    async fn append_events(
+        &self,
+        lease: Lease,
+        events: Vec<StoredEvent>,
+    ) -> Result<(), StorageError>;
+    /// Stores events of what happened to a thread outside its runs.
+    async fn append_thread_events(
+        &self,
+        thread: ThreadId,
+        events: Vec<StoredEvent>,
+    ) -> Result<(), StorageError>;
+    /// Deletes the events of runs that have ended, and of threads, to which none was added since a time; says of how
+    /// many. As many as one write may take; whoever wants all gone asks again until it is 0.
+    async fn sweep_events(&self, untouched_since: Timestamp) -> Result<u64, StorageError>;
+
+    // ------------------------------------------------------------------ the store
+
+    /// Puts an item in the place of the one with the same namespace and key, which leaves it its `created_at`.
+    async fn put_item(&self, item: PutItem) -> Result<(), StorageError>;
+    /// Deletes an item; whether there was one.
+    async fn delete_item(&self, namespace: Vec<String>, key: String) -> Result<bool, StorageError>;
+    /// Lets the lifetime of items begin anew, because they were read. For those that have one
+    /// ([`Item::ttl`]); others are passed over.
+    async fn refresh_items(
+        &self,
+        items: Vec<(Vec<String>, String)>,
+        now: Timestamp,
+    ) -> Result<(), StorageError>;
+    /// Deletes up to `limit` items whose time has come, and says how many.
+    async fn sweep_items(&self, now: Timestamp, limit: u32) -> Result<u64, StorageError>;
 
     // ------------------------------------------------------------------ deliveries
 
@@ -116,8 +266,12 @@ pub trait Storage: Reads {
 
     /// Voids the claims of a process that died: its running runs are pending again (those with `max_attempts`
     /// attempts behind them are returned instead, claimed, to be ended as failed), its deliveries are due at once,
-    /// temporary runs start from their input.
+    /// temporary runs start from their input. Those that someone wanted cancelled are returned as well, claimed, to be
+    /// ended so.
     async fn recover(&self, now: Timestamp, max_attempts: u32) -> Result<Recovery, StorageError>;
-    /// Finishes what is queued and closes; a copy of what is stored is whole from then on. Later calls fail with [`StorageError::Unavailable`].
+    /// Empties tables, for development. Answers with the runs that are gone.
+    async fn truncate(&self, what: Truncate, now: Timestamp) -> Result<Vec<RunId>, StorageError>;
+    /// Finishes what is queued and closes; a copy of what is stored is whole from then on. Later calls fail with
+    /// [`StorageError::Unavailable`].
     async fn close(&self);
 }

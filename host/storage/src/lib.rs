@@ -8,19 +8,18 @@
 //! |---|---|
 //! | [`contract`] | the traits |
 //! | [`types`] | what goes in and out of it |
+//! | [`filter`] | conditions on store items |
 //! | [`error`] | why it could not |
 //! | [`sqlite`] | the embedded default: one writer thread with group commit, read-only readers beside it |
 #![forbid(unsafe_code)]
 
 pub mod contract;
 pub mod error;
+pub mod filter;
 pub mod sqlite;
 pub mod types;
 
 pub use contract::{Reads, Storage};
 pub use error::StorageError;
-pub use types::{
-    Admission, AssistantQuery, AssistantSort, Claims, DeliveryRecord, DueDeliveries, Insert,
-    NewRun, NewThread, Page, PendingCommit, Recovery, RunEnd, RunQuery, StepCommit, ThreadNeed,
-    Values,
-};
+pub use filter::{FilterError, ItemFilter};
+pub use types::*;

@@ -1,10 +1,24 @@
 //! What goes in and out of [`Storage`](crate::Storage): plain data.
 
+mod assistants;
+mod cancel;
+mod events;
+mod items;
+mod threads;
+
+use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::checkpoint::{CheckpointWrite, PendingWrite};
 use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery};
+use selvedge_model::event::StoredEvent;
 use selvedge_model::run::{ClaimedRun, Run, RunStatus};
-use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
+use selvedge_model::thread::{ThreadOutcome, ThreadStatus, Ttl};
 use selvedge_model::{CheckpointId, DeliveryId, Json, RunId, ThreadId, Timestamp};
+
+pub use assistants::*;
+pub use cancel::*;
+pub use events::*;
+pub use items::*;
+pub use threads::*;
 
 /// Rows of a search.
 #[derive(Clone, Debug)]
@@ -24,70 +38,13 @@ pub enum Insert<T> {
     Exists(T),
 }
 
-/// Which assistants to find.
-#[derive(Clone, Debug)]
-pub struct AssistantQuery {
-    /// An object that the metadata must contain.
-    pub metadata: Option<Json>,
-    /// Exactly this graph.
-    pub graph_id: Option<String>,
-    /// A part of the name, in any case.
-    pub name: Option<String>,
-    /// What to sort by.
-    pub sort_by: AssistantSort,
-    /// Largest first.
-    pub descending: bool,
-    /// At most so many.
-    pub limit: u32,
-    /// After so many.
-    pub offset: u32,
-}
-
-/// What assistants can be sorted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AssistantSort {
-    /// By id.
-    AssistantId,
-    /// By age.
-    #[default]
-    CreatedAt,
-    /// By last change.
-    UpdatedAt,
-    /// By name.
-    Name,
-    /// By graph.
-    GraphId,
-}
-
-/// A thread to be created.
-#[derive(Clone, Debug)]
-pub struct NewThread {
-    /// Its id.
-    pub thread_id: ThreadId,
-    /// An object.
-    pub metadata: Json,
-    /// Now.
-    pub created_at: Timestamp,
-}
-
-/// Whether a read of a thread puts its values together, which costs reading its newest checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Values {
-    /// Yes.
-    Include,
-    /// No; `Thread::values` is `None`.
-    Skip,
-}
-
-/// A run to be accepted.
+/// A run to be accepted. Its `multitask_strategy` says what becomes of other runs of its thread.
 #[derive(Clone, Debug)]
 pub struct NewRun {
     /// The run, status `pending`.
     pub run: Run,
     /// What must hold of its thread.
     pub thread: ThreadNeed,
-    /// Refuse when another run of the thread has not ended (`multitask_strategy: reject`).
-    pub reject_if_busy: bool,
     /// Claim it at once when nothing stands before it and it may begin by this time.
     pub claim_by: Option<Timestamp>,
     /// Refuse when so many runs are pending already.
@@ -112,16 +69,39 @@ pub enum ThreadNeed {
         metadata: Json,
         /// As in `Existing`.
         config: Json,
+        /// Of the new thread.
+        ttl: Option<Ttl>,
     },
 }
 
 /// What came of asking for a run.
 #[derive(Clone, Debug)]
 pub enum Admission {
-    /// Accepted and claimed: execute it now.
-    Claimed(Box<ClaimedRun>),
-    /// Accepted: it waits for its time or its turn.
-    Queued(Box<Run>),
+    /// Accepted and claimed: execute it now. The others of its thread that it cancelled had not begun.
+    Claimed(Box<ClaimedRun>, Cancelled),
+    /// Accepted: it waits for its time or its turn. What it cancelled on its thread.
+    Queued(Box<Run>, Cancelled),
+    /// Not accepted, and nothing was changed.
+    Refused(Refusal),
+}
+
+/// What came of asking for several runs at once.
+#[derive(Clone, Debug)]
+pub enum Batch {
+    /// All were accepted, in their order; none of these is a refusal.
+    Accepted(Vec<Admission>),
+    /// One was not, and so none was.
+    Refused {
+        /// The position of the first that was not.
+        position: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// Why a run is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
     /// The thread does not exist.
     NoThread,
     /// The thread is busy and the run did not want to wait.
@@ -146,6 +126,8 @@ pub struct StepCommit {
     pub checkpoints: Vec<CheckpointWrite>,
     /// Writes of finished tasks, by the checkpoint that they belong to.
     pub pending: Vec<PendingCommit>,
+    /// Events to be kept, in the order of their ids; of a temporary run too.
+    pub events: Vec<StoredEvent>,
 }
 
 /// Writes of finished tasks.
@@ -174,6 +156,20 @@ pub struct RunEnd {
     pub outcome: ThreadOutcome,
     /// The webhook to deliver.
     pub delivery: Option<NewDelivery>,
+    /// Whether this carries out a wish to cancel the run. With `Rollback` the run's row goes, and so does all that it
+    /// left on its thread: `step`'s checkpoints are not stored, `thread_status` and the outcome's interrupts do not
+    /// count, because the thread is as it was before the run; only the outcome's error stays.
+    pub cancelled: Option<CancelAction>,
+}
+
+/// What came of ending a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Finish {
+    /// It has ended.
+    Ended,
+    /// Nothing was stored: someone wants it cancelled, and this was no such end. End it so.
+    CancelRequested(CancelRequest),
 }
 
 /// Which runs to list.
@@ -226,6 +222,8 @@ pub struct Recovery {
     pub requeued: u64,
     /// Runs that have had all their attempts, claimed, to be ended as failed.
     pub exhausted: Vec<ClaimedRun>,
+    /// Runs that someone wanted cancelled, claimed, to be ended so.
+    pub cancelled: Vec<ClaimedRun>,
     /// Deliveries that are due again.
     pub deliveries: u64,
 }

@@ -1,12 +1,11 @@
-//! Assistants.
+//! Reading assistants.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use selvedge_model::AssistantId;
 use selvedge_model::assistant::Assistant;
 
 use super::codec::{id, json, time};
 use super::contains::contains;
-use super::writer::Desk;
 use crate::StorageError;
 use crate::types::{AssistantQuery, AssistantSort, Page};
 
@@ -40,22 +39,8 @@ pub(super) fn read(
     Ok(found)
 }
 
-/// See [`Storage::ensure_assistants`](crate::Storage::ensure_assistants).
-pub(super) fn ensure(desk: &Desk<'_>, defaults: Vec<Assistant>) -> Result<(), StorageError> {
-    for mut wanted in defaults {
-        if let Some(stored) = read(desk.conn, wanted.assistant_id)? {
-            if same_but_for_history(&stored, &wanted) {
-                continue;
-            }
-            wanted.created_at = stored.created_at;
-            wanted.version = stored.version + 1;
-        }
-        put(desk.conn, &wanted)?;
-    }
-    Ok(())
-}
-
-fn same_but_for_history(stored: &Assistant, wanted: &Assistant) -> bool {
+/// Whether two say the same but for when they say it.
+pub(super) fn same_content(stored: &Assistant, wanted: &Assistant) -> bool {
     let wanted = Assistant {
         created_at: stored.created_at,
         updated_at: stored.updated_at,
@@ -63,27 +48,6 @@ fn same_but_for_history(stored: &Assistant, wanted: &Assistant) -> bool {
         ..wanted.clone()
     };
     *stored == wanted
-}
-
-fn put(conn: &Connection, assistant: &Assistant) -> Result<(), StorageError> {
-    conn.prepare_cached(&format!(
-        "INSERT INTO assistant ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
-         ON CONFLICT (uuid) DO UPDATE SET graph_id = ?2, config = ?3, context = ?4, metadata = ?5, name = ?6, \
-         created_at = ?7, updated_at = ?8, version = ?9, description = ?10"
-    ))?
-    .execute(params![
-        assistant.assistant_id.0.as_bytes(),
-        assistant.graph_id,
-        assistant.config.as_str(),
-        assistant.context.as_str(),
-        assistant.metadata.as_str(),
-        assistant.name,
-        assistant.created_at.as_micros(),
-        assistant.updated_at.as_micros(),
-        assistant.version,
-        assistant.description,
-    ])?;
-    Ok(())
 }
 
 /// Assistants that match. Names in any case and containment are beyond SQLite's own functions for text that is not
@@ -96,15 +60,7 @@ pub(super) fn search(
         "SELECT {COLUMNS} FROM assistant WHERE ?1 IS NULL OR graph_id = ?1 ORDER BY {}",
         order(query)
     ))?;
-    let name = query.name.as_ref().map(|name| name.to_lowercase());
-    let metadata = query.metadata.as_ref().map(|metadata| metadata.to_value());
-    let matches = |assistant: &Assistant| {
-        name.as_ref()
-            .is_none_or(|name| assistant.name.to_lowercase().contains(name))
-            && metadata
-                .as_ref()
-                .is_none_or(|wanted| contains(&assistant.metadata.to_value(), wanted))
-    };
+    let matches = matcher(query);
     let mut rows = statement.query([&query.graph_id])?;
     let mut skip = query.offset;
     let mut found = Vec::new();
@@ -129,6 +85,32 @@ pub(super) fn search(
         rows: found,
         more: false,
     })
+}
+
+/// How many match; order, limit and offset do not count.
+pub(super) fn count(conn: &Connection, query: &AssistantQuery) -> Result<u64, StorageError> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM assistant WHERE ?1 IS NULL OR graph_id = ?1"
+    ))?;
+    let matches = matcher(query);
+    let mut rows = statement.query([&query.graph_id])?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        count += u64::from(matches(&from_row(row)?));
+    }
+    Ok(count)
+}
+
+fn matcher(query: &AssistantQuery) -> impl Fn(&Assistant) -> bool {
+    let name = query.name.as_ref().map(|name| name.to_lowercase());
+    let metadata = query.metadata.as_ref().map(|metadata| metadata.to_value());
+    move |assistant| {
+        name.as_ref()
+            .is_none_or(|name| assistant.name.to_lowercase().contains(name))
+            && metadata
+                .as_ref()
+                .is_none_or(|wanted| contains(&assistant.metadata.to_value(), wanted))
+    }
 }
 
 /// Ties are broken by age, so that pages do not overlap.

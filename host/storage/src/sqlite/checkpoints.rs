@@ -7,6 +7,7 @@ use selvedge_model::checkpoint::CheckpointWrite;
 use super::codec::{Coded, to_document};
 use super::memory::Head;
 use super::places::{self, Places};
+use super::rollback;
 use super::segments;
 use super::writer::Desk;
 use crate::StorageError;
@@ -26,20 +27,23 @@ pub(super) fn weight(step: &StepCommit) -> usize {
         .iter()
         .map(|write| write.metadata.len() + write.changes.values().map(value).sum::<usize>());
     let pending = step.pending.iter().flat_map(|commit| &commit.writes);
-    checkpoints.sum::<usize>() + pending.map(|write| write.value.len()).sum::<usize>()
+    checkpoints.sum::<usize>()
+        + pending.map(|write| write.value.len()).sum::<usize>()
+        + super::events::weight(&step.events)
 }
 
-/// Saves a step on a thread.
+/// Saves the checkpoints and writes of a step on a thread, as made by a run (its key), or by nobody.
 pub(super) fn save_step(
     desk: &mut Desk<'_>,
     thread: i64,
+    run: Option<i64>,
     step: StepCommit,
 ) -> Result<(), StorageError> {
     for write in step.checkpoints {
-        save_checkpoint(desk, thread, write)?;
+        save_checkpoint(desk, thread, run, write)?;
     }
     for pending in &step.pending {
-        save_pending(desk, thread, pending)?;
+        save_pending(desk, thread, run, pending)?;
     }
     Ok(())
 }
@@ -47,6 +51,7 @@ pub(super) fn save_step(
 fn save_checkpoint(
     desk: &mut Desk<'_>,
     thread: i64,
+    run: Option<i64>,
     write: CheckpointWrite,
 ) -> Result<(), StorageError> {
     let mut places = parent_places(desk, thread, &write)?;
@@ -67,7 +72,7 @@ fn save_checkpoint(
     desk.conn
         .prepare_cached(
             "INSERT INTO checkpoint (thread, namespace, uuid, parent, created_at, step, source, metadata, \
-             channels, seen, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             channels, seen, updated, run) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             thread,
@@ -81,10 +86,12 @@ fn save_checkpoint(
             places::encode(&write.versions, &places),
             to_document(&write.versions_seen)?,
             to_document(&write.updated_channels)?,
+            run,
         ])?;
     let head = Head {
         id: write.id,
         key: desk.conn.last_insert_rowid(),
+        run,
         places,
     };
     desk.memory.set_head(thread, write.namespace, head);
@@ -122,9 +129,13 @@ fn parent_places(
 fn save_pending(
     desk: &mut Desk<'_>,
     thread: i64,
+    run: Option<i64>,
     pending: &PendingCommit,
 ) -> Result<(), StorageError> {
-    let checkpoint = checkpoint_key(desk, thread, pending)?;
+    let (checkpoint, made_by) = checkpoint_key(desk, thread, pending)?;
+    if let Some(run) = run.filter(|_| run != made_by) {
+        rollback::keep_pending(desk.conn, run, thread, checkpoint)?;
+    }
     let mut insert = desk.conn.prepare_cached(
         "INSERT OR REPLACE INTO pending_write (thread, checkpoint, task, idx, channel, value) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -142,23 +153,24 @@ fn save_pending(
     Ok(())
 }
 
+/// The checkpoint that writes belong to, and the run that made it.
 fn checkpoint_key(
     desk: &Desk<'_>,
     thread: i64,
     pending: &PendingCommit,
-) -> Result<i64, StorageError> {
+) -> Result<(i64, Option<i64>), StorageError> {
     if let Some(head) = desk.memory.head(thread, &pending.namespace)
         && head.id == pending.checkpoint
     {
-        return Ok(head.key);
+        return Ok((head.key, head.run));
     }
     desk.conn
         .prepare_cached(
-            "SELECT id FROM checkpoint WHERE thread = ?1 AND namespace = ?2 AND uuid = ?3",
+            "SELECT id, run FROM checkpoint WHERE thread = ?1 AND namespace = ?2 AND uuid = ?3",
         )?
         .query_row(
             params![thread, pending.namespace, pending.checkpoint.0.as_bytes()],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?
         .ok_or_else(|| unknown(pending.checkpoint))

@@ -5,8 +5,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::Timestamp;
+use selvedge_model::cancel::CancelRequest;
 use selvedge_model::run::{ClaimedRun, Lease, Run, RunStatus};
 
+use super::codec::cancel_request;
 use super::runs::{self, RUN_COLUMNS};
 use super::writer::Desk;
 use crate::StorageError;
@@ -17,19 +19,31 @@ pub(super) struct Held {
     pub(super) key: i64,
     /// `None`: temporary.
     pub(super) thread: Option<i64>,
+    /// Someone wants it cancelled.
+    pub(super) cancel: Option<CancelRequest>,
+    /// It has added to checkpoints that it did not make.
+    pub(super) undo: bool,
+}
+
+const HELD_COLUMNS: &str = "id, thread, cancel, cancel_message, undo";
+
+fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
+    Ok(Held {
+        key: row.get(0)?,
+        thread: row.get(1)?,
+        cancel: cancel_request(row, 2)?,
+        undo: row.get(4)?,
+    })
 }
 
 /// Finds the run of a lease, unless someone else has it or it is gone.
 pub(super) fn check(conn: &Connection, lease: &Lease) -> Result<Held, StorageError> {
-    conn.prepare_cached("SELECT id, thread FROM run WHERE uuid = ?1 AND fence = ?2 AND status = 1")?
-        .query_row(params![lease.run_id.0.as_bytes(), lease.fence], |row| {
-            Ok(Held {
-                key: row.get(0)?,
-                thread: row.get(1)?,
-            })
-        })
-        .optional()?
-        .ok_or(StorageError::Fenced)
+    conn.prepare_cached(&format!(
+        "SELECT {HELD_COLUMNS} FROM run WHERE uuid = ?1 AND fence = ?2 AND status = 1"
+    ))?
+    .query_row(params![lease.run_id.0.as_bytes(), lease.fence], held)
+    .optional()?
+    .ok_or(StorageError::Fenced)
 }
 
 /// See [`Storage::claim_runs`](crate::Storage::claim_runs).
@@ -83,6 +97,7 @@ struct Candidate {
     fence: i64,
     attempt: u32,
     started_at: Option<i64>,
+    cancel: Option<CancelRequest>,
 }
 
 impl Candidate {
@@ -98,6 +113,7 @@ impl Candidate {
             run: self.run,
             attempt,
             started_at: self.started_at.map_or(now, Timestamp::from_micros),
+            cancel: self.cancel,
         }
     }
 }
@@ -111,7 +127,7 @@ fn candidates(
     params: impl rusqlite::Params,
 ) -> Result<Vec<Candidate>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {RUN_COLUMNS}, r.id, r.fence, r.attempt, r.started_at \
+        "SELECT {RUN_COLUMNS}, r.id, r.fence, r.attempt, r.started_at, r.cancel, r.cancel_message \
          FROM run r INDEXED BY {index} JOIN run_request q ON q.run = r.id WHERE {condition}"
     ))?;
     let rows = statement.query_map(params, |row: &Row<'_>| {
@@ -121,6 +137,7 @@ fn candidates(
             fence: row.get(10)?,
             attempt: row.get(11)?,
             started_at: row.get(12)?,
+            cancel: cancel_request(row, 13)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -160,17 +177,31 @@ pub(super) fn make_next_ready(conn: &Connection, thread: i64) -> Result<bool, St
     Ok(changed == 1)
 }
 
+/// After a run of a thread went that was pending or running: lets the next one be claimed, or the thread rest in the
+/// status that the last run which ended left.
+pub(super) fn settle(conn: &Connection, thread: i64, now: Timestamp) -> Result<(), StorageError> {
+    let running = conn
+        .prepare_cached("SELECT 1 FROM run WHERE thread = ?1 AND status = 1")?
+        .exists([thread])?;
+    if running || make_next_ready(conn, thread)? {
+        return Ok(());
+    }
+    conn.prepare_cached("UPDATE thread SET status = resting, updated_at = ?2 WHERE id = ?1")?
+        .execute(params![thread, now.as_micros()])?;
+    Ok(())
+}
+
 /// See [`Storage::recover`](crate::Storage::recover).
 pub(super) fn recover(
     desk: &mut Desk<'_>,
     now: Timestamp,
     max_attempts: u32,
 ) -> Result<Recovery, StorageError> {
-    let mut exhausted = Vec::new();
+    let (mut exhausted, mut cancelled) = (Vec::new(), Vec::new());
     for candidate in candidates(
         desk.conn,
         "run_running",
-        "r.status = 1 AND r.attempt >= ?1 ORDER BY r.id",
+        "r.status = 1 AND (r.attempt >= ?1 OR r.cancel > 0) ORDER BY r.id",
         [max_attempts],
     )? {
         // The claim of the dead is void, and this one lets the caller end the run.
@@ -178,7 +209,11 @@ pub(super) fn recover(
             .prepare_cached("UPDATE run SET fence = fence + 1, updated_at = ?2 WHERE id = ?1")?
             .execute(params![candidate.key, now.as_micros()])?;
         let attempt = candidate.attempt;
-        exhausted.push(candidate.claimed(now, attempt));
+        let claimed = candidate.claimed(now, attempt);
+        match claimed.cancel {
+            Some(_) => cancelled.push(claimed),
+            None => exhausted.push(claimed),
+        }
     }
     let abandoned = abandoned(desk.conn, max_attempts)?;
     for held in &abandoned {
@@ -188,19 +223,16 @@ pub(super) fn recover(
     Ok(Recovery {
         requeued: abandoned.len() as u64,
         exhausted,
+        cancelled,
         deliveries: super::deliveries::count_due(desk.conn, now)?,
     })
 }
 
 fn abandoned(conn: &Connection, max_attempts: u32) -> Result<Vec<Held>, StorageError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT id, thread FROM run INDEXED BY run_running WHERE status = 1 AND attempt < ?1 ORDER BY id",
-    )?;
-    let rows = statement.query_map([max_attempts], |row| {
-        Ok(Held {
-            key: row.get(0)?,
-            thread: row.get(1)?,
-        })
-    })?;
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {HELD_COLUMNS} FROM run INDEXED BY run_running \
+         WHERE status = 1 AND attempt < ?1 AND cancel = 0 ORDER BY id"
+    ))?;
+    let rows = statement.query_map([max_attempts], held)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

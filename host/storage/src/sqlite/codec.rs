@@ -1,11 +1,14 @@
 //! How the words of the model stand in columns.
 
+use std::time::Duration;
+
 use rusqlite::Row;
 use rusqlite::types::Type;
+use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::checkpoint::Source;
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_model::run::{MultitaskStrategy, RunStatus};
-use selvedge_model::thread::ThreadStatus;
+use selvedge_model::thread::{ThreadStatus, TtlStrategy};
 use selvedge_model::{Json, Timestamp};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -40,6 +43,12 @@ const MULTITASK: [MultitaskStrategy; 4] = [
     MultitaskStrategy::Interrupt,
     MultitaskStrategy::Enqueue,
 ];
+const CANCEL: [Option<CancelAction>; 3] = [
+    None,
+    Some(CancelAction::Interrupt),
+    Some(CancelAction::Rollback),
+];
+const TTL_STRATEGY: [TtlStrategy; 2] = [TtlStrategy::Delete, TtlStrategy::KeepLatest];
 
 /// An enum that is stored as a number.
 pub(super) trait Coded: Copy + PartialEq + 'static {
@@ -66,6 +75,12 @@ impl Coded for Source {
 impl Coded for MultitaskStrategy {
     const CODES: &'static [Self] = &MULTITASK;
 }
+impl Coded for Option<CancelAction> {
+    const CODES: &'static [Self] = &CANCEL;
+}
+impl Coded for TtlStrategy {
+    const CODES: &'static [Self] = &TTL_STRATEGY;
+}
 
 pub(super) fn coded<T: Coded>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let code: i64 = row.get(column)?;
@@ -89,6 +104,30 @@ pub(super) fn optional_id<T: From<Uuid>>(
 
 pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     row.get(column).map(Timestamp::from_micros)
+}
+
+/// The longest lifetime, a thousand years: added to any time that the clock can show it is still a number of
+/// microseconds.
+const MAX_LIFETIME: Duration = Duration::from_secs(1_000 * 365 * 86_400);
+
+/// A lifetime as it is stored.
+pub(super) fn micros(lifetime: Duration) -> i64 {
+    i64::try_from(lifetime.min(MAX_LIFETIME).as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The columns `cancel` and `cancel_message`, which follow each other.
+pub(super) fn cancel_request(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<CancelRequest>> {
+    let Some(action) = coded(row, column)? else {
+        return Ok(None);
+    };
+    let message: Option<String> = row.get(column + 1)?;
+    Ok(Some(CancelRequest {
+        action,
+        message: message.unwrap_or_default(),
+    }))
 }
 
 pub(super) fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Json> {

@@ -21,38 +21,55 @@ pub(super) fn checkpoint(
     let Some(thread) = thread_key(conn, thread)? else {
         return Ok(None);
     };
-    let mut statement = conn.prepare_cached(match at {
-        Some(_) => {
-            "SELECT id, uuid, parent, namespace, created_at, step, source, metadata, seen, updated, channels \
-             FROM checkpoint WHERE thread = ?1 AND namespace = ?2 AND uuid = ?3"
-        }
-        None => {
-            "SELECT id, uuid, parent, namespace, created_at, step, source, metadata, seen, updated, channels \
-             FROM checkpoint WHERE thread = ?1 AND namespace = ?2 AND ?3 IS NULL ORDER BY uuid DESC LIMIT 1"
-        }
-    })?;
+    let which = match at {
+        Some(_) => "uuid = ?3",
+        None => "?3 IS NULL ORDER BY uuid DESC LIMIT 1",
+    };
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {CHECKPOINT_COLUMNS} FROM checkpoint WHERE thread = ?1 AND namespace = ?2 AND {which}"
+    ))?;
     let at = at.as_ref().map(|id| id.0.as_bytes());
     let found = statement
         .query_row(params![thread, namespace, at], snapshot)
         .optional()?;
-    let Some((key, mut checkpoint, channels)) = found else {
-        return Ok(None);
-    };
-    let (versions, places) = places::decode(&channels)?;
+    found
+        .map(|snapshot| fill(conn, thread, snapshot))
+        .transpose()
+}
+
+/// What [`snapshot`] reads.
+pub(super) const CHECKPOINT_COLUMNS: &str =
+    "id, uuid, parent, namespace, created_at, step, source, metadata, seen, updated, channels";
+
+/// A row of the table: a checkpoint without its values.
+pub(super) struct Snapshot {
+    key: i64,
+    pub(super) checkpoint: Checkpoint,
+    channels: String,
+}
+
+/// Puts a checkpoint together with its values and the writes on it.
+pub(super) fn fill(
+    conn: &Connection,
+    thread: i64,
+    snapshot: Snapshot,
+) -> Result<SavedCheckpoint, StorageError> {
+    let mut checkpoint = snapshot.checkpoint;
+    let (versions, places) = places::decode(&snapshot.channels)?;
     checkpoint.versions = versions;
     for (channel, place) in &places {
         let value = segments::load(conn, thread, place)?;
         checkpoint.values.insert(channel.clone(), value);
     }
-    let pending = pending_writes(conn, thread, key)?;
-    Ok(Some(SavedCheckpoint {
+    let pending = pending_writes(conn, thread, snapshot.key)?;
+    Ok(SavedCheckpoint {
         checkpoint,
         pending,
-    }))
+    })
 }
 
-/// The row, without what is in its column `channels`.
-fn snapshot(row: &Row<'_>) -> rusqlite::Result<(i64, Checkpoint, String)> {
+/// A row that has [`CHECKPOINT_COLUMNS`].
+pub(super) fn snapshot(row: &Row<'_>) -> rusqlite::Result<Snapshot> {
     let checkpoint = Checkpoint {
         id: id(row, 1)?,
         parent: optional_id(row, 2)?,
@@ -66,7 +83,11 @@ fn snapshot(row: &Row<'_>) -> rusqlite::Result<(i64, Checkpoint, String)> {
         updated_channels: document(row, 9)?,
         values: Default::default(),
     };
-    Ok((row.get(0)?, checkpoint, row.get(10)?))
+    Ok(Snapshot {
+        key: row.get(0)?,
+        checkpoint,
+        channels: row.get(10)?,
+    })
 }
 
 fn pending_writes(
@@ -87,6 +108,20 @@ fn pending_writes(
         })
     })?;
     Ok(writes.collect::<Result<_, _>>()?)
+}
+
+/// The newest checkpoint of a thread's root graph.
+pub(super) fn newest_id(
+    conn: &Connection,
+    thread: i64,
+) -> Result<Option<CheckpointId>, StorageError> {
+    let newest = conn
+        .prepare_cached(
+            "SELECT uuid FROM checkpoint WHERE thread = ?1 AND namespace = '' ORDER BY uuid DESC LIMIT 1",
+        )?
+        .query_row([thread], |row| id(row, 0))
+        .optional()?;
+    Ok(newest)
 }
 
 /// What callers see of a thread's newest checkpoint: the author's channels, as one object.

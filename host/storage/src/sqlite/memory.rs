@@ -36,6 +36,8 @@ struct ThreadMemory {
 pub(super) struct Head {
     pub(super) id: CheckpointId,
     pub(super) key: i64,
+    /// The run that made it.
+    pub(super) run: Option<i64>,
     pub(super) places: Places,
 }
 
@@ -61,6 +63,12 @@ impl Memory {
     pub(super) fn add_pending_runs(&mut self, count: i64) {
         self.undo.push(Undo::PendingRuns(self.pending_runs));
         self.pending_runs = self.pending_runs.saturating_add_signed(count);
+    }
+
+    /// When so many went at once that they had to be counted anew.
+    pub(super) fn set_pending_runs(&mut self, count: u64) {
+        self.undo.push(Undo::PendingRuns(self.pending_runs));
+        self.pending_runs = count;
     }
 
     pub(super) fn is_claimed(&self, delivery: i64) -> bool {
@@ -116,10 +124,14 @@ impl Memory {
         }
     }
 
+    pub(super) fn forget_all_threads(&mut self) {
+        self.threads.clear();
+        self.heads = 0;
+    }
+
     fn touch(&mut self, thread: i64) -> &mut ThreadMemory {
         if self.heads.max(self.threads.len()) >= MAX_REMEMBERED {
-            self.threads.clear();
-            self.heads = 0;
+            self.forget_all_threads();
         }
         self.undo.push(Undo::Thread(thread));
         self.threads.entry(thread).or_default()
@@ -162,6 +174,7 @@ mod tests {
         Head {
             id: CheckpointId(Uuid::from_u128(1)),
             key,
+            run: None,
             places: Places::new(),
         }
     }

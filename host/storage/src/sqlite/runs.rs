@@ -1,14 +1,17 @@
 //! Admitting runs, and reading them.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use selvedge_model::run::{ClaimedRun, Lease, Run, RunStatus};
+use selvedge_model::cancel::CancelRequest;
+use selvedge_model::run::{ClaimedRun, Lease, MultitaskStrategy, Run, RunStatus};
+use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{Json, RunId, ThreadId};
 
+use super::cancel;
 use super::codec::{Coded, coded, document, id, json, time, to_document};
 use super::threads::{self, KnownThread};
 use super::writer::Desk;
 use crate::StorageError;
-use crate::types::{Admission, NewRun, RunQuery, ThreadNeed};
+use crate::types::{Admission, Batch, Cancelled, NewRun, NewThread, Refusal, RunQuery, ThreadNeed};
 
 /// The columns that [`run`] reads, of `run r` joined with `run_request q`.
 pub(super) const RUN_COLUMNS: &str = "r.uuid, r.thread_uuid, r.assistant, q.metadata, r.status, q.kwargs, \
@@ -61,20 +64,55 @@ pub(super) fn admit(desk: &mut Desk<'_>, new: NewRun) -> Result<Admission, Stora
         _ => threads::find(desk.conn, new.run.thread_id)?,
     };
     if known.is_none() && matches!(new.thread, ThreadNeed::Existing { .. }) {
-        return Ok(Admission::NoThread);
+        return Ok(Admission::Refused(Refusal::NoThread));
     }
-    let others = match &known {
+    let mut others = match &known {
         Some(thread) => others_on(desk.conn, thread.key)?,
         None => Others::default(),
     };
-    if new.reject_if_busy && (others.running || others.first_waiting.is_some()) {
-        return Ok(Admission::Busy);
+    let strategy = new.run.multitask_strategy;
+    if strategy == MultitaskStrategy::Reject && others.any() {
+        return Ok(Admission::Refused(Refusal::Busy));
     }
-    if desk.memory.pending_runs() >= new.max_pending_runs {
-        return Ok(Admission::TooManyPending);
+    let supersedes = known
+        .as_ref()
+        .filter(|_| others.any())
+        .zip(CancelRequest::superseded_by(new.run.run_id, strategy));
+    let given_up = match &supersedes {
+        Some((thread, _)) => cancel::count_unbegun(desk.conn, thread.key)?,
+        None => 0,
+    };
+    if desk.memory.pending_runs().saturating_sub(given_up) >= new.max_pending_runs {
+        return Ok(Admission::Refused(Refusal::TooManyPending));
+    }
+    let mut superseded = Cancelled::default();
+    if let Some((thread, request)) = supersedes {
+        superseded = cancel::supersede(desk, thread.key, &request, new.run.updated_at)?;
+        others = others_on(desk.conn, thread.key)?;
     }
     let thread = occupy_thread(desk, known.as_ref(), &new)?;
-    insert(desk, new, thread, &others)
+    insert(desk, new, thread, &others, superseded)
+}
+
+/// See [`Storage::admit_runs`](crate::Storage::admit_runs). Each is judged with those before it admitted, so what they
+/// wrote is taken back when one is refused.
+pub(super) fn admit_all(desk: &mut Desk<'_>, new: Vec<NewRun>) -> Result<Batch, StorageError> {
+    let mark = desk.memory.mark();
+    desk.statement("SAVEPOINT batch")?;
+    let mut admissions = Vec::with_capacity(new.len());
+    for (position, new) in new.into_iter().enumerate() {
+        match admit(desk, new)? {
+            Admission::Refused(refusal) => {
+                desk.statement("ROLLBACK TO batch")?;
+                desk.statement("RELEASE batch")?;
+                desk.memory.undo_to(mark);
+                return Ok(Batch::Refused { position, refusal });
+            }
+            accepted => admissions.push(accepted),
+        }
+    }
+    desk.statement("RELEASE batch")?;
+    Ok(Batch::Accepted(admissions))
 }
 
 /// The runs of a thread that have not ended.
@@ -83,6 +121,12 @@ struct Others {
     running: bool,
     /// Key and earliest beginning of the one that is next.
     first_waiting: Option<(i64, i64)>,
+}
+
+impl Others {
+    fn any(&self) -> bool {
+        self.running || self.first_waiting.is_some()
+    }
 }
 
 fn others_on(conn: &Connection, thread: i64) -> Result<Others, StorageError> {
@@ -106,21 +150,31 @@ fn occupy_thread(
     known: Option<&KnownThread>,
     new: &NewRun,
 ) -> Result<Option<i64>, StorageError> {
-    let (metadata, config) = match &new.thread {
+    let (metadata, config, ttl) = match &new.thread {
         ThreadNeed::None => return Ok(None),
-        ThreadNeed::Existing { metadata, config } | ThreadNeed::Create { metadata, config } => {
-            (metadata, config)
-        }
+        ThreadNeed::Existing { metadata, config } => (metadata, config, None),
+        ThreadNeed::Create {
+            metadata,
+            config,
+            ttl,
+        } => (metadata, config, *ttl),
     };
     let now = new.run.updated_at;
     match known {
-        Some(thread) => threads::occupy(desk.conn, thread, metadata, config, now)?,
+        Some(thread) => {
+            threads::occupy(desk.conn, thread, metadata, config, now)?;
+            Ok(Some(thread.key))
+        }
         None => {
-            return threads::insert_busy(desk.conn, new.run.thread_id, metadata, config, now)
-                .map(Some);
+            let thread = NewThread {
+                thread_id: new.run.thread_id,
+                metadata: metadata.clone(),
+                created_at: now,
+                ttl,
+            };
+            threads::insert(desk.conn, &thread, ThreadStatus::Busy, config).map(Some)
         }
     }
-    Ok(known.map(|thread| thread.key))
 }
 
 fn insert(
@@ -128,6 +182,7 @@ fn insert(
     new: NewRun,
     thread: Option<i64>,
     others: &Others,
+    superseded: Cancelled,
 ) -> Result<Admission, StorageError> {
     let mut run = new.run;
     let begins = run.created_at.as_micros();
@@ -171,19 +226,21 @@ fn insert(
         ])?;
     let Some(started_at) = claimed_at else {
         desk.memory.add_pending_runs(1);
-        return Ok(Admission::Queued(Box::new(run)));
+        return Ok(Admission::Queued(Box::new(run), superseded));
     };
     let lease = Lease {
         run_id: run.run_id,
         thread_id: run.thread_id,
         fence: claims,
     };
-    Ok(Admission::Claimed(Box::new(ClaimedRun {
+    let claimed = ClaimedRun {
         run,
         lease,
         attempt: 1,
         started_at,
-    })))
+        cancel: None,
+    };
+    Ok(Admission::Claimed(Box::new(claimed), superseded))
 }
 
 /// One run, on its thread or on any.

@@ -1,20 +1,26 @@
 //! Threads.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use selvedge_model::run::RunStatus;
-use selvedge_model::thread::{Thread, ThreadStatus};
+use selvedge_model::thread::{Thread, ThreadStatus, Ttl};
 use selvedge_model::{Json, RunId, ThreadId, Timestamp};
 
-use super::codec::{Coded, coded, id, json, optional_document, time};
+use super::codec::{Coded, coded, id, json, micros, optional_document, time};
 use super::load::{thread_key, visible_values};
+use super::prune;
 use super::writer::Desk;
 use crate::StorageError;
 use crate::types::{Insert, NewThread, Values};
 
+/// What [`from_row`] reads.
+pub(super) const THREAD_COLUMNS: &str = "id, uuid, created_at, updated_at, state_updated_at, metadata, status, config, \
+     outcome, ttl, ttl_strategy";
+
 /// A thread as a new run finds it.
 pub(super) struct KnownThread {
     pub(super) key: i64,
-    metadata: Json,
+    pub(super) metadata: Json,
     config: Json,
 }
 
@@ -25,14 +31,7 @@ pub(super) fn create(desk: &Desk<'_>, new: &NewThread) -> Result<Insert<Thread>,
     }
     let config = Json::object::<&str>([]);
     let status = ThreadStatus::Idle;
-    insert(
-        desk.conn,
-        new.thread_id,
-        status,
-        &new.metadata,
-        &config,
-        new.created_at,
-    )?;
+    insert(desk.conn, new, status, &config)?;
     Ok(Insert::Created(Thread {
         thread_id: new.thread_id,
         created_at: new.created_at,
@@ -43,40 +42,31 @@ pub(super) fn create(desk: &Desk<'_>, new: &NewThread) -> Result<Insert<Thread>,
         config,
         values: None,
         outcome: None,
+        ttl: new.ttl,
     }))
 }
 
-fn insert(
+/// Creates a thread. Where a run creates it, it rests idle once that has gone.
+pub(super) fn insert(
     conn: &Connection,
-    thread: ThreadId,
+    new: &NewThread,
     status: ThreadStatus,
-    metadata: &Json,
     config: &Json,
-    now: Timestamp,
 ) -> Result<i64, StorageError> {
     conn.prepare_cached(
-        "INSERT INTO thread (uuid, status, created_at, updated_at, state_updated_at, metadata, config) \
-         VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5)",
+        "INSERT INTO thread (uuid, status, created_at, updated_at, state_updated_at, metadata, config, ttl, \
+         ttl_strategy) VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
-        thread.0.as_bytes(),
+        new.thread_id.0.as_bytes(),
         status.code(),
-        now.as_micros(),
-        metadata.as_str(),
+        new.created_at.as_micros(),
+        new.metadata.as_str(),
         config.as_str(),
+        new.ttl.map(|ttl| micros(ttl.after)),
+        new.ttl.map_or(0, |ttl| ttl.strategy.code()),
     ])?;
     Ok(conn.last_insert_rowid())
-}
-
-/// Creates a thread for a run.
-pub(super) fn insert_busy(
-    conn: &Connection,
-    thread: ThreadId,
-    metadata: &Json,
-    config: &Json,
-    now: Timestamp,
-) -> Result<i64, StorageError> {
-    insert(conn, thread, ThreadStatus::Busy, metadata, config, now)
 }
 
 /// The thread that a run wants to be on.
@@ -119,7 +109,7 @@ pub(super) fn occupy(
 }
 
 /// The members of both, those of `later` winning.
-fn merged(earlier: &Json, later: &Json) -> Json {
+pub(super) fn merged(earlier: &Json, later: &Json) -> Json {
     let Some(added) = later.members().filter(|members| !members.is_empty()) else {
         return earlier.clone();
     };
@@ -135,11 +125,12 @@ pub(super) fn read(
     values: Values,
 ) -> Result<Option<Thread>, StorageError> {
     let found = conn
-        .prepare_cached(
-            "SELECT id, uuid, created_at, updated_at, state_updated_at, metadata, status, config, outcome \
-             FROM thread WHERE uuid = ?1",
-        )?
-        .query_row([thread.0.as_bytes()], |row| Ok((row.get(0)?, from_row(row)?)))
+        .prepare_cached(&format!(
+            "SELECT {THREAD_COLUMNS} FROM thread WHERE uuid = ?1"
+        ))?
+        .query_row([thread.0.as_bytes()], |row| {
+            Ok((row.get(0)?, from_row(row)?))
+        })
         .optional()?;
     let Some((key, mut thread)) = found else {
         return Ok(None);
@@ -150,7 +141,8 @@ pub(super) fn read(
     Ok(Some(thread))
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Thread> {
+/// A thread without its values.
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Thread> {
     Ok(Thread {
         thread_id: id(row, 1)?,
         created_at: time(row, 2)?,
@@ -161,11 +153,21 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Thread> {
         config: json(row, 7)?,
         values: None,
         outcome: optional_document(row, 8)?,
+        ttl: ttl(row, 9)?,
     })
 }
 
-/// See [`Storage::delete_thread`](crate::Storage::delete_thread). What hangs on the thread goes by its foreign
-/// keys, each a range of one index.
+/// The columns `ttl` and `ttl_strategy`.
+fn ttl(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Ttl>> {
+    let after: Option<i64> = row.get(column)?;
+    let strategy = coded(row, column + 1)?;
+    Ok(after.map(|micros| Ttl {
+        strategy,
+        after: Duration::from_micros(micros.unsigned_abs()),
+    }))
+}
+
+/// See [`Storage::delete_thread`](crate::Storage::delete_thread).
 pub(super) fn delete(
     desk: &mut Desk<'_>,
     thread: ThreadId,
@@ -173,30 +175,7 @@ pub(super) fn delete(
     let Some(key) = thread_key(desk.conn, thread)? else {
         return Ok(None);
     };
-    let pending = runs_with_status(desk.conn, key, RunStatus::Pending)?;
-    let running = runs_with_status(desk.conn, key, RunStatus::Running)?;
-    desk.conn
-        .prepare_cached("DELETE FROM thread WHERE id = ?1")?
-        .execute([key])?;
-    let no_longer_pending = i64::try_from(pending.len()).unwrap_or(i64::MAX);
-    desk.memory.add_pending_runs(-no_longer_pending);
-    desk.memory.forget_thread(key);
-    Ok(Some([running, pending].concat()))
-}
-
-/// The status is part of the statement's text, because only so the planner takes the small index of that status and
-/// does not walk over every run that has ended on the thread.
-fn runs_with_status(
-    conn: &Connection,
-    thread: i64,
-    status: RunStatus,
-) -> Result<Vec<RunId>, StorageError> {
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT uuid FROM run WHERE thread = ?1 AND status = {} ORDER BY created_at, id",
-        status.code()
-    ))?;
-    let rows = statement.query_map([thread], |row| id(row, 0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    prune::delete(desk, key).map(Some)
 }
 
 #[cfg(test)]

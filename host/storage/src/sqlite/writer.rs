@@ -28,6 +28,14 @@ pub(super) struct Desk<'a> {
     pub(super) memory: &'a mut Memory,
 }
 
+impl Desk<'_> {
+    /// A statement without parameters.
+    pub(super) fn statement(&self, sql: &str) -> Result<(), StorageError> {
+        self.conn.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
+
 /// A unit of work and the caller who waits for it.
 trait Unit: Send {
     /// Does the work inside the transaction.

@@ -133,11 +133,12 @@ pub async fn pending_writes_come_ordered_and_the_same_index_replaces(home: &dyn 
     let together = StepCommit {
         checkpoints: vec![write(1, None, [("a", whole("1"))])],
         pending: vec![commit(vec![pending(2, 0, "1"), pending(1, 1, "2")])],
+        ..StepCommit::default()
     };
     storage.commit_step(lease, together).await.unwrap();
     let later = StepCommit {
-        checkpoints: Vec::new(),
         pending: vec![commit(vec![pending(1, -1, "3"), pending(1, 1, "4")])],
+        ..StepCommit::default()
     };
     storage.commit_step(lease, later).await.unwrap();
     let saved = storage

@@ -7,7 +7,7 @@ use selvedge_model::DeliveryId;
 use selvedge_model::delivery::{Attempt, DeliveryStatus, NewDelivery, Verdict};
 use selvedge_storage::{RunEnd, Storage, StorageError};
 
-use crate::given::{at, delivered, delivery, end, running};
+use crate::given::{at, delivered, delivery, end, finish, running};
 use crate::home::Home;
 
 fn attempt(number: u32, seconds: i64) -> Attempt {
@@ -217,7 +217,7 @@ async fn large_delivery(storage: &Arc<dyn Storage>) -> DeliveryId {
         delivery: Some(large),
         ..end(1)
     };
-    storage.finish_run(lease, end).await.unwrap();
+    finish(&storage, lease, end).await;
     id
 }
 

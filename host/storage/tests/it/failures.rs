@@ -7,8 +7,8 @@ use selvedge_model::thread::ThreadStatus;
 use selvedge_storage::{RunEnd, StorageError, Values};
 
 use crate::given::{
-    append, at, checkpoint_id, claimed, delivered, delivery, end, list, new_run, running, status,
-    step, whole, write,
+    append, at, checkpoint_id, claimed, delivered, delivery, end, finish, list, new_run, running,
+    status, step, whole, write,
 };
 use crate::home::Home;
 
@@ -73,7 +73,7 @@ pub async fn a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_be
             "{table}"
         );
     }
-    storage.finish_run(lease, last).await.unwrap();
+    finish(&storage, lease, last).await;
     let run = storage.run(None, lease.run_id).await.unwrap().unwrap();
     assert_eq!(run.status, RunStatus::Success);
     assert_eq!(status(&storage, lease.thread_id).await, ThreadStatus::Idle);

@@ -6,7 +6,7 @@ use selvedge_model::ThreadId;
 use selvedge_model::run::{Lease, RunStatus};
 use selvedge_storage::{RunEnd, Storage, StorageError};
 
-use crate::given::{at, claimed, delivery, end, new_run, running, step, whole, write};
+use crate::given::{at, claimed, delivery, end, finish, new_run, running, step, whole, write};
 use crate::home::Home;
 
 /// Everything that a lease allows is refused, and nothing of it happens.
@@ -71,7 +71,7 @@ pub async fn a_worker_that_lost_its_lease_cannot_write(home: &dyn Home) {
     assert_fenced(&storage, second).await;
     let third = storage.claim_runs(at(4), 1).await.unwrap().runs[0].lease;
     assert_fenced(&storage, second).await;
-    storage.finish_run(third, end(5)).await.unwrap();
+    finish(&storage, third, end(5)).await;
     let run = storage.run(None, third.run_id).await.unwrap().unwrap();
     assert_eq!(run.status, RunStatus::Success);
 }
@@ -79,7 +79,7 @@ pub async fn a_worker_that_lost_its_lease_cannot_write(home: &dyn Home) {
 pub async fn a_lease_ends_with_its_run(home: &dyn Home) {
     let storage = home.open();
     let lease = running(&storage).await;
-    storage.finish_run(lease, end(1)).await.unwrap();
+    finish(&storage, lease, end(1)).await;
     assert_fenced(&storage, lease).await;
 }
 

@@ -11,7 +11,7 @@ use selvedge_model::run::{
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
 use selvedge_model::{AssistantId, CheckpointId, DeliveryId, Json, RunId, ThreadId, Timestamp};
 use selvedge_storage::{
-    Admission, NewRun, NewThread, RunEnd, StepCommit, Storage, ThreadNeed, Values,
+    Admission, Finish, NewRun, NewThread, RunEnd, StepCommit, Storage, ThreadNeed, Values,
 };
 use uuid::Uuid;
 
@@ -63,8 +63,8 @@ pub fn new_run(thread: ThreadId, begins: Timestamp) -> NewRun {
         thread: ThreadNeed::Create {
             metadata: json("{}"),
             config: json("{}"),
+            ttl: None,
         },
-        reject_if_busy: false,
         claim_by: Some(begins),
         max_pending_runs: 1_000,
     }
@@ -85,16 +85,22 @@ pub fn temporary(new: NewRun) -> NewRun {
     }
 }
 
+/// The same with another idea of what becomes of the others on its thread.
+pub fn with_strategy(mut new: NewRun, strategy: MultitaskStrategy) -> NewRun {
+    new.run.multitask_strategy = strategy;
+    new
+}
+
 pub async fn claimed(storage: &Arc<dyn Storage>, new: NewRun) -> ClaimedRun {
     match storage.admit_run(new).await.unwrap() {
-        Admission::Claimed(claimed) => *claimed,
+        Admission::Claimed(claimed, _) => *claimed,
         other => panic!("expected a claim, got {other:?}"),
     }
 }
 
 pub async fn queued(storage: &Arc<dyn Storage>, new: NewRun) -> Run {
     match storage.admit_run(new).await.unwrap() {
-        Admission::Queued(run) => *run,
+        Admission::Queued(run, _) => *run,
         other => panic!("expected a place in the queue, got {other:?}"),
     }
 }
@@ -112,6 +118,7 @@ pub async fn thread(storage: &Arc<dyn Storage>) -> ThreadId {
         thread_id,
         metadata: json("{}"),
         created_at: at(0),
+        ttl: None,
     };
     storage.create_thread(new).await.unwrap();
     thread_id
@@ -155,7 +162,7 @@ pub fn write(
 pub fn step(checkpoints: impl IntoIterator<Item = CheckpointWrite>) -> StepCommit {
     StepCommit {
         checkpoints: checkpoints.into_iter().collect(),
-        pending: Vec::new(),
+        ..StepCommit::default()
     }
 }
 
@@ -171,6 +178,12 @@ pub fn append(items: &[&str]) -> Change {
     Change::Append(items.iter().map(|item| json(item)).collect())
 }
 
+/// Ends a run.
+pub async fn finish(storage: &Arc<dyn Storage>, lease: Lease, end: RunEnd) {
+    let finish = storage.finish_run(lease, end).await.unwrap();
+    assert_eq!(finish, Finish::Ended);
+}
+
 /// A good end without checkpoint or delivery.
 pub fn end(seconds: i64) -> RunEnd {
     RunEnd {
@@ -180,6 +193,7 @@ pub fn end(seconds: i64) -> RunEnd {
         thread_status: ThreadStatus::Idle,
         outcome: ThreadOutcome::default(),
         delivery: None,
+        cancelled: None,
     }
 }
 
@@ -203,6 +217,6 @@ pub async fn delivered(storage: &Arc<dyn Storage>, seconds: i64) -> NewDelivery 
         delivery: Some(delivery.clone()),
         ..end(seconds)
     };
-    storage.finish_run(lease, end).await.unwrap();
+    finish(storage, lease, end).await;
     delivery
 }

@@ -5,7 +5,7 @@ use selvedge_model::run::RunStatus;
 use selvedge_storage::{StorageError, Values};
 
 use crate::given::{
-    append, at, claimed, delivered, end, list, new_run, queued, running, step, temporary,
+    append, at, claimed, delivered, end, finish, list, new_run, queued, running, step, temporary,
     unclaimed, write,
 };
 use crate::home::Home;
@@ -24,7 +24,7 @@ pub async fn the_runs_of_a_dead_process_are_pending_again(home: &dyn Home) {
     let ids: Vec<_> = claims.iter().map(|claimed| claimed.run.run_id).collect();
     assert_eq!(ids, [first.run.run_id, alone.run_id]);
     assert_eq!((claims[0].attempt, claims[0].started_at), (2, at(0)));
-    storage.finish_run(claims[0].lease, end(4)).await.unwrap();
+    finish(&storage, claims[0].lease, end(4)).await;
     let next = storage.claim_runs(at(5), 10).await.unwrap().runs;
     assert_eq!(next[0].run.run_id, behind.run_id);
 }
@@ -44,7 +44,7 @@ pub async fn a_run_that_has_had_all_its_attempts_is_handed_over_to_be_ended(home
     assert_eq!((exhausted.run.run_id, exhausted.attempt), (first.run_id, 2));
     let late = storage.finish_run(second.lease, end(3)).await;
     assert!(matches!(late, Err(StorageError::Fenced)));
-    storage.finish_run(exhausted.lease, end(3)).await.unwrap();
+    finish(&storage, exhausted.lease, end(3)).await;
 }
 
 pub async fn a_temporary_run_starts_again_from_its_input(home: &dyn Home) {

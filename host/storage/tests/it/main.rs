@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod assistants;
+mod cancelling;
 mod checkpoints;
 mod crash;
 mod deliveries;
@@ -15,9 +16,15 @@ mod growth;
 mod histories;
 mod home;
 mod life;
+mod lifetimes;
+mod rollbacks;
 mod runs;
+mod searching;
 mod sqlite_directory;
 mod sqlite_groups;
+mod states;
+mod store;
+mod streams;
 mod threads;
 
 /// Makes a test of each promise for each implementation.
@@ -41,6 +48,9 @@ promises! {
     assistants {
         default_assistants_exist_as_given_and_count_their_changes,
         assistants_are_found_by_name_graph_and_metadata_in_pages,
+        an_assistant_is_created_once,
+        each_change_of_an_assistant_is_a_version,
+        a_callers_change_of_a_default_assistant_lasts_until_the_configuration_changes,
     }
     threads {
         a_thread_is_created_once,
@@ -101,5 +111,64 @@ promises! {
         closing_finishes_what_is_queued_and_refuses_the_rest,
         what_was_answered_is_there_after_dropping_without_closing,
         pending_runs_are_counted_over_a_restart,
+    }
+    cancelling {
+        a_pending_run_that_is_cancelled_ends_at_once_and_its_thread_rests,
+        a_thread_rests_again_in_the_status_that_its_last_run_left,
+        cancelling_the_next_run_lets_the_one_behind_it_begin,
+        a_success_does_not_overwrite_a_wish_to_cancel,
+        a_wish_to_cancel_survives_the_process_that_heard_it,
+        a_run_that_was_put_back_is_ended_by_whoever_claims_it,
+        runs_are_cancelled_by_name_or_by_status,
+        a_temporary_run_is_cancelled_by_its_id,
+        a_run_that_interrupts_ends_those_before_it,
+        a_run_that_rolls_back_takes_the_place_of_those_that_had_not_begun,
+        a_batch_is_accepted_as_a_whole_or_not_at_all,
+        deleting_a_run_frees_its_thread,
+        deleting_an_assistant_cancels_its_runs,
+    }
+    rollbacks {
+        a_run_that_is_rolled_back_leaves_its_thread_as_it_was,
+        a_first_run_that_is_rolled_back_leaves_an_empty_thread,
+        deleting_a_run_under_way_undoes_it_and_one_that_ended_stays,
+        undoing_survives_a_restart_and_nothing_is_kept_for_it_afterwards,
+    }
+    states {
+        history_is_listed_newest_first,
+        a_page_of_history_is_bounded_in_bytes,
+        a_state_is_changed_when_it_is_the_one_that_was_seen,
+        a_thread_that_never_ran_can_be_given_a_state,
+        a_thread_with_runs_under_way_is_not_changed_from_outside,
+        a_copy_has_the_history_and_a_life_of_its_own,
+        what_a_thread_takes_is_told_by_channel,
+    }
+    lifetimes {
+        pruned_threads_are_gone_with_their_runs,
+        a_thread_that_is_trimmed_keeps_its_newest_checkpoint,
+        a_thread_goes_when_its_time_has_come,
+        a_sweep_takes_no_more_than_it_may_and_the_oldest_first,
+        a_thread_that_was_trimmed_is_trimmed_again_after_it_changed,
+        emptying_runs_leaves_their_threads_at_rest,
+    }
+    searching {
+        threads_are_found_by_what_they_are,
+        threads_are_sorted_and_come_in_pages,
+        threads_are_found_with_their_values_when_asked,
+        a_page_of_threads_is_bounded_in_bytes,
+    }
+    streams {
+        events_are_read_back_in_order_from_anywhere,
+        a_threads_stream_is_that_of_its_runs_and_its_own,
+        the_last_id_is_known_after_a_restart,
+        a_worker_that_lost_its_lease_cannot_add_events,
+        events_stay_a_while_after_their_run,
+        a_run_keeps_a_bounded_number_of_events,
+    }
+    store {
+        an_item_is_kept_where_it_is_put,
+        items_are_found_under_a_namespace,
+        a_page_of_items_is_bounded_in_bytes,
+        namespaces_are_listed_each_once,
+        an_item_goes_when_its_time_has_come_unless_it_is_read,
     }
 }

@@ -1,13 +1,15 @@
 //! Promises about admitting, claiming and reading runs.
 
-use selvedge_model::run::{Breakpoints, Command, RunStatus};
+use selvedge_model::run::{Breakpoints, Command, MultitaskStrategy, RunStatus};
 use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{Json, ThreadId};
-use selvedge_storage::{Admission, NewRun, RunEnd, RunQuery, StorageError, ThreadNeed, Values};
+use selvedge_storage::{
+    Admission, NewRun, Refusal, RunEnd, RunQuery, StorageError, ThreadNeed, Values,
+};
 
 use crate::given::{
-    at, claimed, delivery, end, json, new_run, queued, running, status, temporary, thread,
-    unclaimed,
+    at, claimed, delivery, end, finish, json, new_run, queued, running, status, temporary, thread,
+    unclaimed, with_strategy,
 };
 use crate::home::Home;
 
@@ -45,14 +47,14 @@ pub async fn runs_of_one_thread_begin_in_order_and_one_at_a_time(home: &dyn Home
     }
     for next in waiting {
         assert!(storage.claim_runs(at(2), 10).await.unwrap().runs.is_empty());
-        storage.finish_run(lease, end(2)).await.unwrap();
+        finish(&storage, lease, end(2)).await;
         assert_eq!(status(&storage, thread).await, ThreadStatus::Busy);
         let claims = storage.claim_runs(at(2), 10).await.unwrap();
         assert_eq!(claims.runs.len(), 1);
         lease = claims.runs[0].lease;
         assert_eq!(lease.run_id, next);
     }
-    storage.finish_run(lease, end(3)).await.unwrap();
+    finish(&storage, lease, end(3)).await;
     assert_eq!(status(&storage, thread).await, ThreadStatus::Idle);
 }
 
@@ -81,17 +83,14 @@ pub async fn a_run_that_may_not_begin_yet_waits_and_lets_others_pass(home: &dyn 
         storage.claim_runs(at(1), 10).await.unwrap().next_due,
         Some(at(60))
     );
-    storage.finish_run(passing.lease, end(2)).await.unwrap();
+    finish(&storage, passing.lease, end(2)).await;
     let queued_before = queued(&storage, unclaimed(new_run(thread, at(3)))).await;
     let claims = storage.claim_runs(at(61), 10).await.unwrap();
     assert_eq!(
         claims.runs.iter().map(|c| c.run.run_id).collect::<Vec<_>>(),
         [queued_before.run_id]
     );
-    storage
-        .finish_run(claims.runs[0].lease, end(61))
-        .await
-        .unwrap();
+    finish(&storage, claims.runs[0].lease, end(61)).await;
     let claims = storage.claim_runs(at(61), 10).await.unwrap();
     assert_eq!(
         (claims.runs[0].run.run_id, claims.next_due),
@@ -125,19 +124,16 @@ pub async fn a_busy_thread_refuses_a_run_that_will_not_wait(home: &dyn Home) {
     let storage = home.open();
     let thread = ThreadId::new();
     let first = claimed(&storage, new_run(thread, at(0))).await;
-    let impatient = || NewRun {
-        reject_if_busy: true,
-        ..new_run(thread, at(1))
-    };
+    let impatient = || with_strategy(new_run(thread, at(1)), MultitaskStrategy::Reject);
     assert!(matches!(
         storage.admit_run(impatient()).await.unwrap(),
-        Admission::Busy
+        Admission::Refused(Refusal::Busy)
     ));
-    storage.finish_run(first.lease, end(2)).await.unwrap();
+    finish(&storage, first.lease, end(2)).await;
     queued(&storage, unclaimed(new_run(thread, at(90)))).await;
     assert!(matches!(
         storage.admit_run(impatient()).await.unwrap(),
-        Admission::Busy
+        Admission::Refused(Refusal::Busy)
     ));
     let query = RunQuery {
         thread_id: thread,
@@ -160,7 +156,7 @@ pub async fn a_run_needs_its_thread_unless_it_may_create_it(home: &dyn Home) {
     let missing = ThreadId::new();
     assert!(matches!(
         storage.admit_run(existing(missing)).await.unwrap(),
-        Admission::NoThread
+        Admission::Refused(Refusal::NoThread)
     ));
     assert!(
         storage
@@ -191,7 +187,7 @@ pub async fn too_many_pending_runs_are_refused_and_leave_nothing(home: &dyn Home
     let refused = ThreadId::new();
     assert!(matches!(
         storage.admit_run(limited(refused)).await.unwrap(),
-        Admission::TooManyPending
+        Admission::Refused(Refusal::TooManyPending)
     ));
     assert!(
         storage
@@ -282,7 +278,7 @@ pub async fn a_temporary_run_has_no_thread_and_leaves_only_its_delivery(home: &d
         delivery: Some(delivery.clone()),
         ..end(1)
     };
-    storage.finish_run(run.lease, last).await.unwrap();
+    finish(&storage, run.lease, last).await;
     assert!(storage.run(None, run.run.run_id).await.unwrap().is_none());
     assert_eq!(
         storage.deliveries_of_run(run.run.run_id).await.unwrap()[0].id,

@@ -10,11 +10,14 @@ use std::time::{Duration, Instant};
 
 use selvedge_model::checkpoint::{Change, ChannelValue};
 use selvedge_model::run::RunStatus;
+use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{Json, RunId, ThreadId};
 use selvedge_storage::sqlite::{Options, Sqlite};
-use selvedge_storage::{Reads, Storage, StorageError};
+use selvedge_storage::{Reads, Storage, StorageError, VersionQuery};
 
-use crate::given::{append, at, claimed, end, list, new_run, step, whole, write};
+use crate::given::{
+    append, at, claimed, end, finish, list, new_run, queued, status, step, unclaimed, whole, write,
+};
 use crate::home::SqliteHome;
 
 #[test]
@@ -119,6 +122,67 @@ async fn a_directory_of_the_first_version_is_brought_up_to_date() {
     assert_eq!(storage.prune_deliveries(at(2)).await.unwrap(), 1);
 }
 
+/// Threads in every status, a checkpoint, an assistant.
+#[tokio::test]
+async fn what_the_first_version_could_hold_is_brought_along() {
+    let home = SqliteHome::new();
+    std::fs::create_dir(home.path()).unwrap();
+    let old = home.database();
+    old.execute_batch(include_str!("../../src/sqlite/schema.sql"))
+        .unwrap();
+    let thread = |n: u8| ThreadId(uuid::Uuid::from_bytes([n; 16]));
+    for status in 0..4_u8 {
+        old.execute(
+            "INSERT INTO thread VALUES (?1, ?2, ?3, 1, 1, 1, '{}', '{}', NULL)",
+            rusqlite::params![status + 1, thread(status).0.as_bytes(), status],
+        )
+        .unwrap();
+    }
+    old.execute_batch(
+        "INSERT INTO checkpoint VALUES (1, 1, '', x'1f0c0000000060010000000000000001', NULL, 1, 0, 1, '{}', \
+         '{\"log\":[1,0,0,3,0]}', '{}', '[]'); \
+         INSERT INTO channel_value VALUES (1, 0, 0, '[1]'); \
+         INSERT INTO assistant VALUES (1, x'00000000000000000000000000000001', 'agent', 'agent', NULL, '{}', \
+         '{}', '{}', 1, 7, 3); PRAGMA user_version = 1",
+    )
+    .unwrap();
+    drop(old);
+
+    let storage: std::sync::Arc<dyn Storage> = Sqlite::open(home.options()).unwrap();
+    let versions = VersionQuery {
+        assistant_id: selvedge_model::AssistantId(uuid::Uuid::from_u128(1)),
+        metadata: None,
+        limit: 9,
+        offset: 0,
+    };
+    let versions = storage.assistant_versions(versions).await.unwrap();
+    assert_eq!((versions.len(), versions[0].version), (1, 3));
+    // Each rests in the status that it had; one that was busy, idle.
+    for n in 0..4 {
+        let new = unclaimed(new_run(thread(n), at(0)));
+        let run = queued(&storage, new).await.run_id;
+        storage.delete_run(None, run, at(1)).await.unwrap();
+    }
+    let mut resting = Vec::new();
+    for n in 0..4 {
+        resting.push(status(&storage, thread(n)).await);
+    }
+    assert_eq!(
+        resting,
+        [
+            ThreadStatus::Idle,
+            ThreadStatus::Idle,
+            ThreadStatus::Interrupted,
+            ThreadStatus::Error
+        ]
+    );
+    let lease = claimed(&storage, new_run(thread(0), at(2))).await.lease;
+    let more = step([write(2, Some(1), [("log", append(&["2"]))])]);
+    storage.commit_step(lease, more).await.unwrap();
+    let saved = storage.checkpoint(thread(0), "", None).await.unwrap();
+    assert_eq!(saved.unwrap().checkpoint.values["log"], list(&["1", "2"]));
+}
+
 #[test]
 fn a_file_that_is_no_database_is_refused() {
     let home = SqliteHome::new();
@@ -135,7 +199,7 @@ async fn after_closing_the_database_file_alone_is_the_whole() {
     let home = SqliteHome::new();
     let storage: std::sync::Arc<dyn Storage> = Sqlite::open(home.options()).unwrap();
     let run = claimed(&storage, new_run(ThreadId::new(), at(0))).await;
-    storage.finish_run(run.lease, end(1)).await.unwrap();
+    finish(&storage, run.lease, end(1)).await;
     let log =
         || std::fs::metadata(home.path().join("selvedge.db-wal")).map_or(0, |file| file.len());
     assert!(log() > 0);
@@ -196,7 +260,7 @@ async fn at_the_configured_size_writes_fail_as_full_until_something_is_deleted()
         assert!(storage.delete_thread(*thread).await.unwrap().is_some());
     }
     let run = claimed(&storage, new_run(ThreadId::new(), at(1))).await;
-    storage.finish_run(run.lease, end(2)).await.unwrap();
+    finish(&storage, run.lease, end(2)).await;
 }
 
 /// A small file system of the test's own, taken away at its end.
@@ -275,7 +339,7 @@ async fn on_a_full_disk_nothing_is_damaged_and_room_makes_it_work_again() {
         .commit_step(run.lease, step([too_much]))
         .await
         .unwrap();
-    storage.finish_run(run.lease, end(3)).await.unwrap();
+    finish(&storage, run.lease, end(3)).await;
     storage.close().await;
     assert_intact(&home).await;
 }

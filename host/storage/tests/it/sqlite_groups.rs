@@ -13,7 +13,7 @@ use selvedge_storage::sqlite::{Options, Sqlite};
 use selvedge_storage::{Insert, NewThread, Storage, StorageError};
 
 use crate::given::{
-    append, at, checkpoint_id, delivered, end, json, list, new_run, queued, running, step,
+    append, at, checkpoint_id, delivered, end, finish, json, list, new_run, queued, running, step,
     unclaimed, write,
 };
 use crate::home::{Home, SqliteHome};
@@ -58,6 +58,7 @@ async fn stall<'a>(home: &SqliteHome, storage: &'a Arc<dyn Storage>) -> Asked<'a
         thread_id: thread,
         metadata: json("{}"),
         created_at: at(0),
+        ttl: None,
     };
     let plug = Asked::new(storage.create_thread(new));
     // The unit has begun once its transaction keeps others from writing.
@@ -182,7 +183,7 @@ async fn a_commit_that_fails_answers_everyone_with_an_error_and_nothing_happened
             (saved.id, &saved.values["log"]),
             (checkpoint_id(2), &list(&["1", "1"]))
         );
-        storage.finish_run(lease, end(5)).await.unwrap();
+        finish(&storage, lease, end(5)).await;
     }
 }
 

@@ -3,11 +3,11 @@
 use selvedge_model::ThreadId;
 use selvedge_model::run::{RunError, RunStatus};
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
-use selvedge_storage::{Admission, Insert, NewRun, NewThread, RunEnd, ThreadNeed, Values};
+use selvedge_storage::{Admission, Insert, NewRun, NewThread, Refusal, RunEnd, ThreadNeed, Values};
 
 use crate::given::{
-    append, at, claimed, delivery, end, json, list, new_run, queued, run, running, status, step,
-    whole, write,
+    append, at, claimed, delivery, end, finish, json, list, new_run, queued, run, running, status,
+    step, whole, write,
 };
 use crate::home::Home;
 use selvedge_model::checkpoint::Change;
@@ -18,6 +18,7 @@ pub async fn a_thread_is_created_once(home: &dyn Home) {
         thread_id: ThreadId::new(),
         metadata: json(r#"{"a":1}"#),
         created_at: at(1),
+        ttl: None,
     };
     let Insert::Created(thread) = storage.create_thread(new.clone()).await.unwrap() else {
         panic!("it is new");
@@ -50,6 +51,7 @@ pub async fn a_run_brings_metadata_and_config_to_its_thread(home: &dyn Home) {
         thread: ThreadNeed::Create {
             metadata: json(metadata),
             config: json(config),
+            ttl: None,
         },
         ..new_run(thread, at(1))
     };
@@ -58,7 +60,7 @@ pub async fn a_run_brings_metadata_and_config_to_its_thread(home: &dyn Home) {
         bring(r#"{"graph_id":"a","kept":1}"#, r#"{"tags":["x"]}"#),
     )
     .await;
-    storage.finish_run(first.lease, end(2)).await.unwrap();
+    finish(&storage, first.lease, end(2)).await;
     claimed(&storage, bring(r#"{"graph_id":"b"}"#, "{}")).await;
     let thread = storage.thread(thread, Values::Skip).await.unwrap().unwrap();
     assert_eq!(thread.metadata.as_str(), r#"{"graph_id":"b","kept":1}"#);
@@ -71,7 +73,7 @@ pub async fn deleting_a_thread_names_each_run_that_had_not_ended_whoever_was_adm
 ) {
     let storage = home.open();
     let ended = running(&storage).await;
-    storage.finish_run(ended, end(1)).await.unwrap();
+    finish(&storage, ended, end(1)).await;
     let thread = ended.thread_id;
     claimed(&storage, new_run(thread, at(2))).await;
     let admissions: Vec<_> = (0..20)
@@ -92,11 +94,11 @@ pub async fn deleting_a_thread_names_each_run_that_had_not_ended_whoever_was_adm
     let mut admitted = 1;
     for admission in admissions {
         match admission.await.unwrap() {
-            Admission::Queued(run) => {
+            Admission::Queued(run, _) => {
                 assert!(unended.contains(&run.run_id));
                 admitted += 1;
             }
-            Admission::NoThread => {}
+            Admission::Refused(Refusal::NoThread) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -120,7 +122,7 @@ pub async fn deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_del
         delivery: Some(kept.clone()),
         ..end(3)
     };
-    storage.finish_run(lease, last).await.unwrap();
+    finish(&storage, lease, last).await;
     let waiting = queued(
         &storage,
         NewRun {
@@ -131,8 +133,8 @@ pub async fn deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_del
     .await;
     assert_eq!(storage.count_pending_runs().await.unwrap(), 1);
 
-    let deleted = storage.delete_thread(lease.thread_id).await.unwrap();
-    assert!(deleted.is_some());
+    let unended = storage.delete_thread(lease.thread_id).await.unwrap();
+    assert_eq!(unended, Some(vec![waiting.run_id]));
     let again = storage.delete_thread(lease.thread_id).await.unwrap();
     assert!(again.is_none());
     assert!(
@@ -213,7 +215,7 @@ pub async fn a_threads_values_are_the_authors_channels_of_its_newest_checkpoint(
         },
         ..end(7)
     };
-    storage.finish_run(lease, failed.clone()).await.unwrap();
+    finish(&storage, lease, failed.clone()).await;
 
     let thread = storage
         .thread(lease.thread_id, Values::Include)

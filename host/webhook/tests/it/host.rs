@@ -12,7 +12,7 @@ use selvedge_model::time::Clock;
 use selvedge_model::{AssistantId, Json, RunId, ThreadId, Timestamp};
 use selvedge_storage::sqlite::{self, Sqlite};
 use selvedge_storage::{
-    Admission, DeliveryRecord, NewRun, RunEnd, StepCommit, Storage, ThreadNeed,
+    Admission, DeliveryRecord, Finish, NewRun, RunEnd, StepCommit, Storage, ThreadNeed,
 };
 use selvedge_webhook::{Ended, Options, Schedule, Webhooks};
 use tempfile::TempDir;
@@ -110,7 +110,7 @@ impl Host {
     pub async fn run_ends(&self, url: &str) -> RunId {
         let new = new_run(url, self.clock.now());
         let run_id = new.run.run_id;
-        let Admission::Claimed(claimed) = self.storage.admit_run(new).await.unwrap() else {
+        let Admission::Claimed(claimed, _) = self.storage.admit_run(new).await.unwrap() else {
             panic!("the run was not claimed");
         };
         let values = Json::parse(r#"{"log":["a","b"]}"#).unwrap();
@@ -130,8 +130,10 @@ impl Host {
             thread_status: ThreadStatus::Idle,
             outcome: ThreadOutcome::default(),
             delivery,
+            cancelled: None,
         };
-        self.storage.finish_run(claimed.lease, end).await.unwrap();
+        let finish = self.storage.finish_run(claimed.lease, end).await;
+        assert_eq!(finish.unwrap(), Finish::Ended);
         self.webhooks.wake();
         run_id
     }
@@ -190,7 +192,6 @@ fn new_run(url: &str, now: Timestamp) -> NewRun {
             metadata: empty(),
             config: empty(),
         },
-        reject_if_busy: false,
         claim_by: Some(now),
         max_pending_runs: 10_000,
     }

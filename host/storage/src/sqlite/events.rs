@@ -1,0 +1,210 @@
+//! Events that are kept for readers who come back: of resumable runs, and of threads themselves.
+//!
+//! The events of one run are a *log*, which outlives the run by the time that [`sweep`] is told; so does the log of
+//! what happened to a thread outside its runs. Ids rise over all logs of a thread, so that a thread's stream is its
+//! logs merged.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use selvedge_model::event::{EventId, StoredEvent, StreamEvent};
+use selvedge_model::{RunId, ThreadId, Timestamp};
+
+use super::codec::{document, json, to_document};
+use crate::StorageError;
+use crate::types::{EventQuery, Page};
+
+/// Events that a log keeps: some minutes of a model's tokens. The oldest give way.
+const MAX_EVENTS_PER_LOG: i64 = 10_000;
+/// What the events of one read weigh together; one always comes.
+const MAX_READ_BYTES: usize = 4 << 20;
+/// Logs that one unit deletes, so that nobody waits long behind it.
+const MAX_SWEPT_LOGS: u32 = 64;
+/// In the column `run`: what happened to the thread itself.
+const OF_THE_THREAD: [u8; 16] = [0; 16];
+
+fn run_column(run: Option<RunId>) -> [u8; 16] {
+    run.map_or(OF_THE_THREAD, |run| run.0.into_bytes())
+}
+
+/// What events weigh in the writer's queue.
+pub(super) fn weight(events: &[StoredEvent]) -> usize {
+    events.iter().map(|stored| stored.event.data.len()).sum()
+}
+
+/// Stores events, which belong to one run or to none.
+pub(super) fn append(
+    conn: &Connection,
+    thread: ThreadId,
+    events: &[StoredEvent],
+) -> Result<(), StorageError> {
+    for of_one in events.chunk_by(|a, b| a.run == b.run) {
+        append_to_log(conn, thread, of_one)?;
+    }
+    Ok(())
+}
+
+fn append_to_log(
+    conn: &Connection,
+    thread: ThreadId,
+    events: &[StoredEvent],
+) -> Result<(), StorageError> {
+    let (Some(first), Some(last)) = (events.first(), events.last()) else {
+        return Ok(());
+    };
+    let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+    let (log, kept): (i64, i64) = conn
+        .prepare_cached(
+            "INSERT INTO event_log (thread, run, touched_at, events) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (thread, run) DO UPDATE SET touched_at = ?3, events = events + ?4 RETURNING id, events",
+        )?
+        .query_row(
+            params![
+                thread.0.as_bytes(),
+                run_column(first.run),
+                last.id.ms.saturating_mul(1_000),
+                count
+            ],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO event (log, ms, n, kind, namespace, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for stored in events {
+        insert.execute(params![
+            log,
+            stored.id.ms,
+            stored.id.n,
+            to_document(&stored.event.kind)?,
+            stored.event.namespace,
+            stored.event.data.as_str(),
+        ])?;
+    }
+    if kept > MAX_EVENTS_PER_LOG {
+        trim(conn, log)?;
+    }
+    Ok(())
+}
+
+/// Leaves a log a tenth below its bound, so that this is not done at every append.
+fn trim(conn: &Connection, log: i64) -> Result<(), StorageError> {
+    conn.prepare_cached(
+        "DELETE FROM event WHERE log = ?1 AND (ms, n) <= \
+         (SELECT ms, n FROM event WHERE log = ?1 ORDER BY ms DESC, n DESC LIMIT 1 OFFSET ?2)",
+    )?
+    .execute([log, MAX_EVENTS_PER_LOG * 9 / 10])?;
+    conn.prepare_cached(
+        "UPDATE event_log SET events = (SELECT count(*) FROM event WHERE log = ?1) WHERE id = ?1",
+    )?
+    .execute([log])?;
+    Ok(())
+}
+
+/// See [`Reads::events`](crate::Reads::events).
+pub(super) fn read(
+    conn: &Connection,
+    query: &EventQuery,
+) -> Result<Page<StoredEvent>, StorageError> {
+    let mut found = Page {
+        rows: Vec::new(),
+        more: false,
+    };
+    let mut statement = conn.prepare_cached(match query.run_id {
+        Some(_) => {
+            "SELECT e.ms, e.n, l.run, l.id FROM event_log l JOIN event e ON e.log = l.id \
+             WHERE l.thread = ?1 AND l.run = ?2 AND (e.ms, e.n) > (?3, ?4) ORDER BY e.ms, e.n LIMIT ?5"
+        }
+        None => {
+            "SELECT e.ms, e.n, l.run, l.id FROM event_log l JOIN event e ON e.log = l.id \
+             WHERE l.thread = ?1 AND ?2 IS NOT NULL AND (e.ms, e.n) > (?3, ?4) ORDER BY e.ms, e.n LIMIT ?5"
+        }
+    })?;
+    let after = query.after.unwrap_or(EventId { ms: -1, n: 0 });
+    // Keys only, one more than asked for: the texts are read until they weigh enough.
+    let mut rows = statement.query(params![
+        query.thread_id.0.as_bytes(),
+        run_column(query.run_id),
+        after.ms,
+        after.n,
+        i64::from(query.limit) + 1,
+    ])?;
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        if found.rows.len() >= query.limit as usize || bytes >= MAX_READ_BYTES {
+            found.more = true;
+            break;
+        }
+        let stored = read_one(conn, row)?;
+        bytes += stored.event.data.len();
+        found.rows.push(stored);
+    }
+    Ok(found)
+}
+
+fn read_one(conn: &Connection, key: &Row<'_>) -> Result<StoredEvent, StorageError> {
+    let id = EventId {
+        ms: key.get(0)?,
+        n: key.get(1)?,
+    };
+    let run: [u8; 16] = key.get(2)?;
+    let log: i64 = key.get(3)?;
+    let event = conn
+        .prepare_cached(
+            "SELECT kind, namespace, data FROM event WHERE log = ?1 AND ms = ?2 AND n = ?3",
+        )?
+        .query_row(params![log, id.ms, id.n], |row| {
+            Ok(StreamEvent {
+                kind: document(row, 0)?,
+                namespace: row.get(1)?,
+                data: json(row, 2)?,
+            })
+        })?;
+    Ok(StoredEvent {
+        id,
+        run: (run != OF_THE_THREAD).then(|| RunId(uuid::Uuid::from_bytes(run))),
+        event,
+    })
+}
+
+/// See [`Reads::last_event_id`](crate::Reads::last_event_id). A look at the end of each of the thread's logs.
+pub(super) fn last_id(
+    conn: &Connection,
+    thread: ThreadId,
+) -> Result<Option<EventId>, StorageError> {
+    let mut logs = conn.prepare_cached("SELECT id FROM event_log WHERE thread = ?1")?;
+    let mut newest = conn.prepare_cached(
+        "SELECT ms, n FROM event WHERE log = ?1 ORDER BY ms DESC, n DESC LIMIT 1",
+    )?;
+    let mut last = None;
+    let mut rows = logs.query([thread.0.as_bytes()])?;
+    while let Some(row) = rows.next()? {
+        let id = newest
+            .query_row([row.get::<_, i64>(0)?], |row| {
+                Ok(EventId {
+                    ms: row.get(0)?,
+                    n: row.get(1)?,
+                })
+            })
+            .optional()?;
+        last = last.max(id);
+    }
+    Ok(last)
+}
+
+/// See [`Storage::sweep_events`](crate::Storage::sweep_events). Walks over the logs of runs that have not ended: no
+/// more than may be pending and running.
+pub(super) fn sweep(conn: &Connection, untouched_since: Timestamp) -> Result<u64, StorageError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT l.id FROM event_log l INDEXED BY event_log_touched WHERE l.touched_at < ?1 AND NOT EXISTS \
+         (SELECT 1 FROM run r WHERE r.uuid = l.run AND r.status IN (0, 1)) ORDER BY l.touched_at LIMIT ?2",
+    )?;
+    let logs: Vec<i64> = statement
+        .query_map(
+            params![untouched_since.as_micros(), MAX_SWEPT_LOGS],
+            |row| row.get(0),
+        )?
+        .collect::<Result<_, _>>()?;
+    for log in &logs {
+        conn.prepare_cached("DELETE FROM event_log WHERE id = ?1")?
+            .execute([log])?;
+    }
+    Ok(logs.len() as u64)
+}

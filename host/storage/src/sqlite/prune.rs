@@ -1,0 +1,144 @@
+//! What goes of threads: as a whole, or all but their newest checkpoints; on request, or when their time has come.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use selvedge_model::run::RunStatus;
+use selvedge_model::thread::TtlStrategy;
+use selvedge_model::{RunId, ThreadId, Timestamp};
+
+use super::cancel::unended_of;
+use super::codec::coded;
+use super::load::thread_key;
+use super::rollback::{Extent, add_extent, delete_checkpoint};
+use super::writer::Desk;
+use crate::StorageError;
+use crate::types::{Prune, Pruned, Swept};
+
+/// See [`Storage::prune_threads`](crate::Storage::prune_threads).
+pub(super) fn prune(
+    desk: &mut Desk<'_>,
+    threads: &[ThreadId],
+    how: Prune,
+) -> Result<Pruned, StorageError> {
+    let mut pruned = Pruned::default();
+    for thread in threads {
+        let Some(key) = thread_key(desk.conn, *thread)? else {
+            continue;
+        };
+        match how {
+            Prune::Delete => pruned.unended.extend(delete(desk, key)?),
+            Prune::KeepLatest if unended_of(desk.conn, key)?.is_empty() => keep_latest(desk, key)?,
+            Prune::KeepLatest => continue,
+        }
+        pruned.threads += 1;
+    }
+    Ok(pruned)
+}
+
+/// Deletes a thread; its runs that had not ended. What hangs on the thread goes by its foreign keys, each a range of
+/// one index.
+pub(super) fn delete(desk: &mut Desk<'_>, thread: i64) -> Result<Vec<RunId>, StorageError> {
+    let unended = unended_of(desk.conn, thread)?;
+    let pending = unended
+        .iter()
+        .filter(|run| run.status == RunStatus::Pending)
+        .count();
+    // Before the runs, which would be taken out of each of them otherwise.
+    desk.conn
+        .prepare_cached("DELETE FROM checkpoint WHERE thread = ?1")?
+        .execute([thread])?;
+    desk.conn
+        .prepare_cached("DELETE FROM thread WHERE id = ?1")?
+        .execute([thread])?;
+    let no_longer_pending = i64::try_from(pending).unwrap_or(i64::MAX);
+    desk.memory.add_pending_runs(-no_longer_pending);
+    desk.memory.forget_thread(thread);
+    Ok(unended.into_iter().map(|run| run.id).collect())
+}
+
+/// Deletes all checkpoints of a thread without unended runs but the newest of each namespace, with the values that
+/// only they had.
+fn keep_latest(desk: &mut Desk<'_>, thread: i64) -> Result<(), StorageError> {
+    let mut kept = Extent::new();
+    let mut newest: Option<String> = None;
+    for (key, namespace, channels) in checkpoints_newest_first(desk.conn, thread)? {
+        if newest.as_ref() == Some(&namespace) {
+            delete_checkpoint(desk.conn, thread, key)?;
+        } else {
+            add_extent(&mut kept, &channels)?;
+            newest = Some(namespace);
+        }
+    }
+    delete_values_beyond(desk.conn, thread, &kept)?;
+    desk.memory.forget_thread(thread);
+    Ok(())
+}
+
+fn checkpoints_newest_first(
+    conn: &Connection,
+    thread: i64,
+) -> Result<Vec<(i64, String, String)>, StorageError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, namespace, channels FROM checkpoint WHERE thread = ?1 ORDER BY namespace DESC, uuid DESC",
+    )?;
+    let rows = statement.query_map([thread], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Deletes, in ranges of the index, the segments that are not kept and what lies behind the ends of those that are.
+fn delete_values_beyond(conn: &Connection, thread: i64, kept: &Extent) -> Result<(), StorageError> {
+    let mut between = conn.prepare_cached(
+        "DELETE FROM channel_value WHERE thread = ?1 AND segment > ?2 AND segment < ?3",
+    )?;
+    let mut behind = conn.prepare_cached(
+        "DELETE FROM channel_value WHERE thread = ?1 AND segment = ?2 AND idx > ?3",
+    )?;
+    let mut previous = -1;
+    for (segment, last) in kept {
+        between.execute([thread, previous, *segment])?;
+        behind.execute([thread, *segment, *last])?;
+        previous = *segment;
+    }
+    between.execute([thread, previous, i64::MAX])?;
+    Ok(())
+}
+
+/// See [`Storage::sweep_threads`](crate::Storage::sweep_threads).
+pub(super) fn sweep(
+    desk: &mut Desk<'_>,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Swept, StorageError> {
+    let mut swept = Swept::default();
+    for _ in 0..limit {
+        let Some((thread, strategy)) = expired(desk.conn, now)? else {
+            break;
+        };
+        match strategy {
+            TtlStrategy::Delete => {
+                delete(desk, thread)?;
+                swept.deleted += 1;
+            }
+            TtlStrategy::KeepLatest => {
+                keep_latest(desk, thread)?;
+                desk.conn
+                    .prepare_cached("UPDATE thread SET swept_at = ?2 WHERE id = ?1")?
+                    .execute(params![thread, now.as_micros()])?;
+                swept.trimmed += 1;
+            }
+        }
+    }
+    Ok(swept)
+}
+
+/// The conditions are those of the index, in its words.
+fn expired(conn: &Connection, now: Timestamp) -> Result<Option<(i64, TtlStrategy)>, StorageError> {
+    let found = conn
+        .prepare_cached(
+            "SELECT id, ttl_strategy FROM thread INDEXED BY thread_expiry \
+             WHERE ttl IS NOT NULL AND status <> 1 AND (swept_at IS NULL OR swept_at < updated_at) \
+             AND updated_at + ttl <= ?1 ORDER BY updated_at + ttl LIMIT 1",
+        )?
+        .query_row([now.as_micros()], |row| Ok((row.get(0)?, coded(row, 1)?)))
+        .optional()?;
+    Ok(found)
+}

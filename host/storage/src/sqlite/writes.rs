@@ -1,0 +1,344 @@
+//! [`Storage`]: each promise is sent to the writer, with what it weighs in the queue.
+
+use async_trait::async_trait;
+use selvedge_model::assistant::Assistant;
+use selvedge_model::cancel::CancelRequest;
+use selvedge_model::delivery::{Attempt, Verdict};
+use selvedge_model::event::StoredEvent;
+use selvedge_model::run::{Lease, RunStatus};
+use selvedge_model::thread::Thread;
+use selvedge_model::{AssistantId, DeliveryId, Json, RunId, ThreadId, Timestamp};
+
+use super::{
+    Sqlite, cancel, checkpoints, claims, deliveries, events, items, prune, runs, steps, threads,
+    truncate, update, versions,
+};
+use crate::types::{
+    Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, DueDeliveries, Finish, Insert,
+    NewRun, NewThread, Prune, Pruned, PutItem, Recovery, RunEnd, StepCommit, Swept, ThreadPatch,
+    ThreadUpdate, Truncate, Updated, WhichRuns,
+};
+use crate::{Storage, StorageError};
+
+/// What the fixed-size columns of a write weigh in the queue, beside its texts.
+const UNIT_BYTES: usize = 256;
+
+fn assistant_weight(assistant: &Assistant) -> usize {
+    UNIT_BYTES + assistant.config.len() + assistant.context.len() + assistant.metadata.len()
+}
+
+#[async_trait]
+impl Storage for Sqlite {
+    async fn ensure_assistants(&self, defaults: Vec<Assistant>) -> Result<(), StorageError> {
+        let bytes = defaults.iter().map(assistant_weight).sum();
+        self.writer
+            .write(bytes, |desk| versions::ensure(desk, defaults))
+            .await
+    }
+
+    async fn create_assistant(
+        &self,
+        assistant: Assistant,
+    ) -> Result<Insert<Assistant>, StorageError> {
+        self.writer
+            .write(assistant_weight(&assistant), move |desk| {
+                versions::create(desk, assistant)
+            })
+            .await
+    }
+
+    async fn update_assistant(
+        &self,
+        id: AssistantId,
+        patch: AssistantPatch,
+        now: Timestamp,
+    ) -> Result<Option<Assistant>, StorageError> {
+        let parts = [&patch.config, &patch.context, &patch.metadata];
+        let bytes = UNIT_BYTES + parts.into_iter().flatten().map(Json::len).sum::<usize>();
+        self.writer
+            .write(bytes, move |desk| versions::update(desk, id, patch, now))
+            .await
+    }
+
+    async fn set_latest(
+        &self,
+        id: AssistantId,
+        version: i64,
+        now: Timestamp,
+    ) -> Result<Option<Assistant>, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| {
+                versions::set_latest(desk, id, version, now)
+            })
+            .await
+    }
+
+    async fn delete_assistant(
+        &self,
+        id: AssistantId,
+        request: CancelRequest,
+        now: Timestamp,
+    ) -> Result<Option<Cancelled>, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| {
+                versions::delete(desk, id, &request, now)
+            })
+            .await
+    }
+
+    async fn create_thread(&self, thread: NewThread) -> Result<Insert<Thread>, StorageError> {
+        self.writer
+            .write(UNIT_BYTES + thread.metadata.len(), move |desk| {
+                threads::create(desk, &thread)
+            })
+            .await
+    }
+
+    async fn delete_thread(&self, id: ThreadId) -> Result<Option<Vec<RunId>>, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| threads::delete(desk, id))
+            .await
+    }
+
+    async fn patch_thread(
+        &self,
+        id: ThreadId,
+        patch: ThreadPatch,
+    ) -> Result<Option<Thread>, StorageError> {
+        self.writer
+            .write(
+                UNIT_BYTES + patch.metadata.as_ref().map_or(0, Json::len),
+                move |desk| update::patch(desk, id, &patch),
+            )
+            .await
+    }
+
+    async fn update_thread(
+        &self,
+        id: ThreadId,
+        update: ThreadUpdate,
+    ) -> Result<Updated, StorageError> {
+        self.writer
+            .write(
+                UNIT_BYTES + checkpoints::weight(&update.step),
+                move |desk| update::state(desk, id, update),
+            )
+            .await
+    }
+
+    async fn copy_thread(
+        &self,
+        from: ThreadId,
+        to: ThreadId,
+        now: Timestamp,
+    ) -> Result<Option<Thread>, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| update::copy(desk, from, to, now))
+            .await
+    }
+
+    async fn prune_threads(&self, ids: Vec<ThreadId>, how: Prune) -> Result<Pruned, StorageError> {
+        self.writer
+            .write(
+                UNIT_BYTES + ids.len() * size_of::<ThreadId>(),
+                move |desk| prune::prune(desk, &ids, how),
+            )
+            .await
+    }
+
+    async fn sweep_threads(&self, now: Timestamp, limit: u32) -> Result<Swept, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| prune::sweep(desk, now, limit))
+            .await
+    }
+
+    async fn admit_run(&self, run: NewRun) -> Result<Admission, StorageError> {
+        self.writer
+            .write(UNIT_BYTES + runs::weight(&run), |desk| {
+                runs::admit(desk, run)
+            })
+            .await
+    }
+
+    async fn admit_runs(&self, runs: Vec<NewRun>) -> Result<Batch, StorageError> {
+        self.writer
+            .write(
+                runs.iter().map(|run| UNIT_BYTES + runs::weight(run)).sum(),
+                move |desk| runs::admit_all(desk, runs),
+            )
+            .await
+    }
+
+    async fn cancel_runs(&self, cancel: CancelRuns) -> Result<Cancelled, StorageError> {
+        let named = match &cancel.which {
+            WhichRuns::Named { ids, .. } => ids.len(),
+            WhichRuns::Pending | WhichRuns::Running | WhichRuns::All => 0,
+        };
+        self.writer
+            .write(UNIT_BYTES + named * size_of::<RunId>(), move |desk| {
+                cancel::cancel(desk, &cancel)
+            })
+            .await
+    }
+
+    async fn delete_run(
+        &self,
+        thread: Option<ThreadId>,
+        id: RunId,
+        now: Timestamp,
+    ) -> Result<Option<RunStatus>, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| {
+                cancel::delete(desk, thread, id, now)
+            })
+            .await
+    }
+
+    async fn claim_runs(&self, now: Timestamp, limit: usize) -> Result<Claims, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| claims::claim(desk, now, limit))
+            .await
+    }
+
+    async fn commit_step(&self, lease: Lease, step: StepCommit) -> Result<(), StorageError> {
+        self.writer
+            .write(UNIT_BYTES + checkpoints::weight(&step), move |desk| {
+                steps::commit(desk, &lease, step)
+            })
+            .await
+    }
+
+    async fn finish_run(&self, lease: Lease, end: RunEnd) -> Result<Finish, StorageError> {
+        let body = end.delivery.as_ref().map_or(0, |d| d.body.len());
+        let bytes = UNIT_BYTES + checkpoints::weight(&end.step) + body;
+        self.writer
+            .write(bytes, move |desk| steps::finish(desk, &lease, end))
+            .await
+    }
+
+    async fn release_run(&self, lease: Lease, now: Timestamp) -> Result<(), StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| claims::release(desk, &lease, now))
+            .await
+    }
+
+    async fn append_events(
+        &self,
+        lease: Lease,
+        events: Vec<StoredEvent>,
+    ) -> Result<(), StorageError> {
+        self.writer
+            .write(UNIT_BYTES + events::weight(&events), move |desk| {
+                steps::append_events(desk, &lease, &events)
+            })
+            .await
+    }
+
+    async fn append_thread_events(
+        &self,
+        thread: ThreadId,
+        events: Vec<StoredEvent>,
+    ) -> Result<(), StorageError> {
+        self.writer
+            .write(UNIT_BYTES + events::weight(&events), move |desk| {
+                events::append(desk.conn, thread, &events)
+            })
+            .await
+    }
+
+    async fn sweep_events(&self, untouched_since: Timestamp) -> Result<u64, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| {
+                events::sweep(desk.conn, untouched_since)
+            })
+            .await
+    }
+
+    async fn put_item(&self, item: PutItem) -> Result<(), StorageError> {
+        self.writer
+            .write(UNIT_BYTES + items::weight(&item), move |desk| {
+                items::put(desk.conn, &item)
+            })
+            .await
+    }
+
+    async fn delete_item(&self, namespace: Vec<String>, key: String) -> Result<bool, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| {
+                items::delete(desk.conn, &namespace, &key)
+            })
+            .await
+    }
+
+    async fn refresh_items(
+        &self,
+        items: Vec<(Vec<String>, String)>,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        self.writer
+            .write(UNIT_BYTES * items.len().max(1), move |desk| {
+                items::refresh(desk.conn, &items, now)
+            })
+            .await
+    }
+
+    async fn sweep_items(&self, now: Timestamp, limit: u32) -> Result<u64, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| items::sweep(desk.conn, now, limit))
+            .await
+    }
+
+    async fn claim_deliveries(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<DueDeliveries, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| deliveries::claim(desk, now, limit))
+            .await
+    }
+
+    async fn record_attempt(
+        &self,
+        id: DeliveryId,
+        attempt: Option<Attempt>,
+        verdict: Verdict,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let response = attempt.as_ref().and_then(|a| a.response.as_ref());
+        let bytes = UNIT_BYTES + response.map_or(0, String::len);
+        self.writer
+            .write(bytes, move |desk| {
+                deliveries::record(desk, id, attempt.as_ref(), verdict, now)
+            })
+            .await
+    }
+
+    async fn prune_deliveries(&self, ended_before: Timestamp) -> Result<u64, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| {
+                deliveries::prune(desk.conn, ended_before)
+            })
+            .await
+    }
+
+    async fn recover(&self, now: Timestamp, max_attempts: u32) -> Result<Recovery, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| {
+                claims::recover(desk, now, max_attempts)
+            })
+            .await
+    }
+
+    async fn truncate(&self, what: Truncate, now: Timestamp) -> Result<Vec<RunId>, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| truncate::truncate(desk, what, now))
+            .await
+    }
+
+    async fn close(&self) {
+        self.close_queues();
+        // An error is the news that is waited for: the sender is gone.
+        let _ = self.ended.clone().changed().await;
+    }
+}
