@@ -79,9 +79,8 @@ pub(super) fn finish(
             leave_thread(desk.conn, thread, end.thread_status, &end.outcome, end.at)?;
         }
     }
-    match end.delivery {
-        Some(delivery) => deliveries::insert(desk.conn, &delivery)?,
-        None => {}
+    if let Some(delivery) = end.delivery {
+        deliveries::insert(desk.conn, &delivery)?;
     }
     Ok(Finish::Ended)
 }

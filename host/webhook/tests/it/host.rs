@@ -191,6 +191,7 @@ fn new_run(url: &str, now: Timestamp) -> NewRun {
         thread: ThreadNeed::Create {
             metadata: empty(),
             config: empty(),
+            ttl: None,
         },
         claim_by: Some(now),
         max_pending_runs: 10_000,
