@@ -217,7 +217,7 @@ async fn large_delivery(storage: &Arc<dyn Storage>) -> DeliveryId {
         delivery: Some(large),
         ..end(1)
     };
-    finish(&storage, lease, end).await;
+    finish(storage, lease, end).await;
     id
 }
 
