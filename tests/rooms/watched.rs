@@ -6,15 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
+use selvedge_model::cancel::CancelRequest;
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::delivery::{Attempt, Verdict};
-use selvedge_model::run::{Lease, Run};
+use selvedge_model::event::{EventId, StoredEvent};
+use selvedge_model::item::Item;
+use selvedge_model::run::{Lease, Run, RunStatus};
 use selvedge_model::thread::Thread;
 use selvedge_model::{AssistantId, CheckpointId, DeliveryId, RunId, ThreadId, Timestamp};
 use selvedge_storage::sqlite::Sqlite;
 use selvedge_storage::{
-    Admission, AssistantQuery, Claims, DeliveryRecord, DueDeliveries, Insert, NewRun, NewThread,
-    Page, Reads, Recovery, RunEnd, RunQuery, StepCommit, Storage, StorageError, Values,
+    Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims,
+    DeliveryRecord, DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery,
+    NamespaceQuery, NewRun, NewThread, Page, Prune, Pruned, PutItem, Reads, Recovery, RunEnd,
+    RunQuery, StepCommit, Storage, StorageError, Swept, ThreadFilter, ThreadPatch, ThreadQuery,
+    ThreadStorage, ThreadUpdate, Truncate, Updated, Values, VersionQuery,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -96,6 +102,61 @@ impl Reads for Watched {
     async fn check(&self) -> Result<(), StorageError> {
         self.inner.check().await
     }
+
+    async fn count_assistants(&self, query: AssistantQuery) -> Result<u64, StorageError> {
+        self.inner.count_assistants(query).await
+    }
+
+    async fn assistant_versions(
+        &self,
+        query: VersionQuery,
+    ) -> Result<Vec<Assistant>, StorageError> {
+        self.inner.assistant_versions(query).await
+    }
+
+    async fn search_threads(&self, query: ThreadQuery) -> Result<Page<Thread>, StorageError> {
+        self.inner.search_threads(query).await
+    }
+
+    async fn count_threads(&self, filter: ThreadFilter) -> Result<u64, StorageError> {
+        self.inner.count_threads(filter).await
+    }
+
+    async fn thread_storage(&self, id: ThreadId) -> Result<Option<ThreadStorage>, StorageError> {
+        self.inner.thread_storage(id).await
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<Page<SavedCheckpoint>, StorageError> {
+        self.inner.history(query).await
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StorageError> {
+        self.inner.events(query).await
+    }
+
+    async fn last_event_id(&self, thread: ThreadId) -> Result<Option<EventId>, StorageError> {
+        self.inner.last_event_id(thread).await
+    }
+
+    async fn item(
+        &self,
+        namespace: Vec<String>,
+        key: String,
+        now: Timestamp,
+    ) -> Result<Option<Item>, StorageError> {
+        self.inner.item(namespace, key, now).await
+    }
+
+    async fn search_items(&self, query: ItemQuery) -> Result<Page<Item>, StorageError> {
+        self.inner.search_items(query).await
+    }
+
+    async fn list_namespaces(
+        &self,
+        query: NamespaceQuery,
+    ) -> Result<Vec<Vec<String>>, StorageError> {
+        self.inner.list_namespaces(query).await
+    }
 }
 
 #[async_trait]
@@ -128,7 +189,7 @@ impl Storage for Watched {
         self.inner.commit_step(lease, step).await
     }
 
-    async fn finish_run(&self, lease: Lease, end: RunEnd) -> Result<(), StorageError> {
+    async fn finish_run(&self, lease: Lease, end: RunEnd) -> Result<Finish, StorageError> {
         let (verdict, told) = oneshot::channel();
         let _ = self.writes.send(Write::End(Box::new(end.clone()), verdict));
         match told.await {
@@ -170,5 +231,133 @@ impl Storage for Watched {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+
+    async fn create_assistant(
+        &self,
+        assistant: Assistant,
+    ) -> Result<Insert<Assistant>, StorageError> {
+        self.inner.create_assistant(assistant).await
+    }
+
+    async fn update_assistant(
+        &self,
+        id: AssistantId,
+        patch: AssistantPatch,
+        now: Timestamp,
+    ) -> Result<Option<Assistant>, StorageError> {
+        self.inner.update_assistant(id, patch, now).await
+    }
+
+    async fn set_latest(
+        &self,
+        id: AssistantId,
+        version: i64,
+        now: Timestamp,
+    ) -> Result<Option<Assistant>, StorageError> {
+        self.inner.set_latest(id, version, now).await
+    }
+
+    async fn delete_assistant(
+        &self,
+        id: AssistantId,
+        request: CancelRequest,
+        now: Timestamp,
+    ) -> Result<Option<Cancelled>, StorageError> {
+        self.inner.delete_assistant(id, request, now).await
+    }
+
+    async fn patch_thread(
+        &self,
+        id: ThreadId,
+        patch: ThreadPatch,
+    ) -> Result<Option<Thread>, StorageError> {
+        self.inner.patch_thread(id, patch).await
+    }
+
+    async fn update_thread(
+        &self,
+        id: ThreadId,
+        update: ThreadUpdate,
+    ) -> Result<Updated, StorageError> {
+        self.inner.update_thread(id, update).await
+    }
+
+    async fn copy_thread(
+        &self,
+        from: ThreadId,
+        to: ThreadId,
+        now: Timestamp,
+    ) -> Result<Option<Thread>, StorageError> {
+        self.inner.copy_thread(from, to, now).await
+    }
+
+    async fn prune_threads(&self, ids: Vec<ThreadId>, how: Prune) -> Result<Pruned, StorageError> {
+        self.inner.prune_threads(ids, how).await
+    }
+
+    async fn sweep_threads(&self, now: Timestamp, limit: u32) -> Result<Swept, StorageError> {
+        self.inner.sweep_threads(now, limit).await
+    }
+
+    async fn admit_runs(&self, runs: Vec<NewRun>) -> Result<Batch, StorageError> {
+        self.inner.admit_runs(runs).await
+    }
+
+    async fn cancel_runs(&self, cancel: CancelRuns) -> Result<Cancelled, StorageError> {
+        self.inner.cancel_runs(cancel).await
+    }
+
+    async fn delete_run(
+        &self,
+        thread: Option<ThreadId>,
+        id: RunId,
+        now: Timestamp,
+    ) -> Result<Option<RunStatus>, StorageError> {
+        self.inner.delete_run(thread, id, now).await
+    }
+
+    async fn append_events(
+        &self,
+        lease: Lease,
+        events: Vec<StoredEvent>,
+    ) -> Result<(), StorageError> {
+        self.inner.append_events(lease, events).await
+    }
+
+    async fn append_thread_events(
+        &self,
+        thread: ThreadId,
+        events: Vec<StoredEvent>,
+    ) -> Result<(), StorageError> {
+        self.inner.append_thread_events(thread, events).await
+    }
+
+    async fn sweep_events(&self, untouched_since: Timestamp) -> Result<u64, StorageError> {
+        self.inner.sweep_events(untouched_since).await
+    }
+
+    async fn put_item(&self, item: PutItem) -> Result<(), StorageError> {
+        self.inner.put_item(item).await
+    }
+
+    async fn delete_item(&self, namespace: Vec<String>, key: String) -> Result<bool, StorageError> {
+        self.inner.delete_item(namespace, key).await
+    }
+
+    async fn refresh_items(
+        &self,
+        items: Vec<(Vec<String>, String)>,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        self.inner.refresh_items(items, now).await
+    }
+
+    async fn sweep_items(&self, now: Timestamp, limit: u32) -> Result<u64, StorageError> {
+        self.inner.sweep_items(now, limit).await
+    }
+
+    async fn truncate(&self, what: Truncate, now: Timestamp) -> Result<Vec<RunId>, StorageError> {
+        self.inner.truncate(what, now).await
     }
 }

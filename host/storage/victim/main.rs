@@ -20,7 +20,7 @@ use selvedge_model::{RunId, ThreadId};
 use selvedge_storage::sqlite::{Options, Sqlite};
 use selvedge_storage::{RunEnd, Storage};
 
-use given::{STEPS, append, at, claimed, delivery, end, new_run, step, temporary, write};
+use given::{STEPS, append, at, claimed, delivery, end, finish, new_run, step, temporary, write};
 
 /// Callers at once, so that groups hold several.
 const CALLERS: usize = 6;
@@ -70,7 +70,7 @@ async fn run_after_run(storage: Arc<dyn Storage>, journal: Arc<Journal>, is_temp
             storage.commit_step(lease, steps).await.unwrap();
             journal.note("stepped", ids);
         }
-        storage.finish_run(lease, last(&lease)).await.unwrap();
+        finish(&storage, lease, last(&lease)).await;
         journal.note("finished", ids);
     }
 }
