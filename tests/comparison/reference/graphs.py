@@ -8,7 +8,7 @@ import asyncio
 import operator
 import uuid
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -21,6 +21,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.runtime import Runtime
 from langgraph.types import CachePolicy, Command, RetryPolicy, Send, interrupt
+# Not from typing: pydantic needs it of Python 3.12 there, and makes the schemas.
+from typing_extensions import TypedDict
 
 # LangGraph reads the annotations of these classes, so they must be importable here: no `from __future__` annotations.
 

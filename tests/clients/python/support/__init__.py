@@ -1,0 +1,1 @@
+"""What the tests share: the client in its two flavours, a server of one's own, a proxy that cuts."""

@@ -1,0 +1,88 @@
+"""The official client in its two flavours, behind one face.
+
+The SDK has an async and a sync client with the same methods. A test is written once, as for the async one; the sync
+one's calls run in threads. Both note what was called, for `test_coverage.py`.
+
+Answers have the type `Any` or `Json` here: what a server answers is for the tests to find out, whatever the SDK's types
+promise.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, closing
+from typing import Any, Literal, get_args
+
+from langgraph_sdk import get_client, get_sync_client
+
+Flavour = Literal["async", "sync"]
+FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)
+
+# The parts of a client whose methods are the API.
+AREAS = ("assistants", "threads", "runs", "crons", "store")
+
+# "RunsClient.wait", "SyncRunsClient.wait": every method that a test has called.
+called: set[str] = set()
+
+Json = dict[str, Any]
+
+_END = object()
+
+
+class Area:
+    """One part of a client. Its methods give something to await, or a stream."""
+
+    def __init__(self, area: object) -> None:
+        self._area = area
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method: Callable[..., Any] = getattr(self._area, name)
+        called_name = f"{type(self._area).__name__}.{name}"
+        returns = str(inspect.signature(method).return_annotation)
+
+        def call(*args: object, **kwargs: object) -> object:
+            called.add(called_name)
+            if returns.startswith("Iterator"):
+                return _streamed_in_threads(lambda: method(*args, **kwargs))
+            if called_name.startswith("Sync"):
+                return asyncio.to_thread(method, *args, **kwargs)
+            if returns.startswith("AsyncIterator"):
+                return _streamed(method(*args, **kwargs))
+            return method(*args, **kwargs)
+
+        return call
+
+
+class Client:
+    """A client of either flavour."""
+
+    def __init__(self, flavour: Flavour, url: str) -> None:
+        # No key from the environment.
+        client: Any = (get_client if flavour == "async" else get_sync_client)(url=url, api_key=None)
+        self.assistants = Area(client.assistants)
+        self.threads = Area(client.threads)
+        self.runs = Area(client.runs)
+        self.store = Area(client.store)
+        self._client = client
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if hasattr(self._client, "aclose"):
+            await self._client.aclose()
+        else:
+            self._client.close()
+
+
+async def _streamed(stream: Any) -> AsyncIterator[Any]:
+    # Some methods give the stream, and some something to await for it.
+    async with aclosing(await stream if isinstance(stream, Awaitable) else stream) as reading:
+        async for item in reading:
+            yield item
+
+
+async def _streamed_in_threads(begin: Callable[[], Any]) -> AsyncIterator[Any]:
+    iterator: Iterator[Any] = await asyncio.to_thread(begin)
+    # A generator of the SDK: closing it closes the connection.
+    with closing(iterator):  # type: ignore[type-var]
+        while (item := await asyncio.to_thread(next, iterator, _END)) is not _END:
+            yield item

@@ -1,0 +1,114 @@
+"""A server process of one's own on a free port: Selvedge, or the reference."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[4]
+REFERENCE = ROOT / "tests/comparison/reference/.venv/bin/langgraph"
+
+# Set: the suite drives the reference server.
+against_reference = bool(os.environ.get("REFERENCE"))
+
+# What a server serves: its configuration, and the file with the graphs that this names.
+GRAPHS = (
+    [
+        ROOT / "tests/comparison/reference/langgraph.json",
+        ROOT / "tests/comparison/reference/graphs.py",
+    ]
+    if against_reference
+    else [ROOT / "tests/graphs/langgraph.json", ROOT / "tests/graphs/suite.wasm"]
+)
+
+# Selvedge compiles the component when it first sees it; the reference imports half of PyPI.
+STARTING_SECS = 120
+STOPPING_SECS = 20
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass
+class Server:
+    """A server whose data live in `directory` and outlast its process."""
+
+    directory: Path
+    port: int = field(default_factory=_free_port)
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "log").read_text(errors="replace")
+
+    async def start(self) -> None:
+        """Start the process and wait until it answers."""
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+                self._command(),
+                cwd=self.directory,
+                env=os.environ | {"LANGSMITH_TRACING": "false"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = monotonic() + STARTING_SECS
+        async with httpx.AsyncClient(base_url=self.url) as http:
+            while not await _answers(http):
+                assert self._process.poll() is None, f"the server ended:\n{self.log}"
+                assert monotonic() < deadline, f"the server does not answer:\n{self.log}"
+                await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        """Ask the process to end, and wait until it has."""
+        await self._end(signal.SIGTERM)
+
+    async def kill(self) -> None:
+        """End the process without a warning."""
+        await self._end(signal.SIGKILL)
+
+    async def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            await asyncio.to_thread(process.wait, STOPPING_SECS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def _command(self) -> list[str]:
+        # The graphs are copied away from their source: `selvedge dev` would build them again, and the reference writes
+        # its data into the directory that it runs in.
+        for file in GRAPHS:
+            shutil.copy(file, self.directory)
+        if against_reference:
+            options = ("--no-browser", "--no-reload", "--n-jobs-per-worker", "10")
+            return [str(REFERENCE), "dev", "--port", str(self.port), *options]
+        data = str(self.directory / "data")
+        return [os.environ["SELVEDGE"], "dev", "--port", str(self.port), "--data-dir", data]
+
+
+async def _answers(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/ok")).is_success
+    except httpx.TransportError:
+        return False

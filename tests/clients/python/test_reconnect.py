@@ -1,0 +1,72 @@
+"""Connections that break in the middle: the client comes back, and nothing is lost or told twice."""
+
+import pytest
+
+from conftest import Connect
+from support.clients import Client
+from support.proxy import CuttingProxy
+from support.runs import data, slowly
+from support.server import Server
+
+STEPS = 4
+
+
+@pytest.mark.reference_differs("gives events of one millisecond the same id, and loses them")
+@pytest.mark.parametrize("cut_after", [600, 900, 1300])
+async def test_a_cut_stream_goes_on_after_the_last_event(
+    connect: Connect, server: Server, thread: str, cut_after: int
+) -> None:
+    async with CuttingProxy(server.port, [cut_after]).open() as proxy:
+        stream = connect(proxy.url).runs.stream(
+            thread,
+            "slow",
+            input=slowly(STEPS, 0.05),
+            stream_mode=["custom", "updates", "values"],
+            stream_resumable=True,
+        )
+        seen = [p async for p in stream if p.event != "end"]
+    assert proxy.connections > 1
+    assert [p.event for p in seen].count("metadata") == 1
+    assert data(seen, "custom") == [{"step": n} for n in range(1, STEPS + 1)]
+    assert [u["step"]["done"] for u in data(seen, "updates")] == list(range(1, STEPS + 1))
+    assert [v["done"] for v in data(seen, "values")] == list(range(STEPS + 1))
+
+
+@pytest.mark.reference_differs("gives events of one millisecond the same id, and loses them")
+async def test_a_joined_stream_survives_several_cuts(
+    connect: Connect, client: Client, server: Server, thread: str
+) -> None:
+    run = await client.runs.create(
+        thread,
+        "slow",
+        input=slowly(STEPS, 0.05),
+        stream_mode=["custom", "updates"],
+        stream_resumable=True,
+    )
+    async with CuttingProxy(server.port, [500, 700]).open() as proxy:
+        joined = connect(proxy.url).runs.join_stream(thread, run["run_id"], last_event_id="0")
+        seen = [p async for p in joined if p.event != "end"]
+    assert proxy.connections > 2
+    assert data(seen, "custom") == [{"step": n} for n in range(1, STEPS + 1)]
+    assert [u["step"]["done"] for u in data(seen, "updates")] == list(range(1, STEPS + 1))
+
+
+async def test_a_cut_wait_goes_on_waiting(connect: Connect, server: Server, thread: str) -> None:
+    # The head of the answer comes at once and is passed on; the values are not.
+    async with CuttingProxy(server.port, [420]).open() as proxy:
+        values = await connect(proxy.url).runs.wait(thread, "slow", input=slowly(STEPS, 0.1))
+    assert proxy.connections > 1
+    assert values["log"] == [f"step {n}" for n in range(1, STEPS + 1)]
+
+
+async def test_a_cut_stream_does_not_cancel_its_run(
+    connect: Connect, client: Client, server: Server, thread: str
+) -> None:
+    async with CuttingProxy(server.port, [600]).open() as proxy:
+        stream = connect(proxy.url).runs.stream(
+            thread, "slow", input=slowly(STEPS, 0.1), stream_mode="values", stream_resumable=True
+        )
+        async for _ in stream:
+            pass
+    (run,) = await client.runs.list(thread)
+    assert run["status"] == "success"
