@@ -35,16 +35,16 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     except AssertionError as error:
         pytest.exit(str(error), returncode=1)
     yield server
-    await server.stop()
+    await server.kill()
 
 
 @pytest.fixture
 async def own_server(tmp_path: Path) -> AsyncIterator[Server]:
-    """A server that no other test sees, to be stopped, killed and emptied."""
+    """A server that no other test sees, to be killed and started again."""
     server = Server(tmp_path)
     await server.start()
     yield server
-    await server.stop()
+    await server.kill()
 
 
 @pytest.fixture(params=FLAVOURS)

@@ -107,12 +107,13 @@ async def test_interrupts_are_not_missing_from_threads(client: Client, mark: dic
         assert state["tasks"][0]["interrupts"][0]["value"] == {"question": "continue?"}
 
 
+@pytest.mark.reference_differs("many runs that wait on one thread stall the other threads")
 async def test_busy_threads_do_not_stall_others(client: Client) -> None:
     threads = [(await client.threads.create())["thread_id"] for _ in range(5)]
     runs = [await client.runs.create(t, "slow", input=slowly(1, 30)) for t in threads]
     queued = [await client.runs.create(threads[0], "two", input={"foo": ""}) for _ in range(9)]
-    values = await client.runs.wait(None, "two", input={"foo": "in"})
-    assert values == {"foo": "inab", "log": ["a", "b"]}
+    other = await client.runs.create((await client.threads.create())["thread_id"], "two", input={"foo": "in"})
+    assert (await ended(client, other))["status"] == "success"
     now = [await client.runs.get(r["thread_id"], r["run_id"]) for r in runs]
     assert {r["status"] for r in now} == {"running"}
     await client.runs.cancel_many(thread_id=threads[0], run_ids=[r["run_id"] for r in (*queued, runs[0])])

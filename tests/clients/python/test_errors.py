@@ -93,7 +93,7 @@ async def test_ids_that_are_no_uuids(client: Client, thread: str) -> None:
     await refused(client.runs.get(thread, "x"), invalid, "")
     await refused(client.runs.cancel(thread, "x"), invalid, "")
     await refused(client.runs.delete(thread, "x"), invalid, "")
-    await refused(client.threads.search(ids=["x"]), invalid, "")
+    await refused(client.threads.search(ids=["x"]), errors.BadRequestError, "Invalid thread ID x")
     await refused(client.threads.prune(["x"]), invalid, "")
 
 
@@ -128,7 +128,7 @@ async def test_an_answer_without_a_thread(client: Client) -> None:
         {"multitask_strategy": "zzz"},
         {"if_not_exists": "zzz"},
         {"durability": "zzz"},
-        {"after_seconds": -1},
+        pytest.param({"after_seconds": -1}, marks=pytest.mark.reference_differs("takes it for now")),
         {"after_seconds": "soon"},
         {"metadata": []},
         {"config": []},
@@ -245,7 +245,7 @@ async def test_a_store_search_without_a_prefix_on_the_wire(server: Server) -> No
 async def test_a_route_and_a_method_that_are_not_there(server: Server) -> None:
     async with httpx.AsyncClient(base_url=server.url) as http:
         lost = await http.get("/nowhere")
-        wrong = await http.delete("/threads/search")
+        wrong = await http.put("/threads/search")
     assert (lost.status_code, lost.json()) == (404, {"detail": "Not Found"})
     assert (wrong.status_code, wrong.json()) == (405, {"detail": "Method Not Allowed"})
 

@@ -11,7 +11,6 @@ from support.server import Server
 STEPS = 4
 
 
-@pytest.mark.reference_differs("gives events of one millisecond the same id, and loses them")
 @pytest.mark.parametrize("cut_after", [600, 900, 1300])
 async def test_a_cut_stream_goes_on_after_the_last_event(
     connect: Connect, server: Server, thread: str, cut_after: int
@@ -32,7 +31,6 @@ async def test_a_cut_stream_goes_on_after_the_last_event(
     assert [v["done"] for v in data(seen, "values")] == list(range(STEPS + 1))
 
 
-@pytest.mark.reference_differs("gives events of one millisecond the same id, and loses them")
 async def test_a_joined_stream_survives_several_cuts(
     connect: Connect, client: Client, server: Server, thread: str
 ) -> None:

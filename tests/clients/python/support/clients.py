@@ -9,8 +9,8 @@ promise.
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, closing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Literal, get_args
 
 from langgraph_sdk import get_client, get_sync_client
@@ -20,6 +20,9 @@ FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)
 
 # The parts of a client whose methods are the API.
 AREAS = ("assistants", "threads", "runs", "crons", "store")
+
+# Servers show every five seconds that they are still there.
+SILENCE_SECS = 12
 
 # "RunsClient.wait", "SyncRunsClient.wait": every method that a test has called.
 called: set[str] = set()
@@ -57,8 +60,9 @@ class Client:
     """A client of either flavour."""
 
     def __init__(self, flavour: Flavour, url: str) -> None:
+        connect = get_client if flavour == "async" else get_sync_client
         # No key from the environment.
-        client: Any = (get_client if flavour == "async" else get_sync_client)(url=url, api_key=None)
+        client: Any = connect(url=url, api_key=None, timeout=SILENCE_SECS)
         self.assistants = Area(client.assistants)
         self.threads = Area(client.threads)
         self.runs = Area(client.runs)
@@ -81,8 +85,11 @@ async def _streamed(stream: Any) -> AsyncIterator[Any]:
 
 
 async def _streamed_in_threads(begin: Callable[[], Any]) -> AsyncIterator[Any]:
-    iterator: Iterator[Any] = await asyncio.to_thread(begin)
-    # A generator of the SDK: closing it closes the connection.
-    with closing(iterator):  # type: ignore[type-var]
-        while (item := await asyncio.to_thread(next, iterator, _END)) is not _END:
+    iterator = await asyncio.to_thread(begin)
+    while (item := await asyncio.to_thread(next, iterator, _END)) is not _END:
+        try:
             yield item
+        except GeneratorExit:
+            # The reader goes away. The iterator is a generator of the SDK: closing it closes the connection.
+            await asyncio.to_thread(iterator.close)
+            raise

@@ -45,10 +45,10 @@ class CuttingProxy:
             await _pass_on(server, to_client, cut)
         finally:
             requests.cancel()
-            for writer in (to_server, to_client):
-                writer.close()
-                with suppress(ConnectionError):
-                    await writer.wait_closed()
+            to_server.transport.abort()
+            to_client.close()
+            with suppress(ConnectionError):
+                await to_client.wait_closed()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None) -> None:

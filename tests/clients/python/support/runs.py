@@ -45,13 +45,14 @@ async def ended(client: Client, run: Json) -> Json:
 
 async def parts(stream: AsyncIterator[Any]) -> list[StreamPart]:
     """Read a stream to its end. The `metadata` and the `end` that frame the events are left out."""
-    return [part async for part in stream if part.event not in ("metadata", "end")]
+    async with asyncio.timeout(PATIENCE_SECS):
+        return [part async for part in stream if part.event not in ("metadata", "end")]
 
 
 async def until(stream: AsyncGenerator[StreamPart], event: str, count: int = 1) -> list[StreamPart]:
     """Read a stream until as many events of this name came, and go away."""
     seen: list[StreamPart] = []
-    async with aclosing(stream) as reading:
+    async with asyncio.timeout(PATIENCE_SECS), aclosing(stream) as reading:
         async for part in reading:
             seen.append(part)
             if [p.event for p in seen].count(event) == count:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from contextlib import closing
@@ -31,7 +30,6 @@ GRAPHS = (
 
 # Selvedge compiles the component when it first sees it; the reference imports half of PyPI.
 STARTING_SECS = 120
-STOPPING_SECS = 20
 
 
 def _free_port() -> int:
@@ -75,25 +73,12 @@ class Server:
                 assert monotonic() < deadline, f"the server does not answer:\n{self.log}"
                 await asyncio.sleep(0.02)
 
-    async def stop(self) -> None:
-        """Ask the process to end, and wait until it has."""
-        await self._end(signal.SIGTERM)
-
     async def kill(self) -> None:
-        """End the process without a warning."""
-        await self._end(signal.SIGKILL)
-
-    async def _end(self, how: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(how)
-        try:
-            await asyncio.to_thread(process.wait, STOPPING_SECS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
+        """End the process without a warning; what it has answered for is in its directory."""
+        if self._process:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+            self._process = None
 
     def _command(self) -> list[str]:
         # The graphs are copied away from their source: `selvedge dev` would build them again, and the reference writes
