@@ -85,12 +85,11 @@ async def test_checkpoints_shows_what_history_tells(client: Client, thread: str)
     assert [c["metadata"]["step"] for c in stream] == [-1, 0, 1, 2]
     assert [c["values"] for c in stream] == [s["values"] for s in history[::-1]]
     assert [c["next"] for c in stream] == [s["next"] for s in history[::-1]]
-    ids = [c["checkpoint"]["checkpoint_id"] for c in stream]
+    ids = [c["config"]["configurable"]["checkpoint_id"] for c in stream]
     assert ids == [s["checkpoint"]["checkpoint_id"] for s in history[::-1]]
-    assert [(c["parent_checkpoint"] or {}).get("checkpoint_id") for c in stream] == [
-        None,
-        *ids[:-1],
-    ]
+    parents = [c["parent_config"] for c in stream]
+    assert parents[0] is None
+    assert [p["configurable"]["checkpoint_id"] for p in parents[1:]] == ids[:-1]
 
 
 async def test_debug_shows_tasks_and_checkpoints(client: Client, thread: str) -> None:
@@ -261,7 +260,7 @@ async def test_a_resumable_stream_is_replayed_from_the_start(client: Client, thr
     assert await replay(client, thread, start) == live
 
 
-@pytest.mark.reference_differs("gives events of one millisecond the same id, and loses them")
+@pytest.mark.reference_differs("gives events of one millisecond the same id, and loses them", sometimes=True)
 async def test_a_resumable_stream_is_replayed_after_any_event(client: Client, thread: str) -> None:
     live = await resumable(client, thread, "two")
     keys = [tuple(int(n) for n in (p.id or "").split("-")) for p in live]

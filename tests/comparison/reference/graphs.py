@@ -21,6 +21,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.runtime import Runtime
 from langgraph.types import CachePolicy, Command, RetryPolicy, Send, interrupt
+
 # Not from typing: pydantic needs it of Python 3.12 there, and makes the schemas.
 from typing_extensions import TypedDict
 
@@ -155,7 +156,11 @@ def fails(message: str) -> Any:
 
 
 fail = (
-    StateGraph(Failing).add_node("fail", fails("boom")).add_edge(START, "fail").add_edge("fail", END).compile(name="fail")
+    StateGraph(Failing)
+    .add_node("fail", fails("boom"))
+    .add_edge(START, "fail")
+    .add_edge("fail", END)
+    .compile(name="fail")
 )
 
 fail_b = (
