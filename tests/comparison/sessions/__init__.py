@@ -1,0 +1,11 @@
+"""The sessions, by area."""
+
+from sessions import assistants, edge, errors, options, runs, state, store, streams, threads
+
+ALL = [
+    session
+    for area in (edge, assistants, threads, state, runs, options, streams, store, errors)
+    for session in area.SESSIONS
+]
+
+assert len({session.name for session in ALL}) == len(ALL), "two sessions of the same name"

@@ -1,0 +1,84 @@
+"""The store: put, get, search with filters, namespaces, delete."""
+
+from steps import Json, Session, Step, delete, get, post, put
+
+SEARCH = "/store/items/search"
+
+
+def item(key: str, **value: Json) -> Step:
+    return put("/store/items", {"namespace": ["cmp", "search"], "key": key, "value": value})
+
+
+def filtered(filter: Json) -> Step:
+    return post(SEARCH, {"namespace_prefix": ["cmp", "search"], "filter": filter}, unordered=True)
+
+
+SESSIONS = [
+    Session(
+        "store: items",
+        put("/store/items", {"namespace": ["cmp", "items"], "key": "k", "value": {"a": 1, "b": {"c": [1]}}}),
+        get("/store/items?namespace=cmp.items&key=k"),
+        get("/store/items?namespace=cmp&namespace=items&key=k"),
+        put("/store/items", {"namespace": ["cmp", "items"], "key": "k", "value": {"a": 2}, "index": False, "ttl": 5}),
+        get("/store/items?namespace=cmp.items&key=k&refresh_ttl=true"),
+        get("/store/items?namespace=cmp.items&key=absent"),
+        delete("/store/items", {"namespace": ["cmp", "items"], "key": "k"}),
+        get("/store/items?namespace=cmp.items&key=k"),
+        delete("/store/items", {"namespace": ["cmp", "items"], "key": "k"}),
+    ),
+    Session(
+        "store: search",
+        item("a", n=1, s="x", deep={"p": 1, "q": 2}),
+        item("b", n=2, s="y"),
+        item("c", n=3, s="x", flag=True),
+        post(SEARCH, {"namespace_prefix": ["cmp", "search"]}, unordered=True),
+        post(SEARCH, {"namespace_prefix": ["cmp", "search"], "limit": 1}, shape=True),
+        post(SEARCH, {"namespace_prefix": ["cmp", "search"], "offset": 2}, shape=True),
+        post(SEARCH, {"namespace_prefix": ["cmp", "search"], "query": "x"}, unordered=True),
+        filtered({"s": "x"}),
+        filtered({"s": "x", "n": 1}),
+        filtered({"deep": {"p": 1}}),
+        filtered({"n": {"$gt": 1}}),
+        filtered({"n": {"$gte": 2, "$lt": 3}}),
+        filtered({"n": {"$ne": 2}}),
+        filtered({"n": {"$eq": 2}}),
+        filtered({"n": {"$lte": 1}}),
+        filtered({"n": {"$in": [1]}}),
+        filtered({"absent": 1}),
+        post(SEARCH, {"namespace_prefix": ["cmp", "none"]}),
+        post(SEARCH, {}),
+        post(SEARCH, {"namespace_prefix": ["cmp"], "limit": 0}),
+        post(SEARCH, {"namespace_prefix": "cmp"}),
+    ),
+    Session(
+        "store: namespaces",
+        put("/store/items", {"namespace": ["ns", "u1", "notes"], "key": "k", "value": {}}),
+        put("/store/items", {"namespace": ["ns", "u2", "notes"], "key": "k", "value": {}}),
+        put("/store/items", {"namespace": ["ns", "u2", "files", "deep"], "key": "k", "value": {}}),
+        post("/store/namespaces", {"prefix": ["ns"]}),
+        post("/store/namespaces", {"prefix": ["ns", "*", "notes"]}),
+        post("/store/namespaces", {"prefix": ["ns"], "suffix": ["notes"]}),
+        post("/store/namespaces", {"prefix": ["ns"], "max_depth": 2}),
+        post("/store/namespaces", {"prefix": ["ns"], "limit": 1}),
+        post("/store/namespaces", {"prefix": ["ns"], "limit": 1, "offset": 2}),
+        post("/store/namespaces", {"prefix": ["nothing"]}),
+        post("/store/namespaces", {"max_depth": "x"}),
+    ),
+    Session(
+        "store: refused",
+        put("/store/items", {"namespace": [], "key": "k", "value": {}}),
+        put("/store/items", {"namespace": ["a.b"], "key": "k", "value": {}}),
+        put("/store/items", {"namespace": [""], "key": "k", "value": {}}),
+        put("/store/items", {"namespace": ["langgraph"], "key": "k", "value": {}}),
+        put("/store/items", {"namespace": ["cmp"], "key": "k", "value": 1}),
+        put("/store/items", {"namespace": ["cmp"], "key": "k"}),
+        put("/store/items", {"namespace": ["cmp"], "value": {}}),
+        put("/store/items", {"namespace": "cmp", "key": "k", "value": {}}),
+        put("/store/items", {"namespace": ["cmp"], "key": 1, "value": {}}),
+        put("/store/items", b"{"),
+        get("/store/items?namespace=cmp"),
+        get("/store/items?key=k"),
+        delete("/store/items", {}),
+        delete("/store/items", {"namespace": ["cmp"]}),
+    ),
+]
