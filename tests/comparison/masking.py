@@ -34,6 +34,11 @@ DROPPED = {
 }
 """Members that no client reads, and why each says nothing about compatibility."""
 
+DROPPED_OF_KWARGS = {
+    "run_attempt": "the reference adds it to a run's `kwargs` at some moment after the run's beginning",
+}
+"""The same within `kwargs` only."""
+
 TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 HASH = re.compile(r"\b[0-9a-f]{32}\b")
@@ -83,18 +88,22 @@ class Masking:
     def event(self, event: Event) -> Event:
         return {name: self.value(value) for name, value in event.items()}
 
-    def value(self, value: Json) -> Json:
+    def value(self, value: Json, dropped: dict[str, str] = DROPPED) -> Json:
         match value:
             case str():
                 return self.text(value)
             case list():
-                return [self.value(item) for item in value]
+                return [self.value(item, dropped) for item in value]
             case dict():
-                return self.members(value)
+                return self.members(value, dropped)
         return value
 
-    def members(self, value: Mapping[str, Json]) -> dict[str, Json]:
-        masked = {self.text(name): self.value(item) for name, item in value.items() if name not in DROPPED}
+    def members(self, value: Mapping[str, Json], dropped: dict[str, str]) -> dict[str, Json]:
+        masked = {
+            self.text(name): self.value(item, dropped | DROPPED_OF_KWARGS if name == "kwargs" else dropped)
+            for name, item in value.items()
+            if name not in dropped
+        }
         if set(masked) == {"detail"} and SCHEMA_FAILURE in str(masked["detail"]):
             return {"detail": ANY_TEXT}
         return masked

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from differences import Allowance, Difference
-from masking import DROPPED
+from masking import DROPPED, DROPPED_OF_KWARGS
 
 WIDTH = 60
 """Characters of a value in a table; the fixture has the whole of it."""
@@ -73,6 +73,7 @@ def page(allowances: list[Allowance], requests: int, endpoints: int) -> str:
         lines += [f"| {a.reference} | {a.selvedge} | {a.reason} |" for a in of_kind]
     lines += ["", "## Not compared", "", "Ids and times are compared by their form. Left out altogether:", ""]
     lines += [f"- `{name}`: {reason}" for name, reason in DROPPED.items()]
+    lines += [f"- `{name}` within `kwargs`: {reason}" for name, reason in DROPPED_OF_KWARGS.items()]
     lines += [
         "",
         "A 422 that the reference's schema validator gives shows a part of its own schema; there only the status and",

@@ -27,6 +27,15 @@ SESSIONS = [
                 "access-control-request-headers": "content-type,x-api-key",
             },
         ),
+        request(
+            "OPTIONS",
+            "/threads",
+            headers={
+                "origin": "https://smith.langchain.com",
+                "access-control-request-method": "POST",
+                "access-control-request-private-network": "true",
+            },
+        ),
         post("/threads/search", {"ids": [NOBODY]}, headers={"origin": "https://example.com"}),
     ),
     Session(
