@@ -299,8 +299,8 @@ async def test_the_stream_of_a_thread_shows_all_its_runs(client: Client, thread:
 @pytest.mark.reference_differs("reads another name of the parameter than its clients send")
 async def test_the_stream_of_a_thread_may_show_updates_of_its_state(client: Client, thread: str) -> None:
     await client.runs.wait(thread, "two", input={"foo": "in"})
-    stream = client.threads.join_stream(thread, stream_mode=["state_update"], last_event_id="-")
     await client.threads.update_state(thread, {"foo": "by hand"})
+    stream = client.threads.join_stream(thread, stream_mode=["state_update"], last_event_id="-")
     seen = await until(stream, "state_update")
     assert {p.event for p in seen} == {"state_update"}
     assert seen[-1].data["thread_id"] == thread

@@ -11,6 +11,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Literal, get_args
 
 from langgraph_sdk import get_client, get_sync_client
@@ -45,13 +46,14 @@ class Area:
 
         def call(*args: object, **kwargs: object) -> object:
             called.add(called_name)
+            begin = partial(method, *args, **kwargs)
             if returns.startswith("Iterator"):
-                return _streamed_in_threads(lambda: method(*args, **kwargs))
+                return _streamed_in_threads(begin)
             if called_name.startswith("Sync"):
-                return asyncio.to_thread(method, *args, **kwargs)
+                return asyncio.to_thread(begin)
             if returns.startswith("AsyncIterator"):
-                return _streamed(method(*args, **kwargs))
-            return method(*args, **kwargs)
+                return _streamed(begin)
+            return begin()
 
         return call
 
@@ -77,7 +79,8 @@ class Client:
             self._client.close()
 
 
-async def _streamed(stream: Any) -> AsyncIterator[Any]:
+async def _streamed(begin: Callable[[], Any]) -> AsyncIterator[Any]:
+    stream = begin()
     # Some methods give the stream, and some something to await for it.
     async with aclosing(await stream if isinstance(stream, Awaitable) else stream) as reading:
         async for item in reading:
