@@ -108,17 +108,17 @@ async def test_interrupts_are_not_missing_from_threads(client: Client, mark: dic
 
 
 @pytest.mark.reference_differs("many runs that wait on one thread stall the other threads")
-async def test_busy_threads_do_not_stall_others(client: Client) -> None:
+async def test_busy_threads_do_not_stall_others(connect: Connect, own_server: Server) -> None:
+    client = connect(own_server.url)
     threads = [(await client.threads.create())["thread_id"] for _ in range(5)]
     runs = [await client.runs.create(t, "slow", input=slowly(1, 30)) for t in threads]
-    queued = [await client.runs.create(threads[0], "two", input={"foo": ""}) for _ in range(9)]
-    other = await client.runs.create((await client.threads.create())["thread_id"], "two", input={"foo": "in"})
+    for _ in range(9):
+        await client.runs.create(threads[0], "two", input={"foo": ""})
+    elsewhere = (await client.threads.create())["thread_id"]
+    other = await client.runs.create(elsewhere, "two", input={"foo": "in"})
     assert (await ended(client, other))["status"] == "success"
     now = [await client.runs.get(r["thread_id"], r["run_id"]) for r in runs]
     assert {r["status"] for r in now} == {"running"}
-    await client.runs.cancel_many(thread_id=threads[0], run_ids=[r["run_id"] for r in (*queued, runs[0])])
-    for run in runs[1:]:
-        await client.runs.cancel(run["thread_id"], run["run_id"])
 
 
 async def test_a_refused_webhook_is_refused_when_the_run_is_made(client: Client, thread: str) -> None:
@@ -128,12 +128,15 @@ async def test_a_refused_webhook_is_refused_when_the_run_is_made(client: Client,
     assert (await client.threads.get(thread))["status"] == "idle"
 
 
-async def test_webhooks_that_nobody_takes_do_not_stop_a_worker(client: Client, thread: str) -> None:
+async def test_webhooks_that_nobody_takes_do_not_stop_a_worker(client: Client) -> None:
     with closing(socket.socket()) as reserved:
         # Bound and not listening: connections are refused.
         reserved.bind(("127.0.0.1", 0))
         webhook = f"http://127.0.0.1:{reserved.getsockname()[1]}/"
-        runs = [await client.runs.create(thread, "two", input={"foo": "x"}, webhook=webhook) for _ in range(12)]
+        runs = [
+            await client.runs.create(None, "two", input={"foo": "x"}, webhook=webhook, on_completion="keep")
+            for _ in range(12)
+        ]
         for run in runs:
             assert (await ended(client, run))["status"] == "success"
     values = await client.runs.wait(None, "two", input={"foo": "in"})
