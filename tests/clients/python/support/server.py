@@ -88,8 +88,14 @@ class Server:
         if against_reference:
             options = ("--no-browser", "--no-reload", "--n-jobs-per-worker", "10")
             return [str(REFERENCE), "dev", "--port", str(self.port), *options]
-        data = str(self.directory / "data")
-        return [os.environ["SELVEDGE"], "dev", "--port", str(self.port), "--data-dir", data]
+        data = self.directory / "data"
+        if not data.exists():
+            # All servers of a session keep what they compiled in one place: compiling takes much longer than a test.
+            compiled = self.directory.parent / "components"
+            compiled.mkdir(exist_ok=True)
+            data.mkdir()
+            (data / "components").symlink_to(compiled)
+        return [os.environ["SELVEDGE"], "dev", "--port", str(self.port), "--data-dir", str(data)]
 
 
 async def _answers(http: httpx.AsyncClient) -> bool:
