@@ -12,6 +12,18 @@ use serde_json::json;
 pub(crate) struct ApiError {
     status: StatusCode,
     detail: String,
+    form: Form,
+}
+
+/// How LangGraph writes a refusal.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// `{"detail": text}`: all but a few.
+    Detail,
+    /// `{"error": text}`.
+    Error,
+    /// The text alone.
+    Text,
 }
 
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
@@ -24,6 +36,23 @@ impl ApiError {
         Self {
             status,
             detail: detail.into(),
+            form: Form::Detail,
+        }
+    }
+
+    /// In the form `{"error": text}`, which the store has for an item without a key.
+    pub(crate) fn as_error(self) -> Self {
+        Self {
+            form: Form::Error,
+            ..self
+        }
+    }
+
+    /// As plain text, which the store has for labels of a namespace.
+    pub(crate) fn as_text(self) -> Self {
+        Self {
+            form: Form::Text,
+            ..self
         }
     }
 
@@ -52,7 +81,12 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, JsonBody(json!({"detail": self.detail}))).into_response();
+        let mut response = match self.form {
+            Form::Detail => JsonBody(json!({"detail": self.detail})).into_response(),
+            Form::Error => JsonBody(json!({"error": self.detail})).into_response(),
+            Form::Text => self.detail.into_response(),
+        };
+        *response.status_mut() = self.status;
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()

@@ -10,7 +10,7 @@
 //! | `routes` | which handler answers what |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
-//! | `system`, `assistants`, `threads`, `state`, `runs` | the handlers |
+//! | `system`, `assistants`, `threads`, `state`, `runs`, `store` | the handlers |
 //! | `sse`, `waiting` | answers that last as long as a run |
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ pub mod server;
 mod sse;
 mod stall;
 mod state;
+mod store;
 mod system;
 mod threads;
 mod waiting;

@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::error::ApiError;
-use crate::{Options, assistants, runs, state, system, threads};
+use crate::{Options, assistants, runs, state, store, system, threads};
 
 /// What every handler has.
 pub(crate) struct Edge {
@@ -30,6 +30,12 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/assistants/search", post(assistants::search))
         .route("/assistants/{assistant_id}", get(assistants::get))
         .route("/runs/{run_id}/deliveries", get(runs::deliveries))
+        .route(
+            "/store/items",
+            get(store::get).put(store::put).delete(store::delete),
+        )
+        .route("/store/items/search", post(store::search))
+        .route("/store/namespaces", post(store::namespaces))
         .merge(run_routes(""));
     // The documentation says `/thread/…` where the clients say `/threads/…`.
     for threads in ["/threads", "/thread"] {

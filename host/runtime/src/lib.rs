@@ -19,6 +19,7 @@
 //! | [`hub`], `shown` | streams: events, readers |
 //! | [`graphs`] | the graphs that are served |
 //! | [`threads`], [`runs`] | reading, and what changes threads |
+//! | [`items`] | the store, and the end of its items |
 //! | `mint` | ids and time for `pregel` |
 //! | [`options`] | the bounds |
 #![forbid(unsafe_code)]
@@ -31,6 +32,7 @@ mod execute;
 mod finish;
 pub mod graphs;
 pub mod hub;
+pub mod items;
 mod mint;
 pub mod options;
 mod queue;
@@ -104,6 +106,7 @@ impl Runtime {
         }));
         runtime.take_up(recovery).await;
         tokio::spawn(runtime.clone().dispatch());
+        tokio::spawn(items::sweep(runtime.0.clone()));
         Ok(runtime)
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::items::ItemTtl;
+
 /// How many runs, how long, how often.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -28,6 +30,8 @@ pub struct Options {
     pub max_stream_events: usize,
     /// The same in bytes.
     pub max_stream_bytes: usize,
+    /// How long items of the store stay (`store.ttl`).
+    pub item_ttl: ItemTtl,
 }
 
 impl Default for Options {
@@ -44,6 +48,7 @@ impl Default for Options {
             default_recursion_limit: 10_007,
             max_stream_events: 10_000,
             max_stream_bytes: 64 << 20,
+            item_ttl: ItemTtl::default(),
         }
     }
 }

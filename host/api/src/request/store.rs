@@ -1,0 +1,193 @@
+//! Items and namespaces of the store, in LangGraph's forms and with its refusals.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use selvedge_model::{Json, Timestamp};
+use selvedge_runtime::items::ItemSearch;
+use selvedge_storage::{ItemFilter, LabelPattern, NamespaceQuery};
+
+use super::body::shortened;
+use super::{Fields, Query};
+use crate::error::{ApiError, ApiResult};
+
+/// The longest lifetime of an item: a hundred years, so that sums of times stay representable.
+const LONGEST_TTL_MINUTES: f64 = 100.0 * 365.25 * 1_440.0;
+
+/// The first label that LangGraph keeps for itself.
+const RESERVED_ROOT: &str = "langgraph";
+
+/// An item to be put.
+pub(crate) struct PutItem {
+    pub(crate) namespace: Vec<String>,
+    pub(crate) key: String,
+    pub(crate) value: Json,
+    pub(crate) ttl: Option<Duration>,
+}
+
+impl PutItem {
+    pub(crate) fn read(fields: &Fields) -> ApiResult<Self> {
+        let (namespace, key) = place(fields)?;
+        if fields.json("value").is_none() {
+            return Err(ApiError::invalid("\"value\" is a required property"));
+        }
+        let value = fields.object("value")?;
+        index(fields)?;
+        let ttl = ttl(fields)?;
+        check(&namespace)?;
+        if namespace.first().is_some_and(|root| root == RESERVED_ROOT) {
+            return Err(reserved(&namespace));
+        }
+        Ok(Self {
+            namespace,
+            key,
+            value,
+            ttl,
+        })
+    }
+}
+
+/// An item to be deleted.
+pub(crate) struct DeleteItem {
+    pub(crate) namespace: Vec<String>,
+    pub(crate) key: String,
+}
+
+impl DeleteItem {
+    pub(crate) fn read(fields: &Fields) -> ApiResult<Self> {
+        let (namespace, key) = place(fields)?;
+        check(&namespace)?;
+        Ok(Self { namespace, key })
+    }
+}
+
+/// An item to be read.
+pub(crate) struct GetItem {
+    pub(crate) namespace: Vec<String>,
+    pub(crate) key: String,
+    pub(crate) refresh: Option<bool>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for GetItem {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Ok(query) = Query::from_request_parts(parts, state).await;
+        let Some(key) = query.get("key").filter(|key| !key.is_empty()) else {
+            return Err(ApiError::bad_request("Key is required").as_error());
+        };
+        let key = key.to_owned();
+        // The clients join the labels with dots; repeating the parameter does the same.
+        let given: Vec<&str> = query.all("namespace").collect();
+        let namespace: Vec<String> = given.join(".").split('.').map(str::to_owned).collect();
+        check(&namespace)?;
+        Ok(Self {
+            namespace,
+            key,
+            refresh: query
+                .get("refresh_ttl")
+                .map(|_| query.flag("refresh_ttl")),
+        })
+    }
+}
+
+/// Items to be found. Without an index there is nothing that a `query` could be compared with: it is ignored, as
+/// LangGraph does.
+pub(crate) struct SearchItems(pub(crate) ItemSearch);
+
+impl SearchItems {
+    pub(crate) fn read(fields: &Fields) -> ApiResult<Self> {
+        let Some(prefix) = fields.strings("namespace_prefix")? else {
+            return Err(ApiError::invalid(
+                "\"namespace_prefix\" is a required property",
+            ));
+        };
+        let filter = fields.object("filter")?;
+        fields.string("query")?;
+        Ok(Self(ItemSearch {
+            prefix,
+            filter: ItemFilter::parse(&filter)
+                .map_err(|error| ApiError::bad_request(error.to_string()))?,
+            limit: fields.integer("limit", 10, 1, 1_000)?,
+            offset: fields.integer("offset", 0, 0, i32::MAX as u32)?,
+            refresh: fields.boolean("refresh_ttl")?,
+        }))
+    }
+}
+
+/// Namespaces to be listed.
+pub(crate) struct ListNamespaces(pub(crate) NamespaceQuery);
+
+impl ListNamespaces {
+    pub(crate) fn read(fields: &Fields) -> ApiResult<Self> {
+        let pattern = |name: &str| -> ApiResult<Vec<LabelPattern>> {
+            let labels = fields.strings(name)?.unwrap_or_default();
+            Ok(labels.into_iter().map(LabelPattern::from).collect())
+        };
+        let max_depth = match fields.json("max_depth") {
+            None => None,
+            Some(_) => Some(fields.integer("max_depth", 0, 1, i32::MAX as u32)?),
+        };
+        Ok(Self(NamespaceQuery {
+            prefix: pattern("prefix")?,
+            suffix: pattern("suffix")?,
+            max_depth,
+            limit: fields.integer("limit", 100, 1, 1_000)?,
+            offset: fields.integer("offset", 0, 0, i32::MAX as u32)?,
+            now: Timestamp::now(),
+        }))
+    }
+}
+
+fn place(fields: &Fields) -> ApiResult<(Vec<String>, String)> {
+    let Some(namespace) = fields.strings("namespace")? else {
+        return Err(ApiError::invalid("\"namespace\" is a required property"));
+    };
+    Ok((namespace, fields.required_string("key")?))
+}
+
+/// LangGraph's rules for the namespace of an item, with the forms of its refusals.
+fn check(namespace: &[String]) -> ApiResult<()> {
+    if namespace.is_empty() {
+        return Err(ApiError::bad_request("Namespace cannot be empty."));
+    }
+    let bad = |label: &&String| label.is_empty() || label.contains('.');
+    match namespace.iter().find(bad) {
+        None => Ok(()),
+        Some(label) => Err(ApiError::invalid(format!(
+            "Namespace label '{}' must be a non-empty string without periods",
+            shortened(label)
+        ))
+        .as_text()),
+    }
+}
+
+fn reserved(namespace: &[String]) -> ApiError {
+    let labels: Vec<String> = namespace.iter().map(|label| format!("'{label}'")).collect();
+    let comma = if labels.len() == 1 { "," } else { "" };
+    ApiError::bad_request(format!(
+        "Root label for namespace cannot be \"{RESERVED_ROOT}\". Got: ({}{comma})",
+        labels.join(", ")
+    ))
+}
+
+/// Which parts of the value are embedded. There is no index that would do so, yet a wrong form is said to be wrong.
+fn index(fields: &Fields) -> ApiResult<()> {
+    match fields.json("index") {
+        Some(index) if index.as_str() != "false" => fields.strings("index").map(drop),
+        _ => Ok(()),
+    }
+}
+
+fn ttl(fields: &Fields) -> ApiResult<Option<Duration>> {
+    let Some(minutes) = fields.typed::<f64>("ttl", "\"number\"")? else {
+        return Ok(None);
+    };
+    if minutes > 0.0 && minutes <= LONGEST_TTL_MINUTES {
+        return Ok(Some(Duration::from_secs_f64(minutes * 60.0)));
+    }
+    Err(ApiError::invalid(format!(
+        "ttl: {minutes} is not between 0 and {LONGEST_TTL_MINUTES} minutes"
+    )))
+}

@@ -1,0 +1,102 @@
+//! The store: items by namespace and key, searched by their values.
+
+use std::sync::Arc;
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use selvedge_model::item::Item;
+use selvedge_model::{Json, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::ApiResult;
+use crate::request::{DeleteItem, GetItem, ListNamespaces, ObjectBody, PutItem, SearchItems};
+use crate::routes::Edge;
+
+pub(crate) async fn put(
+    State(edge): State<Arc<Edge>>,
+    ObjectBody(fields): ObjectBody,
+) -> ApiResult<StatusCode> {
+    let item = PutItem::read(&fields)?;
+    edge.runtime
+        .put_item(item.namespace, item.key, item.value, item.ttl)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn get(State(edge): State<Arc<Edge>>, wanted: GetItem) -> ApiResult<Response> {
+    let item = edge
+        .runtime
+        .item(wanted.namespace, wanted.key, wanted.refresh)
+        .await?;
+    Ok(JsonBody(item.as_ref().map(Shown::of)).into_response())
+}
+
+pub(crate) async fn delete(
+    State(edge): State<Arc<Edge>>,
+    ObjectBody(fields): ObjectBody,
+) -> ApiResult<StatusCode> {
+    let item = DeleteItem::read(&fields)?;
+    edge.runtime.delete_item(item.namespace, item.key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn search(
+    State(edge): State<Arc<Edge>>,
+    ObjectBody(fields): ObjectBody,
+) -> ApiResult<Response> {
+    let SearchItems(search) = SearchItems::read(&fields)?;
+    let found = edge.runtime.search_items(search).await?;
+    let items: Vec<Found<'_>> = found.rows.iter().map(Found::of).collect();
+    Ok(JsonBody(json!({"items": items})).into_response())
+}
+
+pub(crate) async fn namespaces(
+    State(edge): State<Arc<Edge>>,
+    ObjectBody(fields): ObjectBody,
+) -> ApiResult<Response> {
+    let ListNamespaces(query) = ListNamespaces::read(&fields)?;
+    let namespaces = edge.runtime.list_namespaces(query).await?;
+    Ok(JsonBody(json!({"namespaces": namespaces})).into_response())
+}
+
+/// An item as callers see it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    namespace: &'a [String],
+    key: &'a str,
+    value: &'a Json,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl<'a> Shown<'a> {
+    fn of(item: &'a Item) -> Self {
+        Self {
+            namespace: &item.namespace,
+            key: &item.key,
+            value: &item.value,
+            created_at: item.created_at,
+            updated_at: item.updated_at,
+        }
+    }
+}
+
+/// An item that a search found. Without an index nothing is scored.
+#[derive(Serialize)]
+struct Found<'a> {
+    #[serde(flatten)]
+    item: Shown<'a>,
+    score: Option<f64>,
+}
+
+impl<'a> Found<'a> {
+    fn of(item: &'a Item) -> Self {
+        Self {
+            item: Shown::of(item),
+            score: None,
+        }
+    }
+}

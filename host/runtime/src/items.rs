@@ -1,0 +1,160 @@
+//! The store over its lifetime: items put, read, kept alive by reading, and swept when their time has come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use selvedge_model::item::Item;
+use selvedge_model::{Json, Timestamp};
+use selvedge_storage::{ItemFilter, ItemQuery, NamespaceQuery, Page, PutItem, StorageError};
+
+use crate::{Runtime, Shared};
+
+/// Items that one pass deletes in one transaction; a pass goes on until none is left whose time has come.
+const SWEPT_AT_ONCE: u32 = 1_000;
+
+/// How long items stay: `store.ttl`.
+#[derive(Clone, Copy, Debug)]
+pub struct ItemTtl {
+    /// Of items that are put without a lifetime of their own (`default_ttl`); `None`: for ever.
+    pub default: Option<Duration>,
+    /// Whether reading an item lets its lifetime begin anew, where the reader does not say (`refresh_on_read`).
+    pub refresh_on_read: bool,
+    /// How often what is over is deleted (`sweep_interval_minutes`). Nobody sees it before that either.
+    pub sweep_interval: Duration,
+}
+
+impl Default for ItemTtl {
+    fn default() -> Self {
+        Self {
+            default: None,
+            refresh_on_read: true,
+            sweep_interval: Duration::from_mins(5),
+        }
+    }
+}
+
+/// Which items a caller searches for.
+#[derive(Clone, Debug)]
+pub struct ItemSearch {
+    /// In this namespace and below it; empty: anywhere.
+    pub prefix: Vec<String>,
+    /// That match this.
+    pub filter: ItemFilter,
+    /// At most so many.
+    pub limit: u32,
+    /// After so many.
+    pub offset: u32,
+    /// Whether their lifetimes begin anew; `None`: as the operator says.
+    pub refresh: Option<bool>,
+}
+
+impl Runtime {
+    /// Puts an item in the place of the one with the same namespace and key. Without a lifetime it gets the default.
+    pub async fn put_item(
+        &self,
+        namespace: Vec<String>,
+        key: String,
+        value: Json,
+        ttl: Option<Duration>,
+    ) -> Result<(), StorageError> {
+        let item = PutItem {
+            namespace,
+            key,
+            value,
+            ttl: ttl.or(self.0.options.item_ttl.default),
+            now: Timestamp::now(),
+        };
+        self.0.storage.put_item(item).await
+    }
+
+    /// One item; `refresh` as in [`ItemSearch`].
+    pub async fn item(
+        &self,
+        namespace: Vec<String>,
+        key: String,
+        refresh: Option<bool>,
+    ) -> Result<Option<Item>, StorageError> {
+        let now = Timestamp::now();
+        let item = self.0.storage.item(namespace, key, now).await?;
+        self.refresh(item.as_slice(), refresh, now).await?;
+        Ok(item)
+    }
+
+    /// Deletes an item; whether there was one.
+    pub async fn delete_item(
+        &self,
+        namespace: Vec<String>,
+        key: String,
+    ) -> Result<bool, StorageError> {
+        self.0.storage.delete_item(namespace, key).await
+    }
+
+    /// Items that match, and whether there are more.
+    pub async fn search_items(&self, search: ItemSearch) -> Result<Page<Item>, StorageError> {
+        let now = Timestamp::now();
+        let query = ItemQuery {
+            prefix: search.prefix,
+            filter: search.filter,
+            limit: search.limit,
+            offset: search.offset,
+            now,
+        };
+        let found = self.0.storage.search_items(query).await?;
+        self.refresh(&found.rows, search.refresh, now).await?;
+        Ok(found)
+    }
+
+    /// Namespaces that hold items and match.
+    pub async fn list_namespaces(
+        &self,
+        query: NamespaceQuery,
+    ) -> Result<Vec<Vec<String>>, StorageError> {
+        self.0.storage.list_namespaces(query).await
+    }
+
+    /// Most items have no lifetime, and then reading writes nothing.
+    async fn refresh(
+        &self,
+        read: &[Item],
+        asked: Option<bool>,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        if !asked.unwrap_or(self.0.options.item_ttl.refresh_on_read) {
+            return Ok(());
+        }
+        let mortal = read.iter().filter(|item| item.ttl.is_some());
+        let names: Vec<(Vec<String>, String)> = mortal
+            .map(|item| (item.namespace.clone(), item.key.clone()))
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.0.storage.refresh_items(names, now).await
+    }
+}
+
+/// Deletes items whose time has come, now and again, until a shutdown begins.
+pub(crate) async fn sweep(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.draining() => return,
+            () = tokio::time::sleep(shared.options.item_ttl.sweep_interval) => {}
+        }
+        if let Err(error) = sweep_all(&shared).await {
+            tracing::warn!(%error, "items of the store whose time has come are still there");
+        }
+    }
+}
+
+async fn sweep_all(shared: &Shared) -> Result<(), StorageError> {
+    while !shared.stopping() {
+        let swept = shared
+            .storage
+            .sweep_items(Timestamp::now(), SWEPT_AT_ONCE)
+            .await?;
+        if swept < u64::from(SWEPT_AT_ONCE) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
