@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 use selvedge_model::ThreadId;
-use selvedge_model::checkpoint::{ChannelValue, SavedCheckpoint};
+use selvedge_model::checkpoint::{ChannelValue, Checkpoint, SavedCheckpoint};
+use serde_json::{Value, json};
 
 use super::contains::contains;
 use super::load::{self, CHECKPOINT_COLUMNS, thread_key};
@@ -39,9 +40,8 @@ pub(super) fn read(
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
         let snapshot = load::snapshot(row)?;
-        let metadata = &snapshot.checkpoint.metadata;
         if let Some(wanted) = &wanted
-            && !contains(&metadata.to_value(), wanted)
+            && !contains(&shown(&snapshot.checkpoint), wanted)
         {
             continue;
         }
@@ -54,6 +54,17 @@ pub(super) fn read(
         found.rows.push(saved);
     }
     Ok(found)
+}
+
+/// The metadata as callers see it, with `source` and `step`, which are kept beside it.
+fn shown(checkpoint: &Checkpoint) -> Value {
+    let mut metadata = checkpoint.metadata.to_value();
+    if let Value::Object(members) = &mut metadata {
+        members.insert("source".to_owned(), json!(checkpoint.source));
+        members.insert("step".to_owned(), json!(checkpoint.step));
+        members.entry("parents").or_insert_with(|| json!({}));
+    }
+    metadata
 }
 
 fn weight(saved: &SavedCheckpoint) -> usize {

@@ -152,7 +152,7 @@ pub struct HistoryQuery {
     pub namespace: String,
     /// Older than this one.
     pub before: Option<CheckpointId>,
-    /// An object that the metadata must contain.
+    /// An object that the metadata must contain, `source`, `step` and `parents` counted among its members.
     pub metadata: Option<Json>,
     /// At most so many.
     pub limit: u32,

@@ -95,6 +95,8 @@ pub async fn history_is_listed_newest_first(home: &dyn Home) {
     assert_eq!(by_x.await, (vec![3, 1], false));
     let nested = some(&|q| q.metadata = Some(json(r#"{"more":{"n":1}}"#)));
     assert_eq!(nested.await, (vec![2], false));
+    let by_step = some(&|q| q.metadata = Some(json(r#"{"step":1,"source":"loop","parents":{}}"#)));
+    assert_eq!(by_step.await, (vec![2], false));
     assert_eq!(some(&|q| q.namespace = "sub".into()).await, (vec![], false));
     let unknown = some(&|q| q.thread_id = ThreadId::new());
     assert_eq!(unknown.await, (vec![], false));
