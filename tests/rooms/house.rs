@@ -40,6 +40,15 @@ pub struct House {
 impl House {
     /// Serves the probe `two`; so many runs at once.
     pub async fn open(max_running_runs: usize) -> Self {
+        Self::with(Options {
+            max_running_runs,
+            ..Options::default()
+        })
+        .await
+    }
+
+    /// Serves the probe `two` within these bounds.
+    pub async fn with(options: Options) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let stored: Arc<Sqlite> =
             Sqlite::open(sqlite::Options::new(directory.path())).expect("a data directory");
@@ -65,9 +74,8 @@ impl House {
             .expect("webhook options");
         let runtime = Runtime::start(
             Options {
-                max_running_runs,
                 shutdown_grace: Duration::ZERO,
-                ..Options::default()
+                ..options
             },
             storage,
             sandbox,

@@ -19,7 +19,7 @@ impl Config {
             max_connections: self.http.max_connections,
             request_timeout: self.http.request_timeout,
             write_timeout: self.http.write_timeout,
-            allow_private_network: false,
+            ..selvedge_api::Options::default()
         }
     }
 
@@ -35,6 +35,7 @@ impl Config {
             run_timeout: self.runtime.run_timeout,
             max_attempts: self.runtime.max_attempts,
             shutdown_grace: self.runtime.shutdown_grace,
+            item_ttl: self.store,
             ..selvedge_runtime::Options::default()
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use selvedge_egress::{ClientOptions, PolicyOptions};
+use selvedge_runtime::items::ItemTtl;
 use selvedge_sandbox::Limits;
 use serde_json::{Map, Value};
 
@@ -66,6 +67,10 @@ impl<'a> Group<'a> {
 
     fn secs(self, name: &str) -> Duration {
         Duration::from_secs(self.number(name))
+    }
+
+    fn minutes(self, name: &str) -> Duration {
+        Duration::from_mins(self.number(name))
     }
 
     fn days(self, name: &str) -> Duration {
@@ -136,6 +141,7 @@ pub(super) fn config(
         },
         runtime: runtime(root.group("runtime", "runtime")),
         storage: storage(root.group("storage", "storage"), directory, data_dir),
+        store: item_ttl(root.group("store", "store").group("ttl", "store.ttl")),
         telemetry: telemetry(root.group("telemetry", "telemetry")),
         warnings: Vec::new(),
     };
@@ -345,6 +351,16 @@ fn storage(group: Group<'_>, directory: &Path, data_dir: Option<PathBuf>) -> Sto
             "normal" => Synchronous::Normal,
             _ => Synchronous::Full,
         },
+    }
+}
+
+fn item_ttl(group: Group<'_>) -> ItemTtl {
+    ItemTtl {
+        default: group
+            .given("default_ttl")
+            .map(|_| group.minutes("default_ttl")),
+        refresh_on_read: group.bool("refresh_on_read"),
+        sweep_interval: group.minutes("sweep_interval_minutes"),
     }
 }
 

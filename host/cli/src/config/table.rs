@@ -28,6 +28,11 @@ const SECS: Kind = Uint {
     max: 1_000_000_000,
 };
 /// About 30 years as well.
+const MINUTES: Kind = Uint {
+    min: 1,
+    max: 16_000_000,
+};
+/// And so are these.
 const DAYS: Kind = Uint {
     min: 1,
     max: 10_000,
@@ -167,7 +172,12 @@ pub const KEYS: &[Key] = &[
     refused("checkpointer.path", "a Python checkpointer cannot run here: use `storage`"),
     refused("checkpointer.uri", "checkpoints are kept with everything else: use `storage`"),
     refused("checkpointer.serde", "checkpoints are JSON here, there is nothing to allow: remove the key"),
-    later("store", "The store for memories."),
+    key("store", Section, Json("{}"), "The store for memories."),
+    key("store.ttl", Section, Json("{}"), "How long its items stay."),
+    key("store.ttl.default_ttl", MINUTES, Words("for ever"), "Minutes that an item stays which is put without a `ttl` of its own."),
+    key("store.ttl.refresh_on_read", Bool, Json("true"), "Whether reading an item lets its time begin anew, where the reader does not say."),
+    key("store.ttl.sweep_interval_minutes", MINUTES, Json("5"), "How often items whose time is over are deleted. Nobody is shown them before that either."),
+    later("store.index", "Search by meaning."),
     refused("store.path", "a Python store cannot run here: remove the key"),
     later("auth", "Who may call."),
     refused("auth.path", "a Python authenticator cannot run here, and this version has no authentication of its own: keep Selvedge on loopback, behind a reverse proxy that authenticates"),

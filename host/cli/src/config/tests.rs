@@ -686,3 +686,19 @@ fn the_page_is_made_from_the_table() {
         "run: SELVEDGE_WRITE_DOCS=1 cargo test -p selvedge page"
     );
 }
+
+#[test]
+fn items_of_the_store_stay_as_long_as_the_operator_says() {
+    let minutes = std::time::Duration::from_mins;
+    let ttl = config(&json!({})).store;
+    assert_eq!(
+        (ttl.default, ttl.refresh_on_read, ttl.sweep_interval),
+        (None, true, minutes(5))
+    );
+    let given = json!({"default_ttl": 60, "refresh_on_read": false, "sweep_interval_minutes": 1});
+    let ttl = config(&json!({"store": {"ttl": given}})).store;
+    assert_eq!(
+        (ttl.default, ttl.refresh_on_read, ttl.sweep_interval),
+        (Some(minutes(60)), false, minutes(1))
+    );
+}

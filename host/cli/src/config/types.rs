@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use selvedge_egress::{ClientOptions, PolicyOptions};
+use selvedge_runtime::items::ItemTtl;
 use selvedge_sandbox::Limits;
 use serde_json::{Map, Value};
 
@@ -34,6 +35,8 @@ pub struct Config {
     pub runtime: RuntimeConfig,
     /// Where data is kept.
     pub storage: StorageConfig,
+    /// How long items of the store stay.
+    pub store: ItemTtl,
     /// Log lines.
     pub telemetry: TelemetryConfig,
     /// What the operator should know although nothing is wrong; to be logged at start.

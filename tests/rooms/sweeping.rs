@@ -1,0 +1,45 @@
+//! What nobody is shown any more is really gone after a while.
+
+use std::time::Duration;
+
+use selvedge_model::{Json, Timestamp};
+use selvedge_runtime::Options;
+use selvedge_runtime::items::ItemTtl;
+use selvedge_storage::Reads;
+use tokio::time::Instant;
+
+use crate::house::{House, PATIENCE};
+
+#[tokio::test]
+async fn items_whose_time_is_over_are_deleted_without_anybody_asking_for_them() {
+    let often = ItemTtl {
+        sweep_interval: Duration::from_millis(10),
+        ..ItemTtl::default()
+    };
+    let house = House::with(Options {
+        item_ttl: often,
+        ..Options::default()
+    })
+    .await;
+    let put = async |key: &str, ttl| {
+        let value = Json::object::<&str>([]);
+        let put = house
+            .runtime
+            .put_item(vec!["a".into()], key.into(), value, ttl);
+        put.await.expect("a put");
+    };
+    // Storage is asked as of then, when the item's time had not come: so it is found as long as it is there.
+    let then = Timestamp::now();
+    let stored = async |key: &str| {
+        let item = house.stored.item(vec!["a".into()], key.into(), then);
+        item.await.expect("a read").is_some()
+    };
+    put("stays", None).await;
+    put("goes", Some(Duration::from_millis(1))).await;
+    let begun = Instant::now();
+    while stored("goes").await {
+        assert!(begun.elapsed() < PATIENCE, "the item is still there");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(stored("stays").await);
+}
