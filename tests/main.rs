@@ -35,6 +35,7 @@ mod runs;
 mod sandbox;
 mod slots;
 mod stateless;
+mod store;
 mod streams;
 mod support;
 mod threads;
