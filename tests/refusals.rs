@@ -203,9 +203,14 @@ async fn options_that_are_not_carried_out_yet_are_refused_and_not_ignored() {
             }
         }
     }
-    for member in ["supersteps", "ttl"] {
-        let detail = server.refused("/threads", &json!({member: 1}), 422).await;
-        assert_eq!(detail, format!("{member}{unsupported}"));
+    let update = json!({"as_node": "a", "command": {"goto": "b"}});
+    let commanded = json!({"supersteps": [{"updates": [update]}]});
+    for (thread, option) in [
+        (commanded, "command in a superstep"),
+        (json!({"ttl": 1}), "ttl"),
+    ] {
+        let detail = server.refused("/threads", &thread, 422).await;
+        assert_eq!(detail, format!("{option}{unsupported}"));
     }
     assert_eq!(server.get_json(&runs).await, json!([]));
 

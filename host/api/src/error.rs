@@ -41,7 +41,7 @@ impl ApiError {
     }
 
     /// In the form `{"error": text}`, which the store has for an item without a key.
-    pub(crate) fn as_error(self) -> Self {
+    pub(crate) fn written_as_error(self) -> Self {
         Self {
             form: Form::Error,
             ..self
@@ -49,7 +49,7 @@ impl ApiError {
     }
 
     /// As plain text, which the store has for labels of a namespace.
-    pub(crate) fn as_text(self) -> Self {
+    pub(crate) fn written_as_text(self) -> Self {
         Self {
             form: Form::Text,
             ..self

@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::error::ApiError;
-use crate::{Options, assistants, runs, state, store, system, threads};
+use crate::{Options, assistants, history, runs, state, store, system, threads};
 
 /// What every handler has.
 pub(crate) struct Edge {
@@ -59,7 +59,15 @@ fn thread_routes(prefix: &str) -> Router<Arc<Edge>> {
             &at("/{thread_id}"),
             get(threads::get).delete(threads::delete),
         )
-        .route(&at("/{thread_id}/state"), get(state::newest))
+        .route(
+            &at("/{thread_id}/state"),
+            get(state::newest).post(state::update),
+        )
+        .route(&at("/{thread_id}/state/checkpoint"), post(state::named))
+        .route(
+            &at("/{thread_id}/history"),
+            get(history::get).post(history::post),
+        )
         .route(
             &at("/{thread_id}/state/{checkpoint_id}"),
             get(state::at_checkpoint),

@@ -8,11 +8,12 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use selvedge_model::thread::{Thread, ThreadOutcome, ThreadStatus};
 use selvedge_model::{Json, ThreadId, Timestamp};
+use selvedge_runtime::state::Update;
 use selvedge_storage::Insert;
 use serde::Serialize;
 
 use crate::error::{ApiError, ApiResult};
-use crate::request::{OptionalObjectBody, PathIds, ThreadParts, parse_id};
+use crate::request::{OptionalObjectBody, PathIds, ThreadParts, parse_id, supersteps};
 use crate::routes::Edge;
 
 pub(crate) async fn create(
@@ -23,11 +24,10 @@ pub(crate) async fn create(
         Some(text) => parse_id(&text, "thread")?,
         None => ThreadId::new(),
     };
-    for later in ["supersteps", "ttl"] {
-        if fields.json(later).is_some() {
-            return Err(ApiError::unsupported(later));
-        }
+    if fields.json("ttl").is_some() {
+        return Err(ApiError::unsupported("ttl"));
     }
+    let supersteps = supersteps(&fields)?;
     let keep_existing = fields
         .word("if_exists", &[("raise", false), ("do_nothing", true)])?
         .unwrap_or(false);
@@ -36,6 +36,7 @@ pub(crate) async fn create(
         .create_thread(id, fields.object("metadata")?)
         .await?
     {
+        Insert::Created(_) if !supersteps.is_empty() => lead(&edge, id, &supersteps).await,
         Insert::Created(thread) => Ok(shown(&thread, false)),
         Insert::Exists(thread) if keep_existing => Ok(shown(&thread, false)),
         Insert::Exists(_) => Err(ApiError::new(
@@ -43,6 +44,19 @@ pub(crate) async fn create(
             format!("Thread with ID {id} already exists"),
         )),
     }
+}
+
+/// Leads a new thread through the super-steps that its creator asked for. When that cannot be, there is no thread
+/// either, so that the caller can try again with the same id.
+async fn lead(edge: &Edge, id: ThreadId, supersteps: &[Vec<Update>]) -> ApiResult<Response> {
+    for updates in supersteps {
+        if let Err(error) = edge.runtime.update_state(id, None, updates).await {
+            edge.runtime.delete_thread(id).await?;
+            return Err(error.into());
+        }
+    }
+    let thread = edge.runtime.thread(id).await?.ok_or_else(|| missing(id))?;
+    Ok(shown(&thread, false))
 }
 
 pub(crate) async fn get(

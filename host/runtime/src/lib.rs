@@ -19,6 +19,7 @@
 //! | [`hub`], `shown` | streams: events, readers |
 //! | [`graphs`] | the graphs that are served |
 //! | [`threads`], [`runs`] | reading, and what changes threads |
+//! | [`state`] | a thread's history, and changing its state from outside |
 //! | [`items`] | the store, and the end of its items |
 //! | `mint` | ids and time for `pregel` |
 //! | [`options`] | the bounds |
@@ -40,6 +41,7 @@ pub mod request;
 pub mod runs;
 mod shown;
 mod standing;
+pub mod state;
 pub mod threads;
 mod together;
 

@@ -51,7 +51,7 @@ impl Runtime {
     }
 
     /// The graph that a thread's last run was of, while it is served.
-    fn graph_of(&self, thread: &Thread) -> Option<&Arc<ServedGraph>> {
+    pub(crate) fn graph_of(&self, thread: &Thread) -> Option<&Arc<ServedGraph>> {
         let metadata = thread.metadata.members()?;
         let graph_id: String = metadata.get("graph_id")?.decode().ok()?;
         self.0.graphs.get(&graph_id)
@@ -108,7 +108,7 @@ impl Runtime {
     }
 }
 
-fn only_values(values: Json) -> StateView {
+pub(crate) fn only_values(values: Json) -> StateView {
     StateView {
         values,
         next: Vec::new(),
@@ -117,7 +117,7 @@ fn only_values(values: Json) -> StateView {
     }
 }
 
-fn visible(saved: &SavedCheckpoint) -> Json {
+pub(crate) fn visible(saved: &SavedCheckpoint) -> Json {
     let values: Vec<(&String, Json)> = saved
         .checkpoint
         .values

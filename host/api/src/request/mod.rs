@@ -7,6 +7,7 @@
 //! | `new_run` | a run to be created |
 //! | `run_queries` | which runs to list, how to follow one |
 //! | `thread_queries` | what to show of a thread |
+//! | `state` | which checkpoints to show, how a state is to change |
 //! | `store` | items and namespaces of the store |
 //! | `stream_modes`, `select` | parameters that several requests share |
 
@@ -17,6 +18,7 @@ mod path;
 mod query;
 mod run_queries;
 mod select;
+mod state;
 mod store;
 mod stream_modes;
 mod thread_queries;
@@ -28,5 +30,6 @@ pub(crate) use path::{PathIds, parse_id};
 pub(crate) use query::Query;
 pub(crate) use run_queries::{Follow, ListRuns};
 pub(crate) use select::Selection;
+pub(crate) use state::{History, StateChange, named_checkpoint, supersteps};
 pub(crate) use store::{DeleteItem, GetItem, ListNamespaces, PutItem, SearchItems};
 pub(crate) use thread_queries::ThreadParts;

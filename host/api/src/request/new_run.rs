@@ -201,7 +201,7 @@ fn checkpoint(fields: &Fields) -> ApiResult<Option<CheckpointId>> {
 }
 
 /// There are no subgraphs yet, and so no checkpoints in any namespace but the root's.
-fn refuse_subgraphs(checkpoint: &Fields) -> ApiResult<()> {
+pub(super) fn refuse_subgraphs(checkpoint: &Fields) -> ApiResult<()> {
     let namespace = checkpoint.string("checkpoint_ns")?.unwrap_or_default();
     let map = checkpoint.fields("checkpoint_map")?;
     let mut namespaces = map.names().chain([namespace.as_str()]);

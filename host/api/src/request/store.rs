@@ -75,7 +75,7 @@ impl<S: Send + Sync> FromRequestParts<S> for GetItem {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Ok(query) = Query::from_request_parts(parts, state).await;
         let Some(key) = query.get("key").filter(|key| !key.is_empty()) else {
-            return Err(ApiError::bad_request("Key is required").as_error());
+            return Err(ApiError::bad_request("Key is required").written_as_error());
         };
         let key = key.to_owned();
         // The clients join the labels with dots; repeating the parameter does the same.
@@ -85,9 +85,7 @@ impl<S: Send + Sync> FromRequestParts<S> for GetItem {
         Ok(Self {
             namespace,
             key,
-            refresh: query
-                .get("refresh_ttl")
-                .map(|_| query.flag("refresh_ttl")),
+            refresh: query.get("refresh_ttl").map(|_| query.flag("refresh_ttl")),
         })
     }
 }
@@ -159,7 +157,7 @@ fn check(namespace: &[String]) -> ApiResult<()> {
             "Namespace label '{}' must be a non-empty string without periods",
             shortened(label)
         ))
-        .as_text()),
+        .written_as_text()),
     }
 }
 

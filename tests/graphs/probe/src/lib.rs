@@ -4,6 +4,7 @@ mod effects;
 mod excess;
 mod failing;
 mod fan;
+mod fork;
 mod garbage;
 mod hitl;
 mod hoarding;
@@ -41,6 +42,7 @@ selvedge_sdk::graphs! {
     "hoard" => hoarding::graph(),
     "memory" => memory::graph(),
     "fan" => fan::graph(),
+    "fork" => fork::graph(),
 }
 
 #[cfg(test)]

@@ -1,0 +1,40 @@
+//! A thread's history, newest first.
+
+use std::sync::Arc;
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use selvedge_model::ThreadId;
+use serde_json::Value;
+
+use crate::error::ApiResult;
+use crate::request::{History, ObjectBody, PathIds, Query};
+use crate::routes::Edge;
+use crate::state::shown;
+use crate::threads::missing;
+
+pub(crate) async fn get(
+    State(edge): State<Arc<Edge>>,
+    path: PathIds,
+    query: Query,
+) -> ApiResult<Response> {
+    let thread = path.thread()?;
+    read(&edge, thread, History::of_query(thread, &query)?).await
+}
+
+pub(crate) async fn post(
+    State(edge): State<Arc<Edge>>,
+    path: PathIds,
+    ObjectBody(fields): ObjectBody,
+) -> ApiResult<Response> {
+    let thread = path.thread()?;
+    read(&edge, thread, History::of_body(thread, &fields)?).await
+}
+
+async fn read(edge: &Edge, thread: ThreadId, asked: History) -> ApiResult<Response> {
+    let states = edge.runtime.history(asked.query).await?;
+    let states = states.ok_or_else(|| missing(thread))?;
+    let states: Vec<Value> = states.iter().map(|state| shown(thread, state)).collect();
+    Ok(JsonBody(states).into_response())
+}
