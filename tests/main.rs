@@ -41,5 +41,6 @@ mod store;
 mod streams;
 mod support;
 mod threads;
+mod truncate;
 mod webhook_policy;
 mod webhooks;

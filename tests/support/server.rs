@@ -33,6 +33,8 @@ pub struct Setup {
     pub disk: Option<Disk>,
     /// Names that lead to an address of the test's choice.
     pub hosts: Vec<(String, String)>,
+    /// `serve`, or `dev`.
+    command: &'static str,
     dir: TempDir,
 }
 
@@ -74,6 +76,7 @@ impl Setup {
             port: 0,
             disk: None,
             hosts: Vec::new(),
+            command: "serve",
             dir,
         }
     }
@@ -100,6 +103,18 @@ impl Setup {
 
     pub fn host(mut self, name: &str, address: &str) -> Self {
         self.hosts.push((name.to_owned(), address.to_owned()));
+        self
+    }
+
+    /// The author's server. A component that lies beside its source would be built again; a copy is taken as it is.
+    pub fn dev(mut self) -> Self {
+        self.command = "dev";
+        let copy = self.data_dir().join("probe.wasm");
+        std::fs::copy(graphs::probe(), &copy).expect("a copy of the probe");
+        let graphs = self.config["graphs"].as_object_mut();
+        for (name, component) in graphs.expect("graphs") {
+            *component = json!(format!("{}:{name}", copy.display()));
+        }
         self
     }
 
@@ -146,7 +161,7 @@ impl Setup {
         let mut command = Command::new(&program[0]);
         command.args(&program[1..]);
         command
-            .arg("serve")
+            .arg(self.command)
             .arg("--config")
             .arg(file)
             .arg("--data-dir")

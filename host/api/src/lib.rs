@@ -10,11 +10,12 @@
 //! | `routes` | which handler answers what |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
-//! | `system`, `assistants`, `threads`, `state`, `history`, `runs`, `store` | the handlers |
+//! | `system`, `assistants`, `threads`, `state`, `history`, `runs`, `store`, `development` | the handlers |
 //! | `sse`, `waiting` | answers that last as long as a run |
 #![forbid(unsafe_code)]
 
 mod assistants;
+mod development;
 mod error;
 mod history;
 pub mod options;

@@ -19,8 +19,9 @@ pub struct Options {
     /// How long a client may take nothing of an answer that is ready for it (`write_timeout_secs`); then its connection
     /// is closed.
     pub write_timeout: Duration,
-    /// Whether a page from the internet, LangGraph's studio for one, may call a server on its reader's own machine.
-    pub allow_private_network: bool,
+    /// Whether the caller is the author on a machine of their own (`selvedge dev`): then anybody may empty tables, and a
+    /// page from the internet, LangGraph's studio for one, may call the server on its reader's machine.
+    pub development: bool,
 }
 
 impl Default for Options {
@@ -32,7 +33,7 @@ impl Default for Options {
             max_connections: 10_000,
             request_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
-            allow_private_network: false,
+            development: false,
         }
     }
 }

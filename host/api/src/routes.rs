@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::error::ApiError;
-use crate::{Options, assistants, history, runs, state, store, system, threads};
+use crate::{Options, assistants, development, history, runs, state, store, system, threads};
 
 /// What every handler has.
 pub(crate) struct Edge {
@@ -37,6 +37,9 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/store/items/search", post(store::search))
         .route("/store/namespaces", post(store::namespaces))
         .merge(run_routes(""));
+    if edge.options.development {
+        router = router.route("/internal/truncate", post(development::truncate));
+    }
     // The documentation says `/thread/…` where the clients say `/threads/…`.
     for threads in ["/threads", "/thread"] {
         router = router.merge(thread_routes(threads));
@@ -47,7 +50,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
         })
         .layer(CatchPanicLayer::custom(after_panic))
-        .layer(cors(edge.options.allow_private_network))
+        .layer(cors(edge.options.development))
         .with_state(edge)
 }
 
@@ -89,7 +92,7 @@ fn run_routes(prefix: &str) -> Router<Arc<Edge>> {
 }
 
 /// LangGraph's defaults: any origin, and the headers that its browser client reads.
-fn cors(allow_private_network: bool) -> CorsLayer {
+fn cors(development: bool) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::any())
         .allow_headers(AllowHeaders::mirror_request())
@@ -103,7 +106,7 @@ fn cors(allow_private_network: bool) -> CorsLayer {
             Method::PUT,
             Method::QUERY,
         ])
-        .allow_private_network(allow_private_network)
+        .allow_private_network(development)
         .expose_headers(
             [
                 "x-pagination-total",

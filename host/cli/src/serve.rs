@@ -64,11 +64,11 @@ struct House {
 impl House {
     /// What can fail comes first: a start that fails must not have taken up a run.
     async fn open(config: &Config, mode: Mode) -> Result<Self> {
-        let listener = Listener::bind(selvedge_api::Options {
-            allow_private_network: mode == Mode::Dev,
+        let edge = selvedge_api::Options {
+            development: mode == Mode::Dev,
             ..config.api()
-        })
-        .await?;
+        };
+        let listener = Listener::bind(edge).await?;
         let storage: Arc<dyn Storage> = Sqlite::open(config.sqlite())
             .with_context(|| format!("data directory {}", config.storage.path.display()))?;
         let sandbox = Sandbox::start(config.sandbox())?;

@@ -20,6 +20,7 @@
 //! | [`graphs`] | the graphs that are served |
 //! | [`threads`], [`runs`] | reading, and what changes threads |
 //! | [`state`] | a thread's history, and changing its state from outside |
+//! | `development` | what only `selvedge dev` offers |
 //! | [`items`] | the store, and the end of its items |
 //! | `mint` | ids and time for `pregel` |
 //! | [`options`] | the bounds |
@@ -28,6 +29,7 @@
 pub mod admit;
 mod assemble;
 mod commit;
+mod development;
 mod dispatch;
 mod execute;
 mod finish;

@@ -1,0 +1,31 @@
+//! `POST /internal/truncate`, which is there only under `selvedge dev`.
+
+use std::sync::Arc;
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use selvedge_storage::Truncate;
+use serde_json::json;
+
+use crate::error::ApiResult;
+use crate::request::OptionalObjectBody;
+use crate::routes::Edge;
+
+/// Empties the tables that the body names; without any, none.
+pub(crate) async fn truncate(
+    State(edge): State<Arc<Edge>>,
+    OptionalObjectBody(fields): OptionalObjectBody,
+) -> ApiResult<Response> {
+    let named = |name: &str| -> ApiResult<bool> { Ok(fields.boolean(name)?.unwrap_or(false)) };
+    let what = Truncate {
+        runs: named("runs")?,
+        threads: named("threads")?,
+        assistants: named("assistants")?,
+        store: named("store")?,
+        // LangGraph's server and its documentation differ in the number.
+        checkpoints: named("checkpoint")? || named("checkpoints")?,
+    };
+    edge.runtime.truncate(what).await?;
+    Ok(JsonBody(json!({"ok": true})).into_response())
+}
