@@ -6,7 +6,7 @@
 
 use selvedge_model::assistant::Assistant;
 use selvedge_model::run::{Run, RunStatus};
-use selvedge_model::{Json, Timestamp};
+use selvedge_model::{AssistantId, Json, Timestamp};
 use selvedge_storage::{Admission, NewRun, Refusal, StorageError, ThreadNeed, Values};
 
 use crate::assemble::{assemble, members, thread_need};
@@ -37,7 +37,8 @@ impl Runtime {
         check_checkpoint(shared, &request).await?;
         let now = Timestamp::now();
         let run = assemble(&request, &assistant, &thread_metadata, &thread_config, now);
-        let thread = thread_need(&request, &assistant);
+        let default_ttl = shared.options.thread_ttl.default;
+        let thread = thread_need(&request, &assistant, default_ttl);
         // On a task of its own: a caller that goes away must not leave a claimed run that nobody executes.
         let runtime = self.clone();
         let admission = tokio::spawn(async move { runtime.admit(run, thread, now).await });
@@ -122,19 +123,14 @@ fn unknown_graph(shared: &Shared, name: &str) -> AdmitError {
 }
 
 async fn find_assistant(shared: &Shared, wanted: &AssistantRef) -> Result<Assistant, AdmitError> {
-    let default = match wanted {
-        AssistantRef::Graph(name) => shared.graphs.get(name),
-        AssistantRef::Id(id) => shared.graphs.of_default_assistant(*id),
+    // Callers may have changed or deleted a graph's default assistant: what is stored counts.
+    let id = match wanted {
+        AssistantRef::Graph(name) => AssistantId::default_of(name),
+        AssistantRef::Id(id) => *id,
     };
-    match (default, wanted) {
-        (Some(graph), _) => Ok(graph.default_assistant.clone()),
-        (None, AssistantRef::Graph(name)) => Err(unknown_graph(shared, name)),
-        (None, AssistantRef::Id(id)) => {
-            let stored = shared.storage.assistant(*id).await?;
-            let served = stored.filter(|found| shared.graphs.get(&found.graph_id).is_some());
-            served.ok_or(AdmitError::NotFound)
-        }
-    }
+    let stored = shared.storage.assistant(id).await?;
+    let served = stored.filter(|found| shared.graphs.get(&found.graph_id).is_some());
+    served.ok_or(AdmitError::NotFound)
 }
 
 /// A run from a checkpoint that does not exist would begin on an empty state and leave it as the thread's newest.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::run::{Durability, Run, RunKwargs, RunStatus};
+use selvedge_model::thread::Ttl;
 use selvedge_model::{Json, RunId, ThreadId, Timestamp};
 use selvedge_storage::ThreadNeed;
 use serde_json::{Value, json};
@@ -37,7 +38,7 @@ const RESERVED_METADATA: [&str; 5] = [
     "counters_since_delta_snapshot",
 ];
 
-type Members = IndexMap<String, Json>;
+pub(crate) type Members = IndexMap<String, Json>;
 
 /// The run that a request asks for.
 pub(crate) fn assemble(
@@ -179,7 +180,11 @@ fn seconds(duration: Duration) -> Value {
 }
 
 /// What the run needs of its thread, and what it leaves there for later runs.
-pub(crate) fn thread_need(request: &CreateRun, assistant: &Assistant) -> ThreadNeed {
+pub(crate) fn thread_need(
+    request: &CreateRun,
+    assistant: &Assistant,
+    default_ttl: Option<Ttl>,
+) -> ThreadNeed {
     let stamp = Json::from(json!({
         "graph_id": assistant.graph_id,
         "assistant_id": assistant.assistant_id,
@@ -200,7 +205,7 @@ pub(crate) fn thread_need(request: &CreateRun, assistant: &Assistant) -> ThreadN
             ThreadNeed::Create {
                 metadata: Json::object(&metadata),
                 config,
-                ttl: None,
+                ttl: default_ttl,
             }
         }
         Place::Stateless { keep: false } => ThreadNeed::None,
@@ -218,7 +223,7 @@ pub(crate) fn members(json: &Json) -> Members {
     json.members().unwrap_or_default()
 }
 
-fn without(mut members: Members, reserved: &[&str]) -> Members {
+pub(crate) fn without(mut members: Members, reserved: &[&str]) -> Members {
     members.retain(|name, _| !reserved.contains(&name.as_str()));
     members
 }

@@ -100,11 +100,7 @@ async fn execute(shared: &Arc<Shared>, claimed: &ClaimedRun, stream: &Arc<RunStr
 }
 
 fn served_graph(shared: &Shared, claimed: &ClaimedRun) -> Option<Arc<ServedGraph>> {
-    let run = &claimed.run;
-    if let Some(graph) = shared.graphs.of_default_assistant(run.assistant_id) {
-        return Some(graph.clone());
-    }
-    let metadata = run.metadata.members()?;
+    let metadata = claimed.run.metadata.members()?;
     let graph_id: String = metadata.get("graph_id")?.decode().ok()?;
     shared.graphs.get(&graph_id).cloned()
 }

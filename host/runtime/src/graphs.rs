@@ -9,6 +9,8 @@ use selvedge_model::{AssistantId, Json, Timestamp};
 use selvedge_pregel::{Graph, GraphProblem};
 use selvedge_sandbox::Component;
 
+use crate::assistants::Settings;
+
 /// A graph as the operator configured it.
 pub struct GraphSource {
     /// Its name for callers.
@@ -75,6 +77,14 @@ pub enum GraphError {
         /// What it holds.
         names: String,
     },
+    /// `config.configurable` and `context` at once.
+    #[error(
+        "graph `{id}`: `config.configurable` and `context` are two names for one thing: give `context` alone"
+    )]
+    ConfigurableAndContext {
+        /// The graph.
+        id: String,
+    },
     /// The graph does not fit together.
     #[error("graph `{id}` is not valid: {}", list(problems))]
     Invalid {
@@ -93,7 +103,6 @@ fn list(problems: &[GraphProblem]) -> String {
 /// All graphs by name.
 pub struct Graphs {
     by_id: BTreeMap<String, Arc<ServedGraph>>,
-    by_assistant: BTreeMap<AssistantId, Arc<ServedGraph>>,
 }
 
 impl Graphs {
@@ -102,30 +111,18 @@ impl Graphs {
     /// # Errors
     /// The first that does not fit.
     pub fn new(sources: Vec<GraphSource>, now: Timestamp) -> Result<Self, GraphError> {
-        let mut graphs = Self {
-            by_id: BTreeMap::new(),
-            by_assistant: BTreeMap::new(),
-        };
+        let mut by_id = BTreeMap::new();
         for source in sources {
             let served = Arc::new(serve(source, now)?);
-            graphs
-                .by_assistant
-                .insert(served.default_assistant.assistant_id, served.clone());
-            graphs.by_id.insert(served.id.clone(), served);
+            by_id.insert(served.id.clone(), served);
         }
-        Ok(graphs)
+        Ok(Self { by_id })
     }
 
     /// One graph.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Arc<ServedGraph>> {
         self.by_id.get(id)
-    }
-
-    /// The graph whose default assistant has this id.
-    #[must_use]
-    pub fn of_default_assistant(&self, id: AssistantId) -> Option<&Arc<ServedGraph>> {
-        self.by_assistant.get(&id)
     }
 
     /// Their names, sorted.
@@ -181,12 +178,16 @@ fn serve(source: GraphSource, now: Timestamp) -> Result<ServedGraph, GraphError>
         id: source.id.clone(),
         problems,
     })?;
+    let settings = Settings::mirrored(Some(&source.config), Some(&source.context));
+    let settings = settings.map_err(|_| GraphError::ConfigurableAndContext {
+        id: source.id.clone(),
+    })?;
     Ok(ServedGraph {
         default_assistant: Assistant {
             assistant_id: AssistantId::default_of(&source.id),
             graph_id: source.id.clone(),
-            config: source.config,
-            context: source.context,
+            config: settings.config.unwrap_or(source.config),
+            context: settings.context.unwrap_or(source.context),
             metadata: Json::from(serde_json::json!({"created_by": "system"})),
             name: source.id.clone(),
             created_at: now,

@@ -18,16 +18,18 @@
 //! | `finish` | the one transaction that ends a run, and what follows it |
 //! | [`hub`], `shown` | streams: events, readers |
 //! | [`graphs`] | the graphs that are served |
-//! | [`threads`], [`runs`] | reading, and what changes threads |
 //! | [`state`] | a thread's history, and changing its state from outside |
 //! | `development` | what only `selvedge dev` offers |
 //! | [`items`] | the store, and the end of its items |
+//! | [`threads`], [`assistants`], [`runs`] | reading and changing them |
+//! | [`sweep`] | threads whose time has come |
 //! | `mint` | ids and time for `pregel` |
 //! | [`options`] | the bounds |
 #![forbid(unsafe_code)]
 
 pub mod admit;
 mod assemble;
+pub mod assistants;
 mod commit;
 mod development;
 mod dispatch;
@@ -44,11 +46,13 @@ pub mod runs;
 mod shown;
 mod standing;
 pub mod state;
+pub mod sweep;
 pub mod threads;
 mod together;
 
 use std::sync::Arc;
 
+pub use assistants::{AssistantError, NewAssistant};
 pub use graphs::{GraphError, GraphSource, Graphs};
 pub use options::Options;
 pub use request::{AdmitError, AssistantRef, CreateRun, Place};
@@ -71,6 +75,7 @@ pub(crate) struct Shared {
     graphs: Graphs,
     hub: hub::Hub,
     queue: queue::Queue,
+    alarm: sweep::Alarm,
     phase: watch::Sender<Phase>,
 }
 
@@ -106,11 +111,13 @@ impl Runtime {
             webhooks,
             graphs,
             hub: hub::Hub::default(),
+            alarm: sweep::Alarm::default(),
             phase: watch::Sender::new(Phase::Open),
         }));
         runtime.take_up(recovery).await;
         tokio::spawn(runtime.clone().dispatch());
         tokio::spawn(items::sweep(runtime.0.clone()));
+        tokio::spawn(sweep::sweep(runtime.0.clone()));
         Ok(runtime)
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::items::ItemTtl;
+use crate::sweep::ThreadTtl;
 
 /// How many runs, how long, how often.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Options {
     pub max_stream_bytes: usize,
     /// How long items of the store stay (`store.ttl`).
     pub item_ttl: ItemTtl,
+    /// How long threads stay (`checkpointer.ttl`).
+    pub thread_ttl: ThreadTtl,
 }
 
 impl Default for Options {
@@ -49,6 +52,7 @@ impl Default for Options {
             max_stream_events: 10_000,
             max_stream_bytes: 64 << 20,
             item_ttl: ItemTtl::default(),
+            thread_ttl: ThreadTtl::default(),
         }
     }
 }

@@ -1,18 +1,24 @@
-//! Threads: reading them and their state, creating and deleting them.
+//! Threads: reading them and their state, creating, changing and deleting them.
 
 use std::sync::Arc;
 
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::graph::is_internal_channel;
-use selvedge_model::thread::Thread;
+use selvedge_model::thread::{Thread, Ttl};
 use selvedge_model::{CheckpointId, Json, ThreadId, Timestamp};
 use selvedge_pregel::StateView;
 pub use selvedge_pregel::TaskView;
-use selvedge_storage::{Insert, NewThread, StorageError, Values};
+use selvedge_storage::{
+    Insert, NewThread, Page, Prune, StorageError, ThreadPatch, ThreadQuery, Values,
+};
+use uuid::Uuid;
 
 use crate::Runtime;
 use crate::assemble::without_reserved;
 use crate::graphs::ServedGraph;
+
+/// Threads that one write prunes; others get their turn between two.
+const PRUNED_AT_ONCE: usize = 100;
 
 /// A thread's state at one checkpoint.
 pub struct ThreadState {
@@ -28,26 +34,81 @@ impl Runtime {
         &self,
         id: ThreadId,
         metadata: Json,
+        ttl: Option<Ttl>,
     ) -> Result<Insert<Thread>, StorageError> {
+        let created_at = Timestamp::now();
+        let ttl = ttl.or(self.0.options.thread_ttl.default);
         let thread = NewThread {
             thread_id: id,
             metadata: without_reserved(&metadata),
-            created_at: Timestamp::now(),
-            ttl: None,
+            created_at,
+            ttl,
         };
-        self.0.storage.create_thread(thread).await
+        let inserted = self.0.storage.create_thread(thread).await?;
+        if let Some(ttl) = ttl {
+            self.0.alarm.set(created_at, ttl);
+        }
+        Ok(inserted)
+    }
+
+    /// Merges metadata into a thread's and gives it another lifetime; `false` when there is none.
+    pub async fn patch_thread(
+        &self,
+        id: ThreadId,
+        metadata: Option<Json>,
+        ttl: Option<Ttl>,
+    ) -> Result<bool, StorageError> {
+        let now = Timestamp::now();
+        let patch = ThreadPatch {
+            metadata: metadata.as_ref().map(without_reserved),
+            ttl,
+            now,
+        };
+        let patched = self.0.storage.patch_thread(id, patch).await?;
+        if let Some(ttl) = ttl {
+            self.0.alarm.set(now, ttl);
+        }
+        Ok(patched.is_some())
+    }
+
+    /// Makes a thread of its own from another's metadata and history; `None` when there is none to copy.
+    pub async fn copy_thread(&self, from: ThreadId) -> Result<Option<Thread>, StorageError> {
+        // LangGraph's copies have random ids.
+        let to = ThreadId::from(Uuid::new_v4());
+        let now = Timestamp::now();
+        let copy = self.0.storage.copy_thread(from, to, now).await?;
+        if let Some(ttl) = copy.as_ref().and_then(|copy| copy.ttl) {
+            self.0.alarm.set(now, ttl);
+        }
+        Ok(copy)
     }
 
     /// One thread with its values.
     pub async fn thread(&self, id: ThreadId) -> Result<Option<Thread>, StorageError> {
-        let mut thread = self.0.storage.thread(id, Values::Include).await?;
-        if let Some(thread) = &mut thread
-            && let Some(graph) = self.graph_of(thread)
-            && let Some(values) = &mut thread.values
-        {
-            *values = selvedge_pregel::values(&graph.graph, values);
+        let thread = self.0.storage.thread(id, Values::Include).await?;
+        Ok(thread.map(|thread| self.with_visible_values(thread)))
+    }
+
+    /// Threads that match, in the asked order, and whether there are more.
+    pub async fn search_threads(&self, query: ThreadQuery) -> Result<Page<Thread>, StorageError> {
+        let page = self.0.storage.search_threads(query).await?;
+        let rows = page.rows.into_iter();
+        Ok(Page {
+            rows: rows.map(|t| self.with_visible_values(t)).collect(),
+            more: page.more,
+        })
+    }
+
+    /// What its graph shows of a thread's values.
+    fn with_visible_values(&self, mut thread: Thread) -> Thread {
+        if let Some(values) = thread.values.take() {
+            let graph = self.graph_of(&thread);
+            thread.values = Some(match graph {
+                Some(served) => selvedge_pregel::values(&served.graph, &values),
+                None => values,
+            });
         }
-        Ok(thread)
+        thread
     }
 
     /// The graph that a thread's last run was of, while it is served.
@@ -66,6 +127,27 @@ impl Runtime {
         deletion
             .await
             .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))
+    }
+
+    /// Deletes threads, or their old checkpoints, and says of how many. Ids that there are not are passed over.
+    pub async fn prune_threads(&self, ids: Vec<ThreadId>, how: Prune) -> Result<u64, StorageError> {
+        let runtime = self.clone();
+        let pruning = tokio::spawn(async move { runtime.prune_and_tell(&ids, how).await });
+        pruning
+            .await
+            .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))
+    }
+
+    async fn prune_and_tell(&self, ids: &[ThreadId], how: Prune) -> Result<u64, StorageError> {
+        let mut threads = 0;
+        for some in ids.chunks(PRUNED_AT_ONCE) {
+            let pruned = self.0.storage.prune_threads(some.to_vec(), how).await?;
+            threads += pruned.threads;
+            for run in pruned.unended {
+                self.0.hub.release(run);
+            }
+        }
+        Ok(threads)
     }
 
     async fn delete_and_tell(&self, id: ThreadId) -> Result<bool, StorageError> {

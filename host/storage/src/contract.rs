@@ -167,7 +167,8 @@ pub trait Storage: Reads {
     /// Deletes threads, or their old checkpoints. Ids that there are not are passed over.
     async fn prune_threads(&self, ids: Vec<ThreadId>, how: Prune) -> Result<Pruned, StorageError>;
     /// Does to up to `limit` threads what their lifetime says, when so much time has passed since their last update
-    /// and no run of theirs is pending or running. Those first whose time came first.
+    /// and no run of theirs is pending or running. Those first whose time came first. Also says when the next one's
+    /// time comes.
     async fn sweep_threads(&self, now: Timestamp, limit: u32) -> Result<Swept, StorageError>;
 
     // ------------------------------------------------------------------ runs

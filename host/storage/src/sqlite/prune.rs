@@ -6,7 +6,7 @@ use selvedge_model::thread::TtlStrategy;
 use selvedge_model::{RunId, ThreadId, Timestamp};
 
 use super::cancel::unended_of;
-use super::codec::coded;
+use super::codec::{coded, time};
 use super::load::thread_key;
 use super::rollback::{Extent, add_extent, delete_checkpoint};
 use super::writer::Desk;
@@ -110,10 +110,11 @@ pub(super) fn sweep(
 ) -> Result<Swept, StorageError> {
     let mut swept = Swept::default();
     for _ in 0..limit {
-        let Some((thread, strategy)) = expired(desk.conn, now)? else {
+        let Some(next) = next_to_expire(desk.conn)?.filter(|next| next.due <= now) else {
             break;
         };
-        match strategy {
+        let thread = next.thread;
+        match next.strategy {
             TtlStrategy::Delete => {
                 delete(desk, thread)?;
                 swept.deleted += 1;
@@ -127,18 +128,32 @@ pub(super) fn sweep(
             }
         }
     }
+    swept.next_due = next_to_expire(desk.conn)?.map(|next| next.due);
     Ok(swept)
 }
 
+/// The thread at rest whose time comes first.
+struct NextToExpire {
+    thread: i64,
+    strategy: TtlStrategy,
+    due: Timestamp,
+}
+
 /// The conditions are those of the index, in its words.
-fn expired(conn: &Connection, now: Timestamp) -> Result<Option<(i64, TtlStrategy)>, StorageError> {
+fn next_to_expire(conn: &Connection) -> Result<Option<NextToExpire>, StorageError> {
     let found = conn
         .prepare_cached(
-            "SELECT id, ttl_strategy FROM thread INDEXED BY thread_expiry \
+            "SELECT id, ttl_strategy, updated_at + ttl FROM thread INDEXED BY thread_expiry \
              WHERE ttl IS NOT NULL AND status <> 1 AND (swept_at IS NULL OR swept_at < updated_at) \
-             AND updated_at + ttl <= ?1 ORDER BY updated_at + ttl LIMIT 1",
+             ORDER BY updated_at + ttl LIMIT 1",
         )?
-        .query_row([now.as_micros()], |row| Ok((row.get(0)?, coded(row, 1)?)))
+        .query_row([], |row| {
+            Ok(NextToExpire {
+                thread: row.get(0)?,
+                strategy: coded(row, 1)?,
+                due: time(row, 2)?,
+            })
+        })
         .optional()?;
     Ok(found)
 }

@@ -111,6 +111,9 @@ pub struct Swept {
     pub deleted: u64,
     /// Threads that have only their newest checkpoint now.
     pub trimmed: u64,
+    /// When the time of the next one comes; it may have come already when the pass was full. `None` when no thread at
+    /// rest has a lifetime.
+    pub next_due: Option<Timestamp>,
 }
 
 /// A change of a thread's state from outside its runs.

@@ -105,15 +105,23 @@ pub async fn a_thread_goes_when_its_time_has_come(home: &dyn Home) {
     let later = ended(&storage, delete(20)).await;
     let never = ended(&storage, None).await;
     let sweep = async |now, limit| storage.sweep_threads(at(now), limit).await.unwrap();
-    assert_eq!(sweep(14, 10).await, Swept::default());
+    let nothing_until = |seconds| Swept {
+        next_due: Some(at(seconds)),
+        ..Swept::default()
+    };
+    assert_eq!(sweep(14, 10).await, nothing_until(15));
     // Whoever has a run under way is left alone, and its time begins anew.
     let lease = claimed(&storage, new_run(soon, at(14))).await.lease;
     assert_eq!(sweep(100, 0).await.deleted, 0);
-    assert_eq!(sweep(15, 10).await, Swept::default());
+    assert_eq!(sweep(15, 10).await, nothing_until(25));
     finish(&storage, lease, end(16)).await;
     assert_eq!(sweep(25, 10).await.deleted, 1);
     assert!(!exists(&storage, later).await && exists(&storage, soon).await);
-    assert_eq!(sweep(26, 10).await.deleted, 1);
+    let last = Swept {
+        deleted: 1,
+        ..Swept::default()
+    };
+    assert_eq!(sweep(26, 10).await, last);
     assert!(!exists(&storage, soon).await && exists(&storage, never).await);
 
     // A lifetime can be given later.
@@ -145,7 +153,8 @@ pub async fn a_sweep_takes_no_more_than_it_may_and_the_oldest_first(home: &dyn H
         threads.push(new.thread_id);
         storage.create_thread(new).await.unwrap();
     }
-    assert_eq!(storage.sweep_threads(at(9), 2).await.unwrap().deleted, 2);
+    let swept = storage.sweep_threads(at(9), 2).await.unwrap();
+    assert_eq!((swept.deleted, swept.next_due), (2, Some(at(3))));
     assert!(exists(&storage, threads[0]).await);
     assert_eq!(storage.sweep_threads(at(9), 2).await.unwrap().deleted, 1);
 }

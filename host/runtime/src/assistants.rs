@@ -1,0 +1,328 @@
+//! Assistants: creating, changing and deleting them, and what their graphs look like.
+
+use std::sync::Arc;
+
+use selvedge_model::assistant::Assistant;
+use selvedge_model::cancel::{CancelAction, CancelRequest};
+use selvedge_model::{AssistantId, Json, Timestamp};
+use selvedge_storage::{
+    AssistantPatch, Insert, Prune, StorageError, ThreadFilter, ThreadQuery, ThreadSort, Values,
+};
+use serde_json::json;
+
+use crate::Runtime;
+use crate::assemble::{Members, RESERVED_CONFIGURABLE, members, without, without_reserved};
+use crate::graphs::ServedGraph;
+use crate::request::AssistantRef;
+
+/// Threads that are deleted together with their assistant in one write.
+const THREADS_AT_ONCE: u32 = 100;
+
+/// Why an assistant is not created or changed: the caller's choices.
+#[derive(Debug, thiserror::Error)]
+pub enum AssistantError {
+    /// No graph of that name.
+    #[error("Graph '{name}' not found. Expected one of: [{graphs}]")]
+    UnknownGraph {
+        /// What the caller named.
+        name: String,
+        /// What there is.
+        graphs: String,
+    },
+    /// `config.configurable` and `context` at once.
+    #[error(transparent)]
+    ConfigurableAndContext(#[from] ConfigurableAndContext),
+    /// Storage said no.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// `config.configurable` and `context` at once, although each stands for the other.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "Cannot specify both configurable and context. Prefer setting context alone. Context was introduced in \
+     LangGraph 0.6.0 and is the long term planned replacement for configurable."
+)]
+pub struct ConfigurableAndContext;
+
+/// An assistant to be created.
+#[derive(Clone, Debug)]
+pub struct NewAssistant {
+    /// Its id.
+    pub assistant_id: AssistantId,
+    /// The graph that it runs.
+    pub graph_id: String,
+    /// An object.
+    pub config: Option<Json>,
+    /// An object.
+    pub context: Option<Json>,
+    /// An object.
+    pub metadata: Json,
+    /// For people.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+}
+
+impl Runtime {
+    /// Creates an assistant unless the id is taken.
+    pub async fn create_assistant(
+        &self,
+        new: NewAssistant,
+    ) -> Result<Insert<Assistant>, AssistantError> {
+        self.must_serve(&new.graph_id)?;
+        let settings = Settings::mirrored(new.config.as_ref(), new.context.as_ref())?;
+        let empty = || Json::object::<&str>([]);
+        let now = Timestamp::now();
+        let assistant = Assistant {
+            assistant_id: new.assistant_id,
+            graph_id: new.graph_id,
+            config: settings.config.unwrap_or_else(empty),
+            context: settings.context.unwrap_or_else(empty),
+            metadata: without_reserved(&new.metadata),
+            name: new.name,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+            description: new.description,
+        };
+        Ok(self.0.storage.create_assistant(assistant).await?)
+    }
+
+    /// Gives an assistant a new version; `None` when there is none.
+    pub async fn update_assistant(
+        &self,
+        id: AssistantId,
+        patch: AssistantPatch,
+    ) -> Result<Option<Assistant>, AssistantError> {
+        if let Some(graph) = &patch.graph_id {
+            self.must_serve(graph)?;
+        }
+        let settings = Settings::mirrored(patch.config.as_ref(), patch.context.as_ref())?;
+        let patch = AssistantPatch {
+            config: settings.config,
+            context: settings.context,
+            metadata: patch.metadata.as_ref().map(without_reserved),
+            ..patch
+        };
+        let now = Timestamp::now();
+        Ok(self.0.storage.update_assistant(id, patch, now).await?)
+    }
+
+    /// Makes an earlier version the current one; `None` when there is no such assistant or version.
+    pub async fn set_latest(
+        &self,
+        id: AssistantId,
+        version: i64,
+    ) -> Result<Option<Assistant>, StorageError> {
+        let storage = &self.0.storage;
+        storage.set_latest(id, version, Timestamp::now()).await
+    }
+
+    /// Deletes an assistant and cancels its runs; with `threads` also the threads that it ran on last. `false` when
+    /// there is none.
+    pub async fn delete_assistant(
+        &self,
+        id: AssistantId,
+        threads: bool,
+    ) -> Result<bool, StorageError> {
+        // On a task of its own: a caller that goes away must not leave others waiting for what is gone.
+        let runtime = self.clone();
+        let deletion = tokio::spawn(async move { runtime.delete_and_cancel(id, threads).await });
+        deletion
+            .await
+            .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))
+    }
+
+    async fn delete_and_cancel(
+        &self,
+        id: AssistantId,
+        threads: bool,
+    ) -> Result<bool, StorageError> {
+        if self.0.storage.assistant(id).await?.is_none() {
+            return Ok(false);
+        }
+        // Threads go first: when this is cut off, the assistant is still there to be deleted again.
+        if threads {
+            self.delete_threads_of(id).await?;
+        }
+        let request = CancelRequest {
+            action: CancelAction::Interrupt,
+            message: format!("assistant {id} was deleted"),
+        };
+        let deletion = self
+            .0
+            .storage
+            .delete_assistant(id, request, Timestamp::now());
+        let Some(cancelled) = deletion.await? else {
+            return Ok(false);
+        };
+        for run in cancelled.ended.into_iter().chain(cancelled.deleted) {
+            self.0.hub.release(run);
+        }
+        Ok(true)
+    }
+
+    async fn delete_threads_of(&self, id: AssistantId) -> Result<(), StorageError> {
+        let metadata = Json::from(json!({"assistant_id": id}));
+        loop {
+            let query = ThreadQuery {
+                filter: ThreadFilter {
+                    metadata: Some(metadata.clone()),
+                    ..ThreadFilter::default()
+                },
+                sort_by: ThreadSort::CreatedAt,
+                descending: false,
+                limit: THREADS_AT_ONCE,
+                offset: 0,
+                values: Values::Skip,
+            };
+            let found = self.0.storage.search_threads(query).await?;
+            let ids: Vec<_> = found.rows.iter().map(|thread| thread.thread_id).collect();
+            self.prune_threads(ids, Prune::Delete).await?;
+            if !found.more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The graph of an assistant, or of a graph's name; `None` when there is no such assistant.
+    pub async fn graph(
+        &self,
+        assistant: &AssistantRef,
+    ) -> Result<Option<Arc<ServedGraph>>, AssistantError> {
+        let id = match assistant {
+            AssistantRef::Graph(name) => return Ok(self.0.graphs.get(name).cloned()),
+            AssistantRef::Id(id) => *id,
+        };
+        let Some(assistant) = self.0.storage.assistant(id).await? else {
+            return Ok(None);
+        };
+        self.must_serve(&assistant.graph_id).cloned().map(Some)
+    }
+
+    fn must_serve(&self, name: &str) -> Result<&Arc<ServedGraph>, AssistantError> {
+        let graphs = &self.0.graphs;
+        graphs.get(name).ok_or_else(|| {
+            let known: Vec<String> = graphs.ids().map(|id| format!("'{id}'")).collect();
+            AssistantError::UnknownGraph {
+                name: name.to_owned(),
+                graphs: known.join(", "),
+            }
+        })
+    }
+}
+
+/// What an assistant gives to its runs. `config.configurable` and `context` are two names for one thing: whichever is
+/// given, the other says the same.
+pub(crate) struct Settings {
+    pub(crate) config: Option<Json>,
+    pub(crate) context: Option<Json>,
+}
+
+impl Settings {
+    /// What was given, without the members that are not for callers to set, and with what follows from it.
+    pub(crate) fn mirrored(
+        config: Option<&Json>,
+        context: Option<&Json>,
+    ) -> Result<Self, ConfigurableAndContext> {
+        let mut config = config.map(cleaned);
+        let configurable = config
+            .as_ref()
+            .and_then(|config| config.get("configurable"))
+            .and_then(Json::members);
+        let context = context.map(|context| without(members(context), &RESERVED_CONFIGURABLE));
+        let given = |members: &Option<Members>| members.as_ref().is_some_and(|m| !m.is_empty());
+        if given(&configurable) && given(&context) {
+            return Err(ConfigurableAndContext);
+        }
+        let context = match (configurable, context) {
+            (Some(configurable), None) => Some(configurable),
+            (Some(configurable), Some(context)) if context.is_empty() => Some(configurable),
+            (_, Some(context)) => {
+                let config = config.get_or_insert_default();
+                if !context.is_empty() {
+                    config.insert("configurable".into(), Json::object(&context));
+                }
+                Some(context)
+            }
+            (None, None) => None,
+        };
+        Ok(Self {
+            config: config.map(|config| Json::object(&config)),
+            context: context.map(|context| Json::object(&context)),
+        })
+    }
+}
+
+fn cleaned(config: &Json) -> Members {
+    let mut config = members(config);
+    if let Some(configurable) = config.get("configurable").and_then(Json::members) {
+        let configurable = without(configurable, &RESERVED_CONFIGURABLE);
+        config.insert("configurable".into(), Json::object(&configurable));
+    }
+    if let Some(metadata) = config
+        .get("metadata")
+        .filter(|metadata| metadata.is_object())
+    {
+        let metadata = without_reserved(metadata);
+        config.insert("metadata".into(), metadata);
+    }
+    config.retain(|_, value| !value.is_null());
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mirrored(config: Option<&str>, context: Option<&str>) -> Option<(String, String)> {
+        let parse = |text: &str| Json::parse(text).unwrap();
+        let (config, context) = (config.map(parse), context.map(parse));
+        let settings = Settings::mirrored(config.as_ref(), context.as_ref()).ok()?;
+        let text = |json: Option<Json>| json.map_or_else(String::new, |json| json.to_string());
+        Some((text(settings.config), text(settings.context)))
+    }
+
+    #[test]
+    fn configurable_and_context_say_the_same() {
+        for (config, context, expected) in [
+            (None, None, ("", "")),
+            (Some(r#"{"tags":["t"]}"#), None, (r#"{"tags":["t"]}"#, "")),
+            (
+                Some(r#"{"tags":["t"],"configurable":{"a":1}}"#),
+                None,
+                (r#"{"tags":["t"],"configurable":{"a":1}}"#, r#"{"a":1}"#),
+            ),
+            (
+                Some(r#"{"tags":["t"],"configurable":{}}"#),
+                Some(r#"{"a":1}"#),
+                (r#"{"tags":["t"],"configurable":{"a":1}}"#, r#"{"a":1}"#),
+            ),
+            (
+                Some(r#"{"configurable":{"a":1,"langgraph_auth_user":"me"}}"#),
+                Some("{}"),
+                (r#"{"configurable":{"a":1}}"#, r#"{"a":1}"#),
+            ),
+            (
+                None,
+                Some(r#"{"a":1}"#),
+                (r#"{"configurable":{"a":1}}"#, r#"{"a":1}"#),
+            ),
+            (None, Some("{}"), ("{}", "{}")),
+            (
+                Some(r#"{"configurable":null,"metadata":{"run_id":"x","kept":1}}"#),
+                None,
+                (r#"{"metadata":{"kept":1}}"#, ""),
+            ),
+        ] {
+            let found = mirrored(config, context).unwrap();
+            assert_eq!((found.0.as_str(), found.1.as_str()), expected);
+        }
+    }
+
+    #[test]
+    fn one_of_both_has_to_be_chosen() {
+        assert!(mirrored(Some(r#"{"configurable":{"a":1}}"#), Some(r#"{"a":1}"#)).is_none());
+    }
+}

@@ -1,0 +1,179 @@
+//! Threads whose time has come: a task that sleeps until the next is due, and does to it what its lifetime says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use selvedge_model::Timestamp;
+use selvedge_model::thread::Ttl;
+use selvedge_storage::StorageError;
+use tokio::sync::Notify;
+
+use crate::Shared;
+
+/// Threads of one write; others get their turn between two.
+const BATCH: u32 = 100;
+/// How long to leave storage alone after it failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// How long threads stay: `checkpointer.ttl`.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadTtl {
+    /// Of threads that are created without a lifetime of their own (`strategy`, `default_ttl`); `None`: they stay.
+    pub default: Option<Ttl>,
+    /// The longest time between two passes (`sweep_interval_minutes`), and the shortest after one that was full.
+    pub sweep_interval: Duration,
+    /// Threads of one pass (`sweep_limit`).
+    pub sweep_limit: u32,
+}
+
+impl Default for ThreadTtl {
+    fn default() -> Self {
+        Self {
+            default: None,
+            sweep_interval: Duration::from_mins(5),
+            sweep_limit: 10_000,
+        }
+    }
+}
+
+/// When the next pass is planned, so that only a thread whose time comes before it wakes the task.
+pub(crate) struct Alarm {
+    next_pass_micros: AtomicI64,
+    wake: Notify,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self {
+            next_pass_micros: AtomicI64::new(i64::MAX),
+            wake: Notify::new(),
+        }
+    }
+}
+
+impl Alarm {
+    /// A thread was given a lifetime, and storage knows.
+    pub(crate) fn set(&self, updated_at: Timestamp, ttl: Ttl) {
+        let due = updated_at.after(ttl.after).as_micros();
+        if due < self.next_pass_micros.load(Ordering::SeqCst) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// During a pass every thread counts as early: the pass may have looked before it was there.
+    fn planned(&self, pass: Option<Timestamp>) {
+        let micros = pass.map_or(i64::MAX, Timestamp::as_micros);
+        self.next_pass_micros.store(micros, Ordering::SeqCst);
+    }
+}
+
+/// Runs until a shutdown begins.
+pub(crate) async fn sweep(shared: Arc<Shared>) {
+    loop {
+        shared.alarm.planned(None);
+        let next = next_pass(&shared).await;
+        shared.alarm.planned(Some(next.at));
+        let sleep = Timestamp::now().until(next.at);
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            () = shared.alarm.wake.notified(), if next.may_be_earlier => {}
+            () = shared.draining() => return,
+        }
+    }
+}
+
+/// When to look again.
+struct NextPass {
+    at: Timestamp,
+    /// Whether a thread may call for it before.
+    may_be_earlier: bool,
+}
+
+async fn next_pass(shared: &Shared) -> NextPass {
+    let interval = shared.options.thread_ttl.sweep_interval;
+    let passed = pass(shared).await;
+    let in_the_interval = Timestamp::now().after(interval);
+    match passed {
+        Ok(Passed::Whole { next_due }) => NextPass {
+            at: next_due.map_or(in_the_interval, |due| due.min(in_the_interval)),
+            may_be_earlier: true,
+        },
+        Ok(Passed::Full) => NextPass {
+            at: in_the_interval,
+            may_be_earlier: false,
+        },
+        Err(error) => {
+            tracing::warn!(%error, "threads whose time has come cannot be swept; trying again");
+            NextPass {
+                at: Timestamp::now().after(PAUSE_AFTER_FAILURE),
+                may_be_earlier: false,
+            }
+        }
+    }
+}
+
+enum Passed {
+    /// Nothing is left whose time has come.
+    Whole { next_due: Option<Timestamp> },
+    /// As many as one pass may take are gone.
+    Full,
+}
+
+async fn pass(shared: &Shared) -> Result<Passed, StorageError> {
+    let mut left = shared.options.thread_ttl.sweep_limit;
+    while left > 0 && !shared.stopping() {
+        let batch = left.min(BATCH);
+        let swept = shared
+            .storage
+            .sweep_threads(Timestamp::now(), batch)
+            .await?;
+        let done = swept.deleted + swept.trimmed;
+        if done > 0 {
+            tracing::info!(
+                deleted = swept.deleted,
+                trimmed = swept.trimmed,
+                "threads whose time had come"
+            );
+        }
+        if done < u64::from(batch) {
+            return Ok(Passed::Whole {
+                next_due: swept.next_due,
+            });
+        }
+        left -= batch;
+    }
+    Ok(Passed::Full)
+}
+
+#[cfg(test)]
+mod tests {
+    use selvedge_model::thread::TtlStrategy;
+
+    use super::*;
+
+    fn woken(alarm: &Alarm) -> bool {
+        let mut waiting = Box::pin(alarm.wake.notified());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        waiting.as_mut().poll(&mut context).is_ready()
+    }
+
+    #[test]
+    fn only_a_thread_whose_time_comes_before_the_next_pass_wakes_the_task() {
+        let alarm = Alarm::default();
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let ttl = Ttl {
+            strategy: TtlStrategy::Delete,
+            after: Duration::from_secs(10),
+        };
+        alarm.planned(Some(at(15)));
+        alarm.set(at(5), ttl);
+        assert!(!woken(&alarm));
+        alarm.set(at(4), ttl);
+        assert!(woken(&alarm));
+        // While a pass is under way it may have looked already.
+        alarm.planned(None);
+        alarm.set(at(1_000), ttl);
+        assert!(woken(&alarm));
+    }
+}
