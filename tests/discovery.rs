@@ -72,7 +72,9 @@ async fn every_graph_has_a_default_assistant_under_langgraphs_id() {
     assert_eq!(two["name"], "two");
     assert_eq!(two["description"], "two nodes");
     assert_eq!(two["metadata"], json!({"created_by": "system"}));
-    assert_eq!(two["config"], json!({"recursion_limit": 7}));
+    // `configurable` is another name for the context.
+    let config = json!({"recursion_limit": 7, "configurable": {"language": "en"}});
+    assert_eq!(two["config"], config);
     assert_eq!(two["context"], json!({"language": "en"}));
     assert_eq!(two["version"], 1);
     let hitl = server.get_json(&format!("/assistants/{HITL}")).await;

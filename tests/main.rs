@@ -13,6 +13,7 @@
 )]
 
 mod agent;
+mod assistants;
 mod bounds;
 mod commands;
 mod commits;
@@ -40,6 +41,8 @@ mod stateless;
 mod store;
 mod streams;
 mod support;
+mod thread_changes;
+mod thread_search;
 mod threads;
 mod truncate;
 mod webhook_policy;

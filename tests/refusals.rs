@@ -205,13 +205,8 @@ async fn options_that_are_not_carried_out_yet_are_refused_and_not_ignored() {
     }
     let update = json!({"as_node": "a", "command": {"goto": "b"}});
     let commanded = json!({"supersteps": [{"updates": [update]}]});
-    for (thread, option) in [
-        (commanded, "command in a superstep"),
-        (json!({"ttl": 1}), "ttl"),
-    ] {
-        let detail = server.refused("/threads", &thread, 422).await;
-        assert_eq!(detail, format!("{option}{unsupported}"));
-    }
+    let detail = server.refused("/threads", &commanded, 422).await;
+    assert_eq!(detail, format!("command in a superstep{unsupported}"));
     assert_eq!(server.get_json(&runs).await, json!([]));
 
     let run = server.create_run(&thread, &gate.run()).await;

@@ -347,6 +347,15 @@ impl Server {
             .unwrap_or_else(|error| panic!("PUT {path}: {error}"))
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> Response {
+        self.client
+            .patch(format!("{}{path}", self.base))
+            .json(body)
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("PATCH {path}: {error}\n{}", self.log()))
+    }
+
     pub async fn delete(&self, path: &str) -> Response {
         self.client
             .delete(format!("{}{path}", self.base))

@@ -1,31 +1,67 @@
-//! Assistants: get and search.
+//! Assistants: create, get, change, delete, and their versions.
 
 use std::sync::Arc;
 
 use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue};
-use selvedge_model::Json;
-use selvedge_storage::{AssistantQuery, AssistantSort};
+use http::StatusCode;
+use selvedge_model::assistant::Assistant;
+use selvedge_model::{AssistantId, Json};
+use selvedge_runtime::NewAssistant;
+use selvedge_storage::{AssistantPatch, Insert, VersionQuery};
+use uuid::Uuid;
 
 use crate::error::{ApiError, ApiResult};
-use crate::request::{OptionalObjectBody, PathIds, Selection};
+use crate::request::{
+    Fields, ObjectBody, OptionalObjectBody, PathIds, Query, Selection, parse_id, run_config,
+};
 use crate::routes::Edge;
 
-/// The members that `select` may name.
-const SELECTABLE: [&str; 10] = [
+/// The members of a version: an assistant has one more, the time of its last change.
+const OF_A_VERSION: [&str; 9] = [
     "assistant_id",
     "graph_id",
-    "name",
-    "description",
     "config",
     "context",
-    "created_at",
-    "updated_at",
     "metadata",
+    "name",
+    "created_at",
     "version",
+    "description",
 ];
+
+pub(crate) async fn create(
+    State(edge): State<Arc<Edge>>,
+    ObjectBody(fields): ObjectBody,
+) -> ApiResult<Response> {
+    let id = match fields.string("assistant_id")? {
+        Some(text) => parse_id(&text, "assistant")?,
+        None => AssistantId::from(Uuid::new_v4()),
+    };
+    let keep_existing = fields.word("if_exists", &[("raise", false), ("do_nothing", true)])?;
+    let new = NewAssistant {
+        assistant_id: id,
+        graph_id: fields.required_string("graph_id")?,
+        config: config(&fields)?,
+        context: fields.object_if_any("context")?,
+        metadata: fields.object("metadata")?,
+        name: fields
+            .string("name")?
+            .unwrap_or_else(|| "Untitled".to_owned()),
+        description: fields.string("description")?,
+    };
+    match edge.runtime.create_assistant(new).await? {
+        Insert::Created(assistant) => Ok(JsonBody(assistant).into_response()),
+        Insert::Exists(assistant) if keep_existing == Some(true) => {
+            Ok(JsonBody(assistant).into_response())
+        }
+        Insert::Exists(_) => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            format!("Assistant {id} already exists"),
+        )),
+    }
+}
 
 pub(crate) async fn get(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
     let assistant = edge.reads.assistant(path.assistant()?).await?;
@@ -33,70 +69,86 @@ pub(crate) async fn get(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResu
     Ok(JsonBody(assistant).into_response())
 }
 
-pub(crate) async fn search(
+pub(crate) async fn patch(
     State(edge): State<Arc<Edge>>,
-    OptionalObjectBody(fields): OptionalObjectBody,
+    path: PathIds,
+    ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
-    let sort = [
-        ("assistant_id", AssistantSort::AssistantId),
-        ("created_at", AssistantSort::CreatedAt),
-        ("updated_at", AssistantSort::UpdatedAt),
-        ("name", AssistantSort::Name),
-        ("graph_id", AssistantSort::GraphId),
-    ];
-    let query = AssistantQuery {
-        metadata: fields
-            .json("metadata")
-            .map(|_| fields.object("metadata"))
-            .transpose()?,
+    let id = path.assistant()?;
+    let patch = AssistantPatch {
         graph_id: fields.string("graph_id")?,
+        config: config(&fields)?,
+        context: fields.object_if_any("context")?,
+        metadata: fields.object_if_any("metadata")?,
         name: fields.string("name")?,
-        sort_by: fields.word("sort_by", &sort)?.unwrap_or_default(),
-        descending: fields
-            .word("sort_order", &[("asc", false), ("desc", true)])?
-            .unwrap_or(true),
-        limit: fields.integer("limit", 10, 1, 1000)?,
-        offset: fields.integer("offset", 0, 0, i32::MAX as u32)?,
+        // Here `null` says something: it takes the description away.
+        description: match fields.names().any(|name| name == "description") {
+            true => Some(fields.string("description")?),
+            false => None,
+        },
     };
-    let select = selection(fields.strings("select")?)?;
-    let (limit, offset) = (query.limit, query.offset);
-    let page = edge.reads.search_assistants(query).await?;
-    let headers = pagination(offset, limit, page.rows.len(), page.more);
-    let rows: Vec<Json> = page
-        .rows
-        .iter()
-        .map(|assistant| select.of(assistant))
-        .collect();
-    Ok((headers, JsonBody(rows)).into_response())
+    let updated = edge.runtime.update_assistant(id, patch).await?;
+    Ok(JsonBody(updated.ok_or_else(|| missing(id))?).into_response())
 }
 
-fn selection(select: Option<Vec<String>>) -> ApiResult<Selection> {
-    Selection::new(select, &SELECTABLE).map_err(|unknown| {
-        let quoted = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
-            names.join(", ")
-        };
-        let unknown: Vec<&str> = unknown.iter().map(String::as_str).collect();
-        ApiError::invalid(format!(
-            "{} is not one of {}",
-            quoted(&unknown),
-            quoted(&SELECTABLE)
-        ))
+pub(crate) async fn delete(
+    State(edge): State<Arc<Edge>>,
+    path: PathIds,
+    query: Query,
+) -> ApiResult<Response> {
+    let id = path.assistant()?;
+    let threads = query.flag("delete_threads");
+    match edge.runtime.delete_assistant(id, threads).await? {
+        true => Ok(StatusCode::NO_CONTENT.into_response()),
+        false => Err(ApiError::not_found(format!(
+            "Assistant with ID {id} not found"
+        ))),
+    }
+}
+
+pub(crate) async fn versions(
+    State(edge): State<Arc<Edge>>,
+    path: PathIds,
+    OptionalObjectBody(fields): OptionalObjectBody,
+) -> ApiResult<Response> {
+    let id = path.assistant()?;
+    let query = VersionQuery {
+        assistant_id: id,
+        metadata: fields.object_if_any("metadata")?,
+        limit: fields.limit()?,
+        offset: fields.offset()?,
+    };
+    let found = edge.reads.assistant_versions(query).await?;
+    if found.is_empty() && edge.reads.assistant(id).await?.is_none() {
+        return Err(missing(id));
+    }
+    let select = Selection::all_of(&OF_A_VERSION);
+    let shown: Vec<_> = found.iter().map(|version| select.of(version)).collect();
+    Ok(JsonBody(shown).into_response())
+}
+
+pub(crate) async fn set_latest(
+    State(edge): State<Arc<Edge>>,
+    path: PathIds,
+    ObjectBody(fields): ObjectBody,
+) -> ApiResult<JsonBody<Assistant>> {
+    let id = path.assistant()?;
+    let version: i64 = fields
+        .typed("version", "\"integer\"")?
+        .ok_or_else(|| ApiError::invalid("\"version\" is a required property"))?;
+    let latest = edge.runtime.set_latest(id, version).await?;
+    latest.map(JsonBody).ok_or_else(|| {
+        ApiError::not_found(format!("Version {version} not found for assistant {id}"))
     })
 }
 
-/// LangGraph's pagination headers: the "total" is one more than what has been shown as long as there is more.
-fn pagination(offset: u32, limit: u32, rows: usize, more: bool) -> HeaderMap {
-    let next = u64::from(offset) + u64::from(limit);
-    let total = if more {
-        next + 1
-    } else {
-        u64::from(offset) + rows as u64
-    };
-    let mut headers = HeaderMap::new();
-    headers.insert("x-pagination-total", HeaderValue::from(total));
-    if more {
-        headers.insert("x-pagination-next", HeaderValue::from(next));
-    }
-    headers
+fn missing(id: AssistantId) -> ApiError {
+    ApiError::not_found(format!("Assistant {id} not found"))
+}
+
+fn config(fields: &Fields) -> ApiResult<Option<Json>> {
+    fields
+        .json("config")
+        .map(|_| run_config(fields))
+        .transpose()
 }

@@ -3,7 +3,7 @@
 use axum::Json as JsonBody;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use selvedge_runtime::AdmitError;
+use selvedge_runtime::{AdmitError, AssistantError};
 use selvedge_storage::StorageError;
 use serde_json::json;
 
@@ -111,6 +111,17 @@ impl From<AdmitError> for ApiError {
             AdmitError::TooManyPending { .. } | AdmitError::ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<AssistantError> for ApiError {
+    fn from(error: AssistantError) -> Self {
+        let status = match error {
+            AssistantError::Storage(error) => return Self::from(error),
+            AssistantError::UnknownGraph { .. } => StatusCode::NOT_FOUND,
+            AssistantError::ConfigurableAndContext(_) => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.to_string())
     }

@@ -10,18 +10,20 @@
 //! | `routes` | which handler answers what |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
-//! | `system`, `assistants`, `threads`, `state`, `history`, `runs`, `store`, `development` | the handlers |
+//! | `system`, `assistants`, `drawings`, `threads`, `search`, `state`, `history`, `runs`, `store`, `development` | the handlers |
 //! | `sse`, `waiting` | answers that last as long as a run |
 #![forbid(unsafe_code)]
 
 mod assistants;
 mod development;
+mod drawings;
 mod error;
 mod history;
 pub mod options;
 mod request;
 mod routes;
 mod runs;
+mod search;
 pub mod server;
 mod sse;
 mod stall;

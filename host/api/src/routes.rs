@@ -13,7 +13,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::error::ApiError;
-use crate::{Options, assistants, development, history, runs, state, store, system, threads};
+use crate::{
+    Options, assistants, development, drawings, history, runs, search, state, store, system, threads,
+};
 
 /// What every handler has.
 pub(crate) struct Edge {
@@ -27,8 +29,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/", get(system::ok))
         .route("/ok", get(system::ok))
         .route("/info", get(system::info))
-        .route("/assistants/search", post(assistants::search))
-        .route("/assistants/{assistant_id}", get(assistants::get))
+        .merge(assistant_routes())
         .route("/runs/{run_id}/deliveries", get(runs::deliveries))
         .route(
             "/store/items",
@@ -54,13 +55,42 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .with_state(edge)
 }
 
+fn assistant_routes() -> Router<Arc<Edge>> {
+    let assistant = get(assistants::get)
+        .patch(assistants::patch)
+        .delete(assistants::delete);
+    let subgraphs = "/assistants/{assistant_id}/subgraphs";
+    Router::new()
+        .route("/assistants", post(assistants::create))
+        .route("/assistants/search", post(search::assistants))
+        .route("/assistants/count", post(search::count_assistants))
+        .route("/assistants/{assistant_id}", assistant)
+        .route("/assistants/{assistant_id}/graph", get(drawings::drawing))
+        .route("/assistants/{assistant_id}/schemas", get(drawings::schemas))
+        .route(subgraphs, get(drawings::subgraphs))
+        .route(
+            &format!("{subgraphs}/{{namespace}}"),
+            get(drawings::subgraphs),
+        )
+        .route(
+            "/assistants/{assistant_id}/versions",
+            post(assistants::versions),
+        )
+        .route(
+            "/assistants/{assistant_id}/latest",
+            post(assistants::set_latest),
+        )
+}
+
 fn thread_routes(prefix: &str) -> Router<Arc<Edge>> {
     let at = |path: &str| format!("{prefix}{path}");
     Router::new()
         .route(prefix, post(threads::create))
         .route(
             &at("/{thread_id}"),
-            get(threads::get).delete(threads::delete),
+            get(threads::get)
+                .patch(threads::patch)
+                .delete(threads::delete),
         )
         .route(
             &at("/{thread_id}/state"),
@@ -71,6 +101,11 @@ fn thread_routes(prefix: &str) -> Router<Arc<Edge>> {
             &at("/{thread_id}/history"),
             get(history::get).post(history::post),
         )
+        .route(&at("/search"), post(search::threads))
+        .route(&at("/count"), post(search::count_threads))
+        .route(&at("/prune"), post(threads::prune))
+        .route(&at("/{thread_id}/copy"), post(threads::copy))
+        .route(&at("/{thread_id}/storage"), get(threads::storage))
         .route(
             &at("/{thread_id}/state/{checkpoint_id}"),
             get(state::at_checkpoint),

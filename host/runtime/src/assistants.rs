@@ -5,6 +5,7 @@ use std::sync::Arc;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::{AssistantId, Json, Timestamp};
+pub use selvedge_pregel::Drawing;
 use selvedge_storage::{
     AssistantPatch, Insert, Prune, StorageError, ThreadFilter, ThreadQuery, ThreadSort, Values,
 };

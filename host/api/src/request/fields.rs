@@ -58,6 +58,21 @@ impl Fields {
         }
     }
 
+    /// An object, where there is one.
+    pub(crate) fn object_if_any(&self, name: &str) -> ApiResult<Option<Json>> {
+        self.json(name).map(|_| self.object(name)).transpose()
+    }
+
+    /// The rows of a page.
+    pub(crate) fn limit(&self) -> ApiResult<u32> {
+        self.integer("limit", 10, 1, 1000)
+    }
+
+    /// The rows before a page.
+    pub(crate) fn offset(&self) -> ApiResult<u32> {
+        self.integer("offset", 0, 0, i32::MAX as u32)
+    }
+
     /// The members of an object; none when it is absent.
     pub(crate) fn fields(&self, name: &str) -> ApiResult<Self> {
         let Some(value) = self.json(name) else {

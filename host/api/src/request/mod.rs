@@ -6,30 +6,37 @@
 //! | `fields` | the members of a body |
 //! | `new_run` | a run to be created |
 //! | `run_queries` | which runs to list, how to follow one |
-//! | `thread_queries` | what to show of a thread |
 //! | `state` | which checkpoints to show, how a state is to change |
 //! | `store` | items and namespaces of the store |
+//! | `thread_queries`, `ttl` | what to show of a thread, how long it stays |
+//! | `searches`, `extract` | which assistants and threads to find, and parts of what is found |
 //! | `stream_modes`, `select` | parameters that several requests share |
 
 mod body;
+mod extract;
 mod fields;
 mod new_run;
 mod path;
 mod query;
 mod run_queries;
+mod searches;
 mod select;
 mod state;
 mod store;
 mod stream_modes;
 mod thread_queries;
+mod ttl;
 
 pub(crate) use body::{ObjectBody, OptionalObjectBody};
+pub(crate) use extract::Extract;
 pub(crate) use fields::Fields;
-pub(crate) use new_run::NewRun;
+pub(crate) use new_run::{NewRun, run_config};
 pub(crate) use path::{PathIds, parse_id};
 pub(crate) use query::Query;
 pub(crate) use run_queries::{Follow, ListRuns};
+pub(crate) use searches::{SearchAssistants, SearchThreads, thread_filter};
 pub(crate) use select::Selection;
 pub(crate) use state::{History, StateChange, named_checkpoint, supersteps};
 pub(crate) use store::{DeleteItem, GetItem, ListNamespaces, PutItem, SearchItems};
-pub(crate) use thread_queries::ThreadParts;
+pub(crate) use thread_queries::{ThreadParts, wants_nothing_back};
+pub(crate) use ttl::thread_ttl;

@@ -76,7 +76,7 @@ fn read(fields: &Fields, thread: Option<ThreadId>, request_id: String) -> ApiRes
         command: command(fields)?,
         checkpoint_id,
         metadata: fields.object("metadata")?,
-        config: config(fields)?,
+        config: run_config(fields)?,
         context: fields
             .json("context")
             .map(|_| fields.object("context"))
@@ -149,7 +149,7 @@ fn durability(fields: &Fields) -> ApiResult<Durability> {
 }
 
 /// `config`, an object with the parts that LangGraph's schema types.
-fn config(fields: &Fields) -> ApiResult<Json> {
+pub(crate) fn run_config(fields: &Fields) -> ApiResult<Json> {
     let parts = fields.fields("config")?;
     parts.strings("tags")?;
     parts.object("configurable")?;

@@ -46,6 +46,11 @@ impl PathIds {
         self.id("assistant_id", "assistant")
     }
 
+    /// The assistant, on the route that takes a graph's name too.
+    pub(crate) fn assistant_text(&self) -> &str {
+        self.text("assistant_id").unwrap_or_default()
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         let mut params = self.0.iter();
         params.find(|(known, _)| *known == name).map(|(_, id)| id)

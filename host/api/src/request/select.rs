@@ -23,6 +23,19 @@ impl Selection {
         }
     }
 
+    /// Exactly these.
+    pub(crate) fn all_of(names: &[&str]) -> Self {
+        Self(Some(names.iter().map(|name| (*name).to_owned()).collect()))
+    }
+
+    /// Whether a member is among what is shown.
+    pub(crate) fn shows(&self, name: &str) -> bool {
+        let Self(chosen) = self;
+        chosen
+            .as_ref()
+            .is_none_or(|chosen| chosen.iter().any(|known| known == name))
+    }
+
     /// A resource with the chosen members only, in the resource's order.
     pub(crate) fn of<T: Serialize>(&self, resource: &T) -> Json {
         let whole = Json::written(resource);

@@ -1,6 +1,7 @@
 //! What to show of a thread.
 
 use axum::extract::FromRequestParts;
+use http::HeaderMap;
 use http::request::Parts;
 
 use super::Query;
@@ -29,4 +30,13 @@ impl<S: Send + Sync> FromRequestParts<S> for ThreadParts {
         }
         Ok(Self { ttl })
     }
+}
+
+/// Whether the caller of a change does not care for what it changed: `Prefer: return=minimal` (RFC 7240).
+pub(crate) fn wants_nothing_back(headers: &HeaderMap) -> bool {
+    let values = headers.get_all("prefer").iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .any(|wish| wish.trim().eq_ignore_ascii_case("return=minimal"))
 }

@@ -36,6 +36,7 @@ impl Config {
             max_attempts: self.runtime.max_attempts,
             shutdown_grace: self.runtime.shutdown_grace,
             item_ttl: self.store,
+            thread_ttl: self.thread_ttl,
             ..selvedge_runtime::Options::default()
         }
     }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use selvedge_egress::{ClientOptions, PolicyOptions};
+use selvedge_model::thread::{Ttl, TtlStrategy};
 use selvedge_runtime::items::ItemTtl;
+use selvedge_runtime::sweep::ThreadTtl;
 use selvedge_sandbox::Limits;
 use serde_json::{Map, Value};
 
@@ -142,6 +144,10 @@ pub(super) fn config(
         runtime: runtime(root.group("runtime", "runtime")),
         storage: storage(root.group("storage", "storage"), directory, data_dir),
         store: item_ttl(root.group("store", "store").group("ttl", "store.ttl")),
+        thread_ttl: thread_ttl(
+            root.group("checkpointer", "checkpointer")
+                .group("ttl", "checkpointer.ttl"),
+        ),
         telemetry: telemetry(root.group("telemetry", "telemetry")),
         warnings: Vec::new(),
     };
@@ -361,6 +367,21 @@ fn item_ttl(group: Group<'_>) -> ItemTtl {
             .map(|_| group.minutes("default_ttl")),
         refresh_on_read: group.bool("refresh_on_read"),
         sweep_interval: group.minutes("sweep_interval_minutes"),
+    }
+}
+
+fn thread_ttl(group: Group<'_>) -> ThreadTtl {
+    let strategy = match group.text("strategy").as_str() {
+        "keep_latest" => TtlStrategy::KeepLatest,
+        _ => TtlStrategy::Delete,
+    };
+    ThreadTtl {
+        default: group.given("default_ttl").map(|_| Ttl {
+            strategy,
+            after: group.minutes("default_ttl"),
+        }),
+        sweep_interval: group.minutes("sweep_interval_minutes"),
+        sweep_limit: group.count("sweep_limit"),
     }
 }
 

@@ -78,6 +78,9 @@ fn a_file_with_one_graph_has_the_documented_defaults() {
     assert_eq!(config.runtime.run_timeout, Duration::from_secs(86_400));
     assert_eq!(config.storage.path, Path::new("/project/.selvedge"));
     assert_eq!(config.storage.synchronous, Synchronous::Full);
+    assert!(config.thread_ttl.default.is_none());
+    assert_eq!(config.thread_ttl.sweep_interval, Duration::from_mins(5));
+    assert_eq!(config.thread_ttl.sweep_limit, 10_000);
     assert_eq!(config.telemetry.log, "info");
     assert!(config.warnings.is_empty());
 }

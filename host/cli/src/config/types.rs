@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use selvedge_egress::{ClientOptions, PolicyOptions};
 use selvedge_runtime::items::ItemTtl;
+use selvedge_runtime::sweep::ThreadTtl;
 use selvedge_sandbox::Limits;
 use serde_json::{Map, Value};
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// How long items of the store stay.
     pub store: ItemTtl,
+    /// How long threads stay.
+    pub thread_ttl: ThreadTtl,
     /// Log lines.
     pub telemetry: TelemetryConfig,
     /// What the operator should know although nothing is wrong; to be logged at start.

@@ -1,0 +1,83 @@
+//! Finding and counting assistants and threads.
+
+use std::sync::Arc;
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue};
+use selvedge_model::Json;
+
+use crate::error::ApiResult;
+use crate::request::{
+    ObjectBody, OptionalObjectBody, SearchAssistants, SearchThreads, thread_filter,
+};
+use crate::routes::Edge;
+use crate::threads;
+
+pub(crate) async fn assistants(
+    State(edge): State<Arc<Edge>>,
+    ObjectBody(fields): ObjectBody,
+) -> ApiResult<Response> {
+    let SearchAssistants { query, select } = SearchAssistants::read(&fields)?;
+    let (limit, offset) = (query.limit, query.offset);
+    let page = edge.reads.search_assistants(query).await?;
+    let headers = pagination(offset, limit, page.rows.len(), page.more);
+    let rows: Vec<Json> = page.rows.iter().map(|row| select.of(row)).collect();
+    Ok((headers, JsonBody(rows)).into_response())
+}
+
+pub(crate) async fn count_assistants(
+    State(edge): State<Arc<Edge>>,
+    OptionalObjectBody(fields): OptionalObjectBody,
+) -> ApiResult<JsonBody<u64>> {
+    let SearchAssistants { query, .. } = SearchAssistants::read(&fields)?;
+    Ok(JsonBody(edge.reads.count_assistants(query).await?))
+}
+
+pub(crate) async fn threads(
+    State(edge): State<Arc<Edge>>,
+    ObjectBody(fields): ObjectBody,
+) -> ApiResult<Response> {
+    let SearchThreads {
+        query,
+        select,
+        extract,
+    } = SearchThreads::read(&fields)?;
+    let (limit, offset) = (query.limit, query.offset);
+    let page = edge.runtime.search_threads(query).await?;
+    let headers = pagination(offset, limit, page.rows.len(), page.more);
+    let rows: Vec<Json> = page
+        .rows
+        .iter()
+        .map(|thread| {
+            let row = select.of(&threads::shown(thread));
+            extract.add_to(row, thread)
+        })
+        .collect();
+    Ok((headers, JsonBody(rows)).into_response())
+}
+
+pub(crate) async fn count_threads(
+    State(edge): State<Arc<Edge>>,
+    OptionalObjectBody(fields): OptionalObjectBody,
+) -> ApiResult<JsonBody<u64>> {
+    let filter = thread_filter(&fields)?;
+    Ok(JsonBody(edge.reads.count_threads(filter).await?))
+}
+
+/// LangGraph's pagination headers: the "total" is one more than what has been shown as long as there is more.
+fn pagination(offset: u32, limit: u32, rows: usize, more: bool) -> HeaderMap {
+    let next = u64::from(offset) + u64::from(limit);
+    let total = if more {
+        next + 1
+    } else {
+        u64::from(offset) + rows as u64
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert("x-pagination-total", HeaderValue::from(total));
+    if more {
+        headers.insert("x-pagination-next", HeaderValue::from(next));
+    }
+    headers
+}
