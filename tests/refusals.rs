@@ -34,7 +34,7 @@ async fn a_wrong_method_is_405_and_says_which_are_right() {
         ("GET", "/runs".to_owned(), "POST"),
         ("PUT", format!("/runs/{NOBODY}"), "GET,HEAD"),
         ("GET", "/threads".to_owned(), "POST"),
-        ("PUT", format!("/threads/{NOBODY}"), "GET,HEAD,DELETE"),
+        ("PUT", format!("/threads/{NOBODY}"), "GET,HEAD,PATCH,DELETE"),
         ("PATCH", format!("/threads/{NOBODY}/runs"), "POST,GET,HEAD"),
         ("GET", format!("/threads/{NOBODY}/runs/wait"), "POST"),
         // Methods that nobody has heard of, too.
