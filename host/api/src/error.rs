@@ -73,6 +73,12 @@ impl ApiError {
         ))
     }
 
+    /// The same about one item of a list that was sent.
+    pub(crate) fn of_item(self, position: usize) -> Self {
+        let detail = format!("{}\n\nOn instance[{position}]", self.detail);
+        Self { detail, ..self }
+    }
+
     /// 404.
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)

@@ -14,7 +14,8 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::error::ApiError;
 use crate::{
-    Options, assistants, development, drawings, history, runs, search, state, store, system, threads,
+    Options, assistants, development, drawings, history, runs, search, state, store, system,
+    threads,
 };
 
 /// What every handler has.
@@ -30,6 +31,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/ok", get(system::ok))
         .route("/info", get(system::info))
         .merge(assistant_routes())
+        .route("/runs/batch", post(runs::batch))
+        .route("/runs/cancel", post(runs::cancel_many))
         .route("/runs/{run_id}/deliveries", get(runs::deliveries))
         .route(
             "/store/items",
@@ -121,7 +124,8 @@ fn run_routes(prefix: &str) -> Router<Arc<Edge>> {
         .route(&at(""), post(runs::create))
         .route(&at("/stream"), post(runs::stream))
         .route(&at("/wait"), post(runs::wait))
-        .route(&at("/{run_id}"), get(runs::get))
+        .route(&at("/{run_id}"), get(runs::get).delete(runs::delete))
+        .route(&at("/{run_id}/cancel"), post(runs::cancel))
         .route(&at("/{run_id}/join"), get(runs::join))
         .route(&at("/{run_id}/stream"), get(runs::join_stream))
 }

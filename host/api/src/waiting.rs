@@ -21,9 +21,26 @@ const ONE_PIECE: Duration = Duration::from_millis(50);
 
 /// Answers with the outcome of a run when it ends.
 pub(crate) async fn response(subscription: Subscription) -> Response {
-    let mut ended: Ended = Box::pin(subscription.ended());
+    answer(Box::pin(async {
+        ending_body(&subscription.ended().await)
+    }))
+    .await
+}
+
+/// Answers with `{}` when a run has ended, however it did.
+pub(crate) async fn until_over(subscription: Subscription) -> Response {
+    answer(Box::pin(async {
+        match subscription.ended().await {
+            Ending::Finished(_) => Bytes::from_static(b"{}"),
+            released @ Ending::Released => ending_body(&released),
+        }
+    }))
+    .await
+}
+
+async fn answer(mut ended: Ended) -> Response {
     match tokio::time::timeout(ONE_PIECE, &mut ended).await {
-        Ok(ending) => json(ending_body(&ending)),
+        Ok(body) => json(body),
         Err(_) => json(Body::from_stream(stream::unfold(Some(ended), beat_or_end))),
     }
 }
@@ -38,13 +55,14 @@ pub(crate) fn failed(error: &RunError) -> Response {
     json(error_body(error))
 }
 
-type Ended = Pin<Box<dyn Future<Output = Ending> + Send>>;
+/// Becomes the body at the end of a run.
+type Ended = Pin<Box<dyn Future<Output = Bytes> + Send>>;
 
 /// An empty line every [`HEARTBEAT`], which JSON readers skip, and then the value.
 async fn beat_or_end(ended: Option<Ended>) -> Option<(Result<Bytes, Infallible>, Option<Ended>)> {
     let mut ended = ended?;
     match tokio::time::timeout(HEARTBEAT, &mut ended).await {
-        Ok(ending) => Some((Ok(ending_body(&ending)), None)),
+        Ok(body) => Some((Ok(body), None)),
         Err(_) => Some((Ok(Bytes::from_static(b"\n")), Some(ended))),
     }
 }

@@ -16,6 +16,17 @@ pub enum CancelAction {
     Rollback,
 }
 
+impl CancelAction {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Interrupt => "interrupt",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
 /// A wish to cancel a run. It is kept with the run until the run has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancelRequest {
@@ -29,14 +40,17 @@ impl CancelRequest {
     /// The wish of a new run whose strategy ends those before it; `None` for the strategies that do not.
     #[must_use]
     pub fn superseded_by(run: RunId, strategy: MultitaskStrategy) -> Option<Self> {
-        let (action, word) = match strategy {
-            MultitaskStrategy::Interrupt => (CancelAction::Interrupt, "interrupt"),
-            MultitaskStrategy::Rollback => (CancelAction::Rollback, "rollback"),
+        let action = match strategy {
+            MultitaskStrategy::Interrupt => CancelAction::Interrupt,
+            MultitaskStrategy::Rollback => CancelAction::Rollback,
             MultitaskStrategy::Reject | MultitaskStrategy::Enqueue => return None,
         };
         Some(Self {
             action,
-            message: format!("superseded by run {run} (multitask_strategy={word})"),
+            message: format!(
+                "superseded by run {run} (multitask_strategy={})",
+                action.as_str()
+            ),
         })
     }
 

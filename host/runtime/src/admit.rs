@@ -5,14 +5,15 @@
 //! this process at once when a place is free, so that nothing polls between admission and execution.
 
 use selvedge_model::assistant::Assistant;
-use selvedge_model::run::{Run, RunStatus};
-use selvedge_model::{AssistantId, Json, Timestamp};
-use selvedge_storage::{Admission, NewRun, Refusal, StorageError, ThreadNeed, Values};
+use selvedge_model::cancel::CancelRequest;
+use selvedge_model::run::{ClaimedRun, MultitaskStrategy, Run, RunStatus};
+use selvedge_model::{AssistantId, Json, RunId, Timestamp};
+use selvedge_storage::{Admission, Cancelled, NewRun, Refusal, StorageError, Values};
 
 use crate::assemble::{assemble, members, thread_need};
 use crate::hub::Subscription;
 use crate::request::{AdmitError, AssistantRef, CreateRun, Place};
-use crate::{Runtime, Shared};
+use crate::{Runtime, Shared, queue};
 
 /// A run that was accepted.
 pub struct Accepted {
@@ -26,71 +27,96 @@ impl Runtime {
     /// Accepts a run, or says why not. When this answers `Ok`, the run is durable and will come to an end, whatever
     /// happens to this process.
     pub async fn create_run(&self, request: CreateRun) -> Result<Accepted, AdmitError> {
-        let shared = &self.0;
-        if shared.stopping() {
-            return Err(AdmitError::ShuttingDown);
-        }
-        // What the request itself shows to be wrong is said first, whatever else there is or is not.
-        check(shared, &request)?;
-        let assistant = find_assistant(shared, &request.assistant).await?;
-        let (thread_metadata, thread_config) = thread_parts(shared, request.place).await?;
-        check_checkpoint(shared, &request).await?;
-        let now = Timestamp::now();
-        let run = assemble(&request, &assistant, &thread_metadata, &thread_config, now);
-        let default_ttl = shared.options.thread_ttl.default;
-        let thread = thread_need(&request, &assistant, default_ttl);
+        let prepared = self.prepare(&request).await?;
         // On a task of its own: a caller that goes away must not leave a claimed run that nobody executes.
         let runtime = self.clone();
-        let admission = tokio::spawn(async move { runtime.admit(run, thread, now).await });
+        let on_a_leash = request.cancel_on_disconnect;
+        let admission = tokio::spawn(async move {
+            let mut accepted = runtime.admit(prepared).await?;
+            if on_a_leash {
+                let run = accepted.run.run_id;
+                accepted.stream = accepted.stream.on_a_leash(runtime, run);
+            }
+            Ok(accepted)
+        });
         admission
             .await
             .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string()).into()))
     }
 
-    async fn admit(
-        &self,
-        run: Run,
-        thread: ThreadNeed,
-        now: Timestamp,
-    ) -> Result<Accepted, AdmitError> {
+    /// The run that is asked for, to be offered to storage: not claimed, and not accepted yet.
+    pub(crate) async fn prepare(&self, request: &CreateRun) -> Result<NewRun, AdmitError> {
         let shared = &self.0;
-        let run_id = run.run_id;
+        if shared.stopping() {
+            return Err(AdmitError::ShuttingDown);
+        }
+        // What the request itself shows to be wrong is said first, whatever else there is or is not.
+        check(shared, request)?;
+        let assistant = find_assistant(shared, &request.assistant).await?;
+        let (thread_metadata, thread_config) = thread_parts(shared, request.place).await?;
+        check_checkpoint(shared, request).await?;
+        let now = Timestamp::now();
+        Ok(NewRun {
+            thread: thread_need(request, &assistant, shared.options.thread_ttl.default),
+            run: assemble(request, &assistant, &thread_metadata, &thread_config, now),
+            claim_by: None,
+            max_pending_runs: shared.options.max_pending_runs,
+        })
+    }
+
+    async fn admit(&self, mut new: NewRun) -> Result<Accepted, AdmitError> {
+        let shared = &self.0;
+        let run_id = new.run.run_id;
+        let strategy = new.run.multitask_strategy;
         // Opened before the run can start, so that its creator misses nothing.
         let stream = shared.hub.open(run_id, &shared.options).subscribe();
         let place = shared.queue.place_for_new_run();
-        let admission = shared
-            .storage
-            .admit_run(NewRun {
-                thread,
-                claim_by: place.is_some().then_some(now),
-                max_pending_runs: shared.options.max_pending_runs,
-                run,
-            })
-            .await;
-        let refused = match admission {
-            Ok(Admission::Claimed(claimed, _)) => {
-                let mut run = claimed.run.clone();
-                // LangGraph answers with the run as it was accepted.
-                run.status = RunStatus::Pending;
-                if let Some(place) = place {
-                    self.execute(*claimed, place);
-                }
+        new.claim_by = place.is_some().then_some(new.run.updated_at);
+        let refused = match shared.storage.admit_run(new).await {
+            Ok(Admission::Refused(refusal)) => self.refusal(refusal),
+            Err(error) => AdmitError::Storage(error),
+            Ok(Admission::Claimed(claimed, superseded)) => {
+                let run = self.begin(*claimed, place);
+                self.supersede(run_id, strategy, &superseded).await;
                 return Ok(Accepted { run, stream });
             }
-            Ok(Admission::Queued(run, _)) => {
+            Ok(Admission::Queued(run, superseded)) => {
                 shared.queue.run_was_queued(place.is_none());
                 drop(place);
+                self.supersede(run_id, strategy, &superseded).await;
                 return Ok(Accepted { run: *run, stream });
             }
-            Ok(Admission::Refused(Refusal::NoThread)) => AdmitError::NotFound,
-            Ok(Admission::Refused(Refusal::Busy)) => AdmitError::Busy,
-            Ok(Admission::Refused(Refusal::TooManyPending)) => AdmitError::TooManyPending {
-                limit: shared.options.max_pending_runs,
-            },
-            Err(error) => AdmitError::Storage(error),
         };
         shared.hub.close(run_id);
         Err(refused)
+    }
+
+    /// Executes a run that was claimed as it was admitted; the run as its creator is answered.
+    pub(crate) fn begin(&self, claimed: ClaimedRun, place: Option<queue::Place>) -> Run {
+        let mut run = claimed.run.clone();
+        // LangGraph answers with the run as it was accepted.
+        run.status = RunStatus::Pending;
+        if let Some(place) = place {
+            self.execute(claimed, place);
+        }
+        run
+    }
+
+    /// Ends those before a new run on its thread, as its strategy says.
+    async fn supersede(&self, run: RunId, strategy: MultitaskStrategy, superseded: &Cancelled) {
+        if let Some(wish) = CancelRequest::superseded_by(run, strategy) {
+            self.make_known(superseded, &wish).await;
+        }
+    }
+
+    pub(crate) fn refusal(&self, refusal: Refusal) -> AdmitError {
+        match refusal {
+            Refusal::NoThread => AdmitError::NotFound,
+            Refusal::Busy => AdmitError::Busy,
+            Refusal::TooManyPending => AdmitError::TooManyPending {
+                limit: self.0.options.max_pending_runs,
+            },
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use selvedge_model::Json;
+use selvedge_model::cancel::CancelRequest;
 use selvedge_model::event::{EventKind, StreamEvent};
 use selvedge_model::run::{ClaimedRun, Durability, RunError, StreamMode};
 use selvedge_pregel::{End, Execution, Outcome, Output, Step, Work, WorkId, retry};
@@ -28,7 +29,7 @@ use crate::queue::Place;
 use crate::shown::Shown;
 use crate::standing::{Standing, standing};
 use crate::together::Together;
-use crate::{Runtime, Shared};
+use crate::{Runtime, Shared, cancel};
 
 /// Why an execution stopped without the graph having ended.
 enum Cut {
@@ -40,6 +41,8 @@ enum Cut {
     Stopping,
     /// `run_timeout` has passed.
     TimedOut,
+    /// Someone wants it cancelled.
+    Cancelled(CancelRequest),
 }
 
 impl Runtime {
@@ -70,7 +73,7 @@ async fn execute(shared: &Arc<Shared>, claimed: &ClaimedRun, stream: &Arc<RunStr
         data: Json::from(json!({"run_id": claimed.run.run_id, "attempt": claimed.attempt})),
     });
     if let Some(wish) = &claimed.cancel {
-        let how = How::cancelled(wish, Json::null());
+        let how = cancel::not_taken_up(shared, claimed, wish).await;
         return finish::finish(shared, claimed, stream, how).await;
     }
     let Some(graph) = served_graph(shared, claimed) else {
@@ -114,6 +117,11 @@ async fn settle(
     let how = match result {
         Ok(end) => How::ended(end),
         Err(Cut::TimedOut) => How::timed_out(walk.execution.values()),
+        // It was doing something: there are nodes to run next.
+        Err(Cut::Cancelled(wish)) => {
+            let values = walk.execution.values();
+            How::cancelled(&wish, values, cancel::thread_status(false))
+        }
         Err(Cut::Fenced) => return abandon(shared, claimed, &walk.stream),
         Err(Cut::Storage(error)) => {
             tracing::error!(run = %claimed.run.run_id, %error, "what the run did cannot be stored");
@@ -229,7 +237,8 @@ impl Walk {
         let shared = self.shared.clone();
         let stream = self.stream.clone();
         let deleted = stream.ended();
-        tokio::pin!(deleted);
+        let cancelled = stream.cancelled();
+        tokio::pin!(deleted, cancelled);
         let mut waiting: VecDeque<Work> = VecDeque::new();
         let mut running = FuturesUnordered::new();
         let mut outstanding: BTreeSet<WorkId> = BTreeSet::new();
@@ -267,6 +276,7 @@ impl Walk {
             }
             tokio::select! {
                 biased;
+                wish = &mut cancelled => return Err(Cut::Cancelled(wish)),
                 () = shared.released() => return Err(Cut::Stopping),
                 // Nobody else ends the stream of a run that is going on.
                 _ = &mut deleted => return Err(Cut::Fenced),

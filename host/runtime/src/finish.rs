@@ -1,5 +1,6 @@
 //! The end of a run: status, last checkpoint, thread and delivery in one transaction, then everyone who waits.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use selvedge_model::cancel::{CancelAction, CancelRequest};
@@ -9,9 +10,10 @@ use selvedge_model::thread::{Interrupt, ThreadOutcome, ThreadStatus};
 use selvedge_model::{Json, Timestamp};
 use selvedge_pregel::{End, EndKind};
 use selvedge_storage::{Finish, RunEnd, StepCommit, StorageError};
-use selvedge_webhook::Ended;
+use selvedge_webhook::{Ended, FinalStatus};
 
 use crate::Shared;
+use crate::cancel::thread_status;
 use crate::commit::{Unstored, insist};
 use crate::hub::{Ending, Finished, RunStream};
 
@@ -80,13 +82,34 @@ impl How {
     }
 
     /// Someone wanted it so. What it had done by then is in `values`.
-    pub(crate) fn cancelled(wish: &CancelRequest, values: Json) -> Self {
+    pub(crate) fn cancelled(
+        wish: &CancelRequest,
+        values: Json,
+        thread_status: ThreadStatus,
+    ) -> Self {
         Self {
             status: RunStatus::Interrupted,
-            thread_status: ThreadStatus::Interrupted,
+            thread_status,
             values,
             cancelled: Some(wish.action),
             ..Self::failed(wish.error())
+        }
+    }
+
+    /// The same after it had come to an end of its own, which does not count any more.
+    fn cancelled_instead(self, wish: &CancelRequest) -> Self {
+        let rests = self.thread_status == ThreadStatus::Idle;
+        Self::cancelled(wish, self.values, thread_status(rests))
+    }
+
+    /// How webhooks say it.
+    fn announced(&self) -> (FinalStatus, Cow<'_, Json>) {
+        match self.cancelled {
+            // Nothing is left of it.
+            Some(CancelAction::Rollback) => (FinalStatus::Rollback, Cow::Owned(Json::null())),
+            Some(CancelAction::Interrupt) | None => {
+                (self.status.into(), Cow::Borrowed(&self.values))
+            }
         }
     }
 
@@ -105,16 +128,17 @@ pub(crate) async fn finish(
     shared: &Arc<Shared>,
     claimed: &ClaimedRun,
     stream: &RunStream,
-    how: How,
+    mut how: How,
 ) {
     let now = Timestamp::now();
     let interrupts: Vec<Interrupt> = how.outcome.interrupts.values().flatten().cloned().collect();
+    let (status, values) = how.announced();
     let delivery = shared.webhooks.delivery(&Ended {
         run: &claimed.run,
-        status: how.status.into(),
+        status,
         started_at: claimed.started_at,
         ended_at: now,
-        values: &how.values,
+        values: &values,
         interrupts: &interrupts,
         error: how.outcome.error.as_ref(),
     });
@@ -122,7 +146,7 @@ pub(crate) async fn finish(
     let end = RunEnd {
         status: how.status,
         at: now,
-        step: how.rest,
+        step: std::mem::take(&mut how.rest),
         thread_status: how.thread_status,
         outcome: how.outcome.clone(),
         delivery,
@@ -135,7 +159,10 @@ pub(crate) async fn finish(
     let run_id = claimed.run.run_id;
     let ending = match ended {
         Ok(Finish::CancelRequested(wish)) => {
-            let how = How::cancelled(&wish, how.values).with_rest(end.step, how.last_events);
+            let last_events = std::mem::take(&mut how.last_events);
+            let how = how
+                .cancelled_instead(&wish)
+                .with_rest(end.step, last_events);
             return Box::pin(finish(shared, claimed, stream, how)).await;
         }
         Ok(Finish::Ended) => {

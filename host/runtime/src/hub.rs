@@ -8,13 +8,15 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use selvedge_model::cancel::CancelRequest;
 use selvedge_model::event::StreamEvent;
 use selvedge_model::run::{RunError, RunStatus};
 use selvedge_model::thread::Interrupt;
 use selvedge_model::{Json, RunId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::Options;
+use crate::{Options, Runtime};
+use crate::leash::Leash;
 
 /// How a run ended, for those who waited for it.
 #[derive(Clone, Debug)]
@@ -85,10 +87,15 @@ impl Hub {
         let mut streams = self.streams.lock();
         if streams
             .get(&run)
-            .is_some_and(|stream| Arc::strong_count(stream) == 1)
+            .is_some_and(|stream| Arc::strong_count(stream) == 1 && !stream.is_unwanted())
         {
             streams.remove(&run);
         }
+    }
+
+    /// The stream of a run, when anyone reads it or writes to it.
+    pub(crate) fn find(&self, run: RunId) -> Option<Arc<RunStream>> {
+        self.streams.lock().get(&run).cloned()
     }
 
     /// Ends the stream of a run that was deleted. Its execution, when there is one, sees that too and stops.
@@ -125,6 +132,9 @@ pub(crate) struct RunStream {
     changed: Notify,
     /// Apart from `changed`, so that an event does not wake those who wait for the end alone.
     over: Notify,
+    /// Someone wants the run cancelled. It is here because a wish may come while the run is being claimed, before its
+    /// execution has begun: whoever opens the stream later finds it.
+    wish: watch::Sender<Option<CancelRequest>>,
     max_events: usize,
     max_bytes: usize,
 }
@@ -171,6 +181,7 @@ impl RunStream {
             inner: Mutex::default(),
             changed: Notify::new(),
             over: Notify::new(),
+            wish: watch::Sender::new(None),
             max_events: options.max_stream_events.max(1),
             max_bytes: options.max_stream_bytes,
         }
@@ -205,6 +216,33 @@ impl RunStream {
         self.over.notify_waiters();
     }
 
+    /// Tells the execution, whether it has begun or not, that someone wants the run cancelled.
+    pub(crate) fn cancel(&self, wish: &CancelRequest) {
+        self.wish.send_modify(|known| {
+            known.get_or_insert_with(|| wish.clone());
+        });
+    }
+
+    /// Waits until someone wants the run cancelled.
+    pub(crate) async fn cancelled(&self) -> CancelRequest {
+        let mut wish = self.wish.subscribe();
+        loop {
+            if let Some(wish) = wish.borrow_and_update().clone() {
+                return wish;
+            }
+            // The sender lives in `self`, so this cannot fail.
+            let _ = wish.changed().await;
+        }
+    }
+
+    fn is_unwanted(&self) -> bool {
+        self.wish.borrow().is_some()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.inner.lock().ending.is_some()
+    }
+
     /// Waits for the end.
     pub(crate) async fn ended(&self) -> Ending {
         loop {
@@ -229,6 +267,7 @@ impl RunStream {
         Subscription {
             stream: self.clone(),
             cursor,
+            leash: None,
         }
     }
 }
@@ -237,9 +276,17 @@ impl RunStream {
 pub struct Subscription {
     stream: Arc<RunStream>,
     cursor: u64,
+    /// When the run is to go with this reader.
+    leash: Option<Leash>,
 }
 
 impl Subscription {
+    /// The run is cancelled when this reader goes away before it has ended.
+    pub(crate) fn on_a_leash(mut self, runtime: Runtime, run: RunId) -> Self {
+        self.leash = Some(Leash::new(runtime, run, self.stream.clone()));
+        self
+    }
+
     /// Waits for the next event, or the end.
     pub async fn next(&mut self) -> Next {
         let stream = self.stream.clone();
@@ -259,6 +306,8 @@ impl Subscription {
     fn ready(&mut self) -> Option<Next> {
         let mut inner = self.stream.inner.lock();
         if self.cursor < inner.first {
+            // It is sent away, and may come back: it did not leave.
+            self.leash.take().map(Leash::untie);
             return Some(Next::Lagged);
         }
         let index = inner.index(self.cursor);
@@ -273,8 +322,10 @@ impl Subscription {
     }
 
     /// Waits for the end alone: no event is kept for this reader any more.
-    pub async fn ended(self) -> Ending {
+    pub async fn ended(mut self) -> Ending {
         let stream = self.stream.clone();
+        // Held on to until the end, while the rest of this reader goes.
+        let _leash = self.leash.take();
         drop(self);
         stream.ended().await
     }

@@ -11,9 +11,10 @@
 //! | module | job |
 //! |---|---|
 //! | [`request`] | what a caller asks for, and why it may be refused |
-//! | [`admit`], `assemble` | from a request to a durable run; what is stored of it |
+//! | [`admit`], `batch`, `assemble` | from a request to a durable run; what is stored of it |
 //! | `queue`, `dispatch` | places for running runs; claiming what waits |
 //! | `execute`, `standing`, `together` | `pregel` asks, the sandbox answers; where it begins; what a step may leave |
+//! | [`cancel`], `leash` | ending runs before their time; those that go with their readers |
 //! | `commit` | progress made durable, in the caller's mode |
 //! | `finish` | the one transaction that ends a run, and what follows it |
 //! | [`hub`], `shown` | streams: events, readers |
@@ -30,6 +31,8 @@
 pub mod admit;
 mod assemble;
 pub mod assistants;
+mod batch;
+pub mod cancel;
 mod commit;
 mod development;
 mod dispatch;
@@ -38,6 +41,7 @@ mod finish;
 pub mod graphs;
 pub mod hub;
 pub mod items;
+mod leash;
 mod mint;
 pub mod options;
 mod queue;
@@ -56,7 +60,6 @@ pub use assistants::{AssistantError, NewAssistant};
 pub use graphs::{GraphError, GraphSource, Graphs};
 pub use options::Options;
 pub use request::{AdmitError, AssistantRef, CreateRun, Place};
-use selvedge_model::Json;
 use selvedge_model::run::RunError;
 use selvedge_sandbox::Sandbox;
 use selvedge_storage::{Recovery, Storage, StorageError};
@@ -145,7 +148,7 @@ impl Runtime {
         }
         for claimed in found.cancelled {
             if let Some(wish) = &claimed.cancel {
-                let how = finish::How::cancelled(wish, Json::null());
+                let how = cancel::not_taken_up(shared, &claimed, wish).await;
                 let stream = shared.hub.open(claimed.run.run_id, &shared.options);
                 finish::finish(shared, &claimed, &stream, how).await;
             }

@@ -57,6 +57,11 @@ impl Queue {
         self.wake.notify_one();
     }
 
+    /// Something other than an end may have made a pending run the next of its thread.
+    pub(crate) fn look_again(&self) {
+        self.wake.notify_one();
+    }
+
     /// The dispatcher has claimed what it could: so many are pending now, and whether some of them want a place.
     pub(crate) fn dispatched(&self, waiting: u64, crowded: bool) {
         self.waiting.store(waiting, Ordering::SeqCst);

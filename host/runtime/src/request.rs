@@ -48,6 +48,9 @@ pub struct CreateRun {
     pub after: Duration,
     /// When checkpoints become durable.
     pub durability: Durability,
+    /// Whether it goes with whoever created it: it is cancelled when [`Accepted::stream`](crate::admit::Accepted) is
+    /// dropped before it has ended.
+    pub cancel_on_disconnect: bool,
     /// The caller's `x-request-id`, or one that was made for it.
     pub request_id: String,
 }

@@ -36,18 +36,23 @@ impl Runtime {
         }
     }
 
-    /// Follows a run; `None` when there is no such run.
+    /// Follows a run; `None` when there is no such run. It can be made to go with its follower: then it is cancelled
+    /// when the subscription is dropped before the run has ended.
     pub async fn follow(
         &self,
         thread: Option<ThreadId>,
         id: RunId,
+        cancel_on_disconnect: bool,
     ) -> Result<Option<Followed>, StorageError> {
         let shared = &self.0;
         let row = shared.storage.run(thread, id);
         let Some((run, subscription)) = look(&shared.hub, &shared.options, id, row).await? else {
             return Ok(None);
         };
-        if let Some(subscription) = subscription {
+        if let Some(mut subscription) = subscription {
+            if cancel_on_disconnect {
+                subscription = subscription.on_a_leash(self.clone(), id);
+            }
             return Ok(Some(Followed::Live(Box::new(run), subscription)));
         }
         let finished = self.what_is_left_of(&run).await?;
@@ -55,7 +60,7 @@ impl Runtime {
     }
 
     /// What a run that ended before gave: its thread has it, unless both were deleted meanwhile.
-    async fn what_is_left_of(&self, run: &Run) -> Result<Option<Finished>, StorageError> {
+    pub(crate) async fn what_is_left_of(&self, run: &Run) -> Result<Option<Finished>, StorageError> {
         let Some(thread) = self.thread(run.thread_id).await? else {
             return Ok(None);
         };

@@ -18,6 +18,9 @@ pub(crate) struct ObjectBody(pub(crate) Fields);
 /// The same, where no body at all means `{}`.
 pub(crate) struct OptionalObjectBody(pub(crate) Fields);
 
+/// A body that must be an array of JSON objects, of at least one.
+pub(crate) struct ArrayBody(pub(crate) Vec<Fields>);
+
 impl FromRequest<Arc<Edge>> for ObjectBody {
     type Rejection = ApiError;
 
@@ -36,6 +39,27 @@ impl FromRequest<Arc<Edge>> for OptionalObjectBody {
             return Ok(Self(Fields::default()));
         }
         object(&bytes).map(Self)
+    }
+}
+
+impl FromRequest<Arc<Edge>> for ArrayBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
+        let bytes = read(request.into_body(), edge).await?;
+        let array = json(&bytes)?;
+        let elements: Vec<Json> = array.decode().map_err(|_| {
+            let shown = shortened(array.as_str());
+            ApiError::invalid(format!("{shown} is not of type \"array\""))
+        })?;
+        if elements.is_empty() {
+            return Err(ApiError::invalid("[] has less than 1 item"));
+        }
+        let elements = elements.iter().enumerate();
+        elements
+            .map(|(position, element)| members(element).map_err(|error| error.of_item(position)))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -60,13 +84,20 @@ async fn read(body: Body, edge: &Edge) -> Result<bytes::Bytes, ApiError> {
 }
 
 fn object(bytes: &[u8]) -> Result<Fields, ApiError> {
-    let json = Json::parse_bytes(bytes).map_err(|error| match error {
+    members(&json(bytes)?)
+}
+
+fn json(bytes: &[u8]) -> Result<Json, ApiError> {
+    Json::parse_bytes(bytes).map_err(|error| match error {
         selvedge_model::json::JsonError::Syntax(_) => {
             ApiError::invalid("Invalid JSON in request body")
         }
         other => ApiError::invalid(format!("Invalid JSON in request body: {other}")),
-    })?;
-    Fields::of(&json).ok_or_else(|| {
+    })
+}
+
+fn members(json: &Json) -> Result<Fields, ApiError> {
+    Fields::of(json).ok_or_else(|| {
         ApiError::invalid(format!(
             "{} is not of type \"object\"",
             shortened(json.as_str())

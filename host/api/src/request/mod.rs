@@ -5,6 +5,7 @@
 //! | `path`, `query`, `body` | the parts of a request, each with refusals of our own instead of axum's |
 //! | `fields` | the members of a body |
 //! | `new_run` | a run to be created |
+//! | `cancel` | which runs to cancel, and how |
 //! | `run_queries` | which runs to list, how to follow one |
 //! | `state` | which checkpoints to show, how a state is to change |
 //! | `store` | items and namespaces of the store |
@@ -13,6 +14,7 @@
 //! | `stream_modes`, `select` | parameters that several requests share |
 
 mod body;
+mod cancel;
 mod extract;
 mod fields;
 mod new_run;
@@ -27,10 +29,11 @@ mod stream_modes;
 mod thread_queries;
 mod ttl;
 
-pub(crate) use body::{ObjectBody, OptionalObjectBody};
+pub(crate) use body::{ArrayBody, ObjectBody, OptionalObjectBody};
+pub(crate) use cancel::{Cancel, CancelMany};
 pub(crate) use extract::Extract;
 pub(crate) use fields::Fields;
-pub(crate) use new_run::{NewRun, run_config};
+pub(crate) use new_run::{NewRun, NewRuns, run_config};
 pub(crate) use path::{PathIds, parse_id};
 pub(crate) use query::Query;
 pub(crate) use run_queries::{Follow, ListRuns};

@@ -12,7 +12,7 @@ use selvedge_runtime::request::Tracer;
 use selvedge_runtime::{AssistantRef, CreateRun, Place};
 
 use super::path::parse_id;
-use super::{Fields, ObjectBody, PathIds, stream_modes};
+use super::{ArrayBody, Fields, ObjectBody, PathIds, stream_modes};
 use crate::error::{ApiError, ApiResult};
 use crate::routes::Edge;
 
@@ -23,6 +23,26 @@ const LONGEST_REQUEST_ID: usize = 256;
 
 /// The body of `POST …/runs`, `…/runs/stream` or `…/runs/wait`, on a thread or without one.
 pub(crate) struct NewRun(pub(crate) CreateRun);
+
+/// The body of `POST /runs/batch`: runs without a thread.
+pub(crate) struct NewRuns(pub(crate) Vec<CreateRun>);
+
+impl FromRequest<Arc<Edge>> for NewRuns {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
+        let request_id = request_id(request.headers());
+        let ArrayBody(items) = ArrayBody::from_request(request, edge).await?;
+        let items = items.iter().enumerate();
+        items
+            .map(|(position, fields)| {
+                let read = read(fields, None, request_id.clone());
+                read.map_err(|error| error.of_item(position))
+            })
+            .collect::<ApiResult<_>>()
+            .map(Self)
+    }
+}
 
 impl FromRequest<Arc<Edge>> for NewRun {
     type Rejection = ApiError;
@@ -92,6 +112,7 @@ fn read(fields: &Fields, thread: Option<ThreadId>, request_id: String) -> ApiRes
         multitask_strategy,
         after: fields.seconds("after_seconds")?,
         durability: durability(fields)?,
+        cancel_on_disconnect: cancels_on_disconnect(fields)?,
         request_id,
     })
 }
@@ -100,10 +121,12 @@ fn refuse_what_comes_later(fields: &Fields) -> ApiResult<()> {
     if fields.boolean("stream_resumable")? == Some(true) {
         return Err(ApiError::unsupported("stream_resumable: true"));
     }
-    match fields.word("on_disconnect", &[("cancel", true), ("continue", false)])? {
-        Some(true) => Err(ApiError::unsupported("on_disconnect: \"cancel\"")),
-        _ => Ok(()),
-    }
+    Ok(())
+}
+
+fn cancels_on_disconnect(fields: &Fields) -> ApiResult<bool> {
+    let cancel = fields.word("on_disconnect", &[("cancel", true), ("continue", false)])?;
+    Ok(cancel.unwrap_or(false))
 }
 
 fn creates_thread(fields: &Fields) -> ApiResult<bool> {
@@ -123,15 +146,8 @@ fn multitask_strategy(fields: &Fields) -> ApiResult<MultitaskStrategy> {
         ("interrupt", MultitaskStrategy::Interrupt),
         ("enqueue", MultitaskStrategy::Enqueue),
     ];
-    match fields.word("multitask_strategy", &strategies)? {
-        Some(MultitaskStrategy::Rollback) => {
-            Err(ApiError::unsupported("multitask_strategy: \"rollback\""))
-        }
-        Some(MultitaskStrategy::Interrupt) => {
-            Err(ApiError::unsupported("multitask_strategy: \"interrupt\""))
-        }
-        chosen => Ok(chosen.unwrap_or_default()),
-    }
+    let chosen = fields.word("multitask_strategy", &strategies)?;
+    Ok(chosen.unwrap_or_default())
 }
 
 /// `durability`, or the older `checkpoint_during` in its absence.

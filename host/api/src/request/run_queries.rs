@@ -78,6 +78,8 @@ pub(crate) struct Follow {
     pub(crate) run: RunId,
     /// Only these of its stream; all when there are none.
     pub(crate) modes: Vec<StreamMode>,
+    /// Whether the run is cancelled when its follower goes away.
+    pub(crate) cancel_on_disconnect: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Follow {
@@ -86,13 +88,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Follow {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = PathIds::from_request_parts(parts, state).await?;
         let Ok(query) = Query::from_request_parts(parts, state).await;
-        if query.flag("cancel_on_disconnect") {
-            return Err(ApiError::unsupported("cancel_on_disconnect: true"));
-        }
         Ok(Self {
             thread: path.thread_if_any()?,
             run: path.run()?,
             modes: stream_modes::of_query(&query)?,
+            cancel_on_disconnect: query.flag("cancel_on_disconnect"),
         })
     }
 }

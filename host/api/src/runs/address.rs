@@ -37,10 +37,12 @@ impl Address {
 
     /// Where it was asked for.
     pub(super) fn followed(follow: &Follow) -> Self {
-        Self {
-            thread: follow.thread,
-            run: follow.run,
-        }
+        Self::at(follow.thread, follow.run)
+    }
+
+    /// Where a path says it is.
+    pub(super) fn at(thread: Option<ThreadId>, run: RunId) -> Self {
+        Self { thread, run }
     }
 
     /// Says where the run is. Clients read its id, and its thread's, from this header.

@@ -1,4 +1,4 @@
-//! `POST …/runs`, `…/runs/stream` and `…/runs/wait`, on a thread and without one.
+//! `POST …/runs`, `…/runs/stream` and `…/runs/wait`, on a thread and without one, and `POST /runs/batch`.
 
 use std::sync::Arc;
 
@@ -8,18 +8,28 @@ use axum::response::{IntoResponse, Response};
 
 use super::address::Address;
 use crate::error::ApiResult;
-use crate::request::NewRun;
+use crate::request::{NewRun, NewRuns};
 use crate::routes::Edge;
 use crate::{sse, waiting};
 
 pub(crate) async fn create(
     State(edge): State<Arc<Edge>>,
-    NewRun(request): NewRun,
+    NewRun(mut request): NewRun,
 ) -> ApiResult<Response> {
+    // Its creator does not stay.
+    request.cancel_on_disconnect = false;
     let place = request.place;
     let run = edge.runtime.create_run(request).await?.run;
     let response = JsonBody(&run).into_response();
     Ok(Address::of(&run, place).content_location(response))
+}
+
+pub(crate) async fn batch(
+    State(edge): State<Arc<Edge>>,
+    NewRuns(requests): NewRuns,
+) -> ApiResult<Response> {
+    let runs = edge.runtime.create_runs(&requests).await?;
+    Ok(JsonBody(runs).into_response())
 }
 
 pub(crate) async fn stream(

@@ -14,7 +14,7 @@ use crate::routes::Edge;
 use crate::{sse, waiting};
 
 pub(crate) async fn join(State(edge): State<Arc<Edge>>, follow: Follow) -> ApiResult<Response> {
-    let response = match edge.runtime.follow(follow.thread, follow.run).await? {
+    let response = match followed(&edge, &follow).await? {
         Some(Followed::Live(_, subscription)) => waiting::response(subscription).await,
         Some(Followed::Ended(finished)) => waiting::complete(&finished),
         None => return Ok(waiting::failed(&no_such_run())),
@@ -27,7 +27,7 @@ pub(crate) async fn join_stream(
     State(edge): State<Arc<Edge>>,
     follow: Follow,
 ) -> ApiResult<Response> {
-    let response = match edge.runtime.follow(follow.thread, follow.run).await? {
+    let response = match followed(&edge, &follow).await? {
         Some(Followed::Live(run, subscription)) => {
             let filter = sse::Filter::of_run(&run).narrowed(&follow.modes);
             sse::response(subscription, filter)
@@ -37,6 +37,13 @@ pub(crate) async fn join_stream(
     };
     let address = Address::followed(&follow);
     Ok(address.content_location(address.location(response, "stream")))
+}
+
+async fn followed(edge: &Edge, follow: &Follow) -> ApiResult<Option<Followed>> {
+    let followed =
+        edge.runtime
+            .follow(follow.thread, follow.run, follow.cancel_on_disconnect);
+    Ok(followed.await?)
 }
 
 /// LangGraph answers 200 with this in the body, which its clients read.

@@ -1,14 +1,16 @@
-//! Runs: creating, reading and following them, and where each of them is.
+//! Runs: creating, reading, following and cancelling them, and where each of them is.
 //!
 //! Every handler serves a run on its thread and a stateless one alike.
 
 mod address;
+mod cancel;
 mod create;
 mod deliveries;
 mod follow;
 mod read;
 
-pub(crate) use create::{create, stream, wait};
+pub(crate) use cancel::{cancel, cancel_many, delete};
+pub(crate) use create::{batch, create, stream, wait};
 pub(crate) use deliveries::deliveries;
 pub(crate) use follow::{join, join_stream};
 pub(crate) use read::{get, list};

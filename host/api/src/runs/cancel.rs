@@ -1,0 +1,65 @@
+//! `POST …/runs/{run}/cancel`, `POST /runs/cancel` and `DELETE …/runs/{run}`: ending runs before their time.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use selvedge_model::cancel::{CancelAction, CancelRequest};
+use selvedge_runtime::cancel::CancelOne;
+
+use super::address::Address;
+use crate::error::{ApiError, ApiResult};
+use crate::request::{Cancel, CancelMany, PathIds};
+use crate::routes::Edge;
+use crate::waiting;
+
+/// LangGraph keeps its route's text in the message, braces and all.
+const ONE: &str = "POST /threads/{thread_id}/runs/{run_id}/cancel";
+const MANY: &str = "POST /runs/cancel";
+
+const NONE_FOUND: &str = "No runs found to cancel.";
+
+pub(crate) async fn cancel(State(edge): State<Arc<Edge>>, cancel: Cancel) -> ApiResult<Response> {
+    let (thread, run) = (cancel.thread, cancel.run);
+    let request = requested(cancel.action, ONE);
+    match edge.runtime.cancel_run(thread, run, request).await? {
+        CancelOne::Cancelled(stream) if cancel.wait => {
+            let response = waiting::until_over(stream).await;
+            Ok(Address::at(thread, run).location(response, "join"))
+        }
+        CancelOne::Cancelled(_) => Ok(StatusCode::ACCEPTED.into_response()),
+        CancelOne::Ended => Err(ApiError::not_found(
+            "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs haven't \
+             been deleted or completed.",
+        )),
+        CancelOne::Missing => Err(ApiError::not_found(NONE_FOUND)),
+    }
+}
+
+pub(crate) async fn cancel_many(
+    State(edge): State<Arc<Edge>>,
+    CancelMany { which, action }: CancelMany,
+) -> ApiResult<Response> {
+    if edge.runtime.cancel(which, requested(action, MANY)).await? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(ApiError::not_found(NONE_FOUND))
+    }
+}
+
+pub(crate) async fn delete(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
+    let (thread, run) = (path.thread_if_any()?, path.run()?);
+    if edge.runtime.delete_run(thread, run).await? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(ApiError::not_found("Run not found"))
+    }
+}
+
+fn requested(action: CancelAction, by: &str) -> CancelRequest {
+    CancelRequest {
+        action,
+        message: format!("{} requested via {by}", action.as_str()),
+    }
+}

@@ -1,0 +1,48 @@
+//! Several runs at once: all of them are accepted, or none.
+
+use selvedge_model::run::Run;
+use selvedge_storage::{Admission, Batch, NewRun, StorageError};
+
+use crate::request::{AdmitError, CreateRun};
+use crate::{Runtime, queue};
+
+impl Runtime {
+    /// Accepts runs that have nothing to do with each other, or says why one of them, and so all, are not accepted.
+    pub async fn create_runs(&self, requests: &[CreateRun]) -> Result<Vec<Run>, AdmitError> {
+        let mut runs = Vec::with_capacity(requests.len());
+        for request in requests {
+            runs.push(self.prepare(request).await?);
+        }
+        // On a task of its own: a caller that goes away must not leave claimed runs that nobody executes.
+        let runtime = self.clone();
+        let admission = tokio::spawn(async move { runtime.admit_all(runs).await });
+        admission
+            .await
+            .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string()).into()))
+    }
+
+    async fn admit_all(&self, mut runs: Vec<NewRun>) -> Result<Vec<Run>, AdmitError> {
+        let shared = &self.0;
+        let mut places: Vec<Option<queue::Place>> = Vec::with_capacity(runs.len());
+        for new in &mut runs {
+            let place = shared.queue.place_for_new_run();
+            new.claim_by = place.is_some().then_some(new.run.updated_at);
+            places.push(place);
+        }
+        let admissions = match shared.storage.admit_runs(runs).await? {
+            Batch::Accepted(admissions) => admissions,
+            Batch::Refused { refusal, .. } => return Err(self.refusal(refusal)),
+        };
+        let accepted = admissions.into_iter().zip(places);
+        accepted
+            .map(|(admission, place)| match admission {
+                Admission::Claimed(claimed, _) => Ok(self.begin(*claimed, place)),
+                Admission::Queued(run, _) => {
+                    shared.queue.run_was_queued(place.is_none());
+                    Ok(*run)
+                }
+                Admission::Refused(refusal) => Err(self.refusal(refusal)),
+            })
+            .collect()
+    }
+}

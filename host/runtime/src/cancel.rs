@@ -1,0 +1,204 @@
+//! Cancelling and deleting runs: storage decides what becomes of each, and here whoever has to do with it is told.
+//!
+//! A run that had not begun has ended by then, and so those who wait for it are answered. One that had begun is marked
+//! in storage, and its execution, which hears of it through the run's stream, ends it. The mark is what counts: an
+//! execution that never heard of it is told by storage when it ends, and the next process when it starts.
+
+use std::sync::Arc;
+
+use selvedge_model::cancel::CancelRequest;
+use selvedge_model::run::{ClaimedRun, RunStatus};
+use selvedge_model::thread::ThreadStatus;
+use selvedge_model::{Json, RunId, ThreadId, Timestamp};
+use selvedge_storage::{CancelRuns, Cancelled, StorageError, WhichRuns};
+
+use crate::finish::How;
+use crate::hub::{Ending, Finished, Subscription};
+use crate::{Runtime, Shared};
+
+/// Runs that are named in one call to storage, so that nobody waits long behind it.
+const MAX_NAMED: usize = 500;
+
+/// What came of cancelling one run.
+pub enum CancelOne {
+    /// It ends, or has ended by now: here is how to wait for that.
+    Cancelled(Subscription),
+    /// It had ended before.
+    Ended,
+    /// There is no such run.
+    Missing,
+}
+
+impl Runtime {
+    /// Cancels a run that has not ended. When this answers [`CancelOne::Cancelled`], the run will end so, whatever
+    /// happens to this process.
+    pub async fn cancel_run(
+        &self,
+        thread: Option<ThreadId>,
+        run: RunId,
+        request: CancelRequest,
+    ) -> Result<CancelOne, StorageError> {
+        let shared = &self.0;
+        let _visit = shared.hub.visit(run);
+        // Joined before it can end.
+        let stream = shared.hub.open(run, &shared.options).subscribe();
+        let which = WhichRuns::Named {
+            thread,
+            ids: vec![run],
+        };
+        if self.cancel(which, request).await? {
+            return Ok(CancelOne::Cancelled(stream));
+        }
+        let known = shared.storage.run(thread, run).await?;
+        Ok(known.map_or(CancelOne::Missing, |_| CancelOne::Ended))
+    }
+
+    /// Cancels runs that have not ended; whether there were any.
+    pub async fn cancel(
+        &self,
+        which: WhichRuns,
+        request: CancelRequest,
+    ) -> Result<bool, StorageError> {
+        // On a task of its own: a caller that goes away must not leave others waiting for what was cancelled.
+        let runtime = self.clone();
+        let cancelling = tokio::spawn(async move { runtime.cancel_all(which, &request).await });
+        cancelling
+            .await
+            .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))
+    }
+
+    async fn cancel_all(
+        &self,
+        which: WhichRuns,
+        request: &CancelRequest,
+    ) -> Result<bool, StorageError> {
+        let mut any = false;
+        match which {
+            WhichRuns::Named { thread, ids } => {
+                for ids in ids.chunks(MAX_NAMED) {
+                    let ids = ids.to_vec();
+                    let cancelled = self.mark(WhichRuns::Named { thread, ids }, request).await?;
+                    any |= !cancelled.is_empty();
+                }
+            }
+            all => loop {
+                let cancelled = self.mark(all.clone(), request).await?;
+                any |= !cancelled.is_empty();
+                if !cancelled.more {
+                    break;
+                }
+            },
+        }
+        Ok(any)
+    }
+
+    async fn mark(
+        &self,
+        which: WhichRuns,
+        request: &CancelRequest,
+    ) -> Result<Cancelled, StorageError> {
+        let cancelled = self
+            .0
+            .storage
+            .cancel_runs(CancelRuns {
+                which,
+                request: request.clone(),
+                now: Timestamp::now(),
+            })
+            .await?;
+        self.make_known(&cancelled, request).await;
+        Ok(cancelled)
+    }
+
+    /// Tells those who execute runs that storage has marked, and those who wait for runs that it has ended.
+    pub(crate) async fn make_known(&self, cancelled: &Cancelled, request: &CancelRequest) {
+        for run in &cancelled.marked {
+            self.stop(*run, request).await;
+        }
+        for run in cancelled.ended.iter().chain(&cancelled.deleted) {
+            self.tell_that_it_never_began(*run).await;
+        }
+        if !cancelled.is_empty() {
+            // A marked run that waits to be taken up again is claimed for its end; others may be next on their threads.
+            self.0.queue.look_again();
+        }
+    }
+
+    async fn stop(&self, run: RunId, request: &CancelRequest) {
+        let shared = &self.0;
+        shared.hub.open(run, &shared.options).cancel(request);
+        // One that ended meanwhile has closed its stream already, and nobody else closes the one that this opened.
+        if let Ok(row) = shared.storage.run(None, run).await
+            && row.is_none_or(|row| row.status.is_terminal())
+        {
+            shared.hub.close(run);
+        }
+    }
+
+    async fn tell_that_it_never_began(&self, run: RunId) {
+        let shared = &self.0;
+        let Some(stream) = shared.hub.find(run) else {
+            return;
+        };
+        let left = match shared.storage.run(None, run).await {
+            Ok(Some(row)) => self.what_is_left_of(&row).await.ok().flatten(),
+            _ => None,
+        };
+        stream.end(Ending::Finished(Arc::new(left.unwrap_or(Finished {
+            status: RunStatus::Interrupted,
+            values: Json::null(),
+            interrupts: Vec::new(),
+            error: None,
+        }))));
+        shared.hub.close(run);
+    }
+
+    /// Deletes a run; `false` when there is none. One that had not ended stops, what it did is undone, and whoever
+    /// waits for it is told.
+    pub async fn delete_run(
+        &self,
+        thread: Option<ThreadId>,
+        run: RunId,
+    ) -> Result<bool, StorageError> {
+        let runtime = self.clone();
+        let deletion = tokio::spawn(async move {
+            let shared = &runtime.0;
+            let was = shared.storage.delete_run(thread, run, Timestamp::now());
+            let Some(status) = was.await? else {
+                return Ok(false);
+            };
+            if !status.is_terminal() {
+                shared.hub.release(run);
+                shared.queue.look_again();
+            }
+            Ok(true)
+        });
+        deletion
+            .await
+            .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))
+    }
+}
+
+/// How a run ends that is not taken up again because someone wants it cancelled.
+pub(crate) async fn not_taken_up(
+    shared: &Arc<Shared>,
+    claimed: &ClaimedRun,
+    wish: &CancelRequest,
+) -> How {
+    let runtime = Runtime(shared.clone());
+    let (values, rests) = match runtime.thread_state(claimed.run.thread_id, None).await {
+        Ok(Some(state)) => (state.view.values, state.view.next.is_empty()),
+        // A temporary run has left nothing.
+        _ => (Json::null(), true),
+    };
+    How::cancelled(wish, values, thread_status(rests))
+}
+
+/// The status of a thread on which a run was cancelled.
+pub(crate) fn thread_status(rests: bool) -> ThreadStatus {
+    if rests {
+        ThreadStatus::Idle
+    } else {
+        ThreadStatus::Interrupted
+    }
+}
