@@ -14,13 +14,16 @@
 
 mod agent;
 mod assistants;
+mod batch;
 mod bounds;
+mod cancel;
 mod commands;
 mod commits;
 mod configuration;
 mod connections;
 mod contract;
 mod crashes;
+mod disconnect;
 mod discovery;
 mod disks;
 mod examples;
@@ -29,6 +32,7 @@ mod history;
 mod interrupts;
 mod isolation;
 mod lifecycle;
+mod multitask;
 mod names;
 mod queueing;
 mod refusals;

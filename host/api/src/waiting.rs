@@ -21,10 +21,7 @@ const ONE_PIECE: Duration = Duration::from_millis(50);
 
 /// Answers with the outcome of a run when it ends.
 pub(crate) async fn response(subscription: Subscription) -> Response {
-    answer(Box::pin(async {
-        ending_body(&subscription.ended().await)
-    }))
-    .await
+    answer(Box::pin(async { ending_body(&subscription.ended().await) })).await
 }
 
 /// Answers with `{}` when a run has ended, however it did.

@@ -15,8 +15,8 @@ use selvedge_model::thread::Interrupt;
 use selvedge_model::{Json, RunId};
 use tokio::sync::{Notify, watch};
 
-use crate::{Options, Runtime};
 use crate::leash::Leash;
+use crate::{Options, Runtime};
 
 /// How a run ended, for those who waited for it.
 #[derive(Clone, Debug)]
@@ -307,7 +307,9 @@ impl Subscription {
         let mut inner = self.stream.inner.lock();
         if self.cursor < inner.first {
             // It is sent away, and may come back: it did not leave.
-            self.leash.take().map(Leash::untie);
+            if let Some(leash) = self.leash.take() {
+                leash.untie();
+            }
             return Some(Next::Lagged);
         }
         let index = inner.index(self.cursor);

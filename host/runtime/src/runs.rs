@@ -60,7 +60,10 @@ impl Runtime {
     }
 
     /// What a run that ended before gave: its thread has it, unless both were deleted meanwhile.
-    pub(crate) async fn what_is_left_of(&self, run: &Run) -> Result<Option<Finished>, StorageError> {
+    pub(crate) async fn what_is_left_of(
+        &self,
+        run: &Run,
+    ) -> Result<Option<Finished>, StorageError> {
         let Some(thread) = self.thread(run.thread_id).await? else {
             return Ok(None);
         };

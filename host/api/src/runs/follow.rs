@@ -40,9 +40,9 @@ pub(crate) async fn join_stream(
 }
 
 async fn followed(edge: &Edge, follow: &Follow) -> ApiResult<Option<Followed>> {
-    let followed =
-        edge.runtime
-            .follow(follow.thread, follow.run, follow.cancel_on_disconnect);
+    let followed = edge
+        .runtime
+        .follow(follow.thread, follow.run, follow.cancel_on_disconnect);
     Ok(followed.await?)
 }
 
