@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::server::{detail_of, json_of, text};
 use crate::support::sse::Events;
-use crate::support::{Gate, Receiver, Server, eventually};
+use crate::support::{Gate, Receiver, Server, Setup, eventually};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 const ENDED: &str = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs \
@@ -279,6 +279,66 @@ async fn a_stateless_run_can_be_cancelled_where_its_creator_was_told_that_it_is(
         .await;
     assert_eq!(answer, json!({}));
     assert_eq!(server.get(&location).await.status(), 404);
+}
+
+#[tokio::test]
+async fn what_a_run_had_done_stays_whenever_checkpoints_are_stored() {
+    let gate = Gate::closed().await;
+    let server = gate.setup(&[]).start().await;
+    for (n, durability) in ["sync", "async", "exit"].into_iter().enumerate() {
+        let thread = server.new_thread().await;
+        let mut body = gate.run();
+        body["durability"] = json!(durability);
+        let run = server.create_run(&thread, &body).await;
+        gate.holds(3 * (n + 1)).await;
+        cancel(&server, &run, "interrupt").await;
+        let state = server.state(&thread).await;
+        assert_eq!(state["values"]["counter"], gate.url(), "{durability}");
+        assert_eq!(state["next"], json!(["effect", "effect", "effect"]));
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_never_ends_stops() {
+    let server = Setup::probes(&["spin"]).start().await;
+    let thread = server.new_thread().await;
+    let body = json!({"assistant_id": "spin", "input": {}});
+    let run = server.create_run(&thread, &body).await;
+    cancel(&server, &run, "interrupt").await;
+    let run = server.get_json(&path_of(&run)).await;
+    assert_eq!(run["status"], "interrupted");
+}
+
+/// Whoever is told that a run is cancelled never finds that it succeeded, and no run hangs.
+#[tokio::test]
+async fn a_cancel_that_was_accepted_is_never_overwritten_by_a_success() {
+    let server = Setup::probes(&["two"])
+        .set("runtime", json!({"max_running_runs": 4}))
+        .start()
+        .await;
+    let body = two("x");
+    let races = (0..60).map(|n| {
+        let (server, body) = (&server, &body);
+        async move {
+            let thread = server.new_thread().await;
+            let run = server.create_run(&thread, body).await;
+            // Some are cancelled as they begin, others a little later.
+            for _ in 0..n % 4 {
+                server.get_json(&path_of(&run)).await;
+            }
+            let path = format!("{}/cancel", path_of(&run));
+            let answer = server.post(&path, &json!({})).await.status().as_u16();
+            let ended = server.ended_run(&run).await["status"].clone();
+            let expected = if answer == 202 {
+                "interrupted"
+            } else {
+                "success"
+            };
+            assert_eq!(ended, expected, "answered with {answer}");
+            assert_ne!(thread_of(server, &run).await["status"], "busy");
+        }
+    });
+    futures_util::future::join_all(races).await;
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ impl House {
             multitask_strategy: MultitaskStrategy::Enqueue,
             after: Duration::ZERO,
             durability,
+            cancel_on_disconnect: false,
             request_id: String::new(),
             tracer: None,
         };

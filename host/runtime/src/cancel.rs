@@ -185,13 +185,18 @@ pub(crate) async fn not_taken_up(
     claimed: &ClaimedRun,
     wish: &CancelRequest,
 ) -> How {
+    let (values, rests) = what_it_left(shared, claimed).await;
+    How::cancelled(wish, values, thread_status(rests))
+}
+
+/// What a run that is not taken up again has left: its last values, and whether its thread rests there.
+pub(crate) async fn what_it_left(shared: &Arc<Shared>, claimed: &ClaimedRun) -> (Json, bool) {
     let runtime = Runtime(shared.clone());
-    let (values, rests) = match runtime.thread_state(claimed.run.thread_id, None).await {
+    match runtime.thread_state(claimed.run.thread_id, None).await {
         Ok(Some(state)) => (state.view.values, state.view.next.is_empty()),
         // A temporary run has left nothing.
         _ => (Json::null(), true),
-    };
-    How::cancelled(wish, values, thread_status(rests))
+    }
 }
 
 /// The status of a thread on which a run was cancelled.

@@ -76,9 +76,12 @@ impl How {
     pub(crate) fn timed_out(values: Json) -> Self {
         Self {
             status: RunStatus::Timeout,
-            values,
-            ..Self::failed(RunError::new("TimeoutError", ""))
+            ..Self::failed(RunError::new("TimeoutError", "")).with_values(values)
         }
+    }
+
+    pub(crate) fn with_values(self, values: Json) -> Self {
+        Self { values, ..self }
     }
 
     /// Someone wanted it so. What it had done by then is in `values`.

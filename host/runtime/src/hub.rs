@@ -433,6 +433,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_wish_waits_for_the_execution_that_has_not_begun() {
+        let (hub, options, run) = (Hub::default(), Options::default(), RunId::new());
+        let wish = CancelRequest {
+            action: selvedge_model::cancel::CancelAction::Rollback,
+            message: "wanted".to_owned(),
+        };
+        hub.open(run, &options).cancel(&wish);
+        // Someone looks at the run and goes away.
+        {
+            let _visit = hub.visit(run);
+            let _reader = hub.open(run, &options).subscribe();
+        }
+        let execution = hub.open(run, &options);
+        assert_eq!(execution.cancelled().await, wish);
+    }
+
+    #[tokio::test]
     async fn what_everyone_has_read_is_not_kept() {
         let stream = stream(100);
         let (mut one, two) = (stream.subscribe(), stream.subscribe());

@@ -144,7 +144,9 @@ impl Runtime {
                 ),
             );
             let stream = shared.hub.open(claimed.run.run_id, &shared.options);
-            finish::finish(shared, &claimed, &stream, finish::How::failed(error)).await;
+            let (values, _) = cancel::what_it_left(shared, &claimed).await;
+            let how = finish::How::failed(error).with_values(values);
+            finish::finish(shared, &claimed, &stream, how).await;
         }
         for claimed in found.cancelled {
             if let Some(wish) = &claimed.cancel {
