@@ -154,13 +154,11 @@ impl Runtime {
         let deletion = self
             .0
             .storage
-            .delete_assistant(id, request, Timestamp::now());
+            .delete_assistant(id, request.clone(), Timestamp::now());
         let Some(cancelled) = deletion.await? else {
             return Ok(false);
         };
-        for run in cancelled.ended.into_iter().chain(cancelled.deleted) {
-            self.0.hub.release(run);
-        }
+        self.make_known(&cancelled, &request).await;
         Ok(true)
     }
 
