@@ -58,7 +58,7 @@ async fn lead(edge: &Edge, id: ThreadId, supersteps: &[Vec<Update>]) -> ApiResul
         }
     }
     let thread = edge.runtime.thread(id).await?.ok_or_else(|| missing(id))?;
-    Ok(shown(&thread, false))
+    Ok(JsonBody(shown(&thread)).into_response())
 }
 
 pub(crate) async fn get(
