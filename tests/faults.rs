@@ -134,10 +134,6 @@ async fn members_of_the_wrong_kind_are_refused_and_unknown_ones_ignored() {
             "stream_mode",
         ),
         (
-            json!({"assistant_id": "two", "stream_mode": "debug"}),
-            "not supported by this version",
-        ),
-        (
             json!({"assistant_id": "two", "on_completion": "zzz"}),
             "on_completion",
         ),

@@ -142,7 +142,7 @@ impl House {
 pub async fn ended(stream: &mut Subscription) -> Arc<Finished> {
     loop {
         match stream.next().await {
-            Next::Event(_) => {}
+            Next::Event(..) => {}
             Next::Ended(Ending::Finished(finished)) => return finished,
             other => panic!("{other:?}"),
         }

@@ -324,6 +324,16 @@ impl Server {
             .unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()))
     }
 
+    /// Comes back to a stream after an event.
+    pub async fn get_after(&self, path: &str, last_event_id: &str) -> Response {
+        self.client
+            .get(format!("{}{path}", self.base))
+            .header("last-event-id", last_event_id)
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()))
+    }
+
     pub async fn post(&self, path: &str, body: &Value) -> Response {
         self.try_post(path, body)
             .await

@@ -9,6 +9,8 @@ use serde_json::Value;
 pub struct Event {
     pub name: String,
     pub data: Value,
+    /// Of an event that is kept.
+    pub id: Option<String>,
 }
 
 /// All events until the stream closes.
@@ -56,5 +58,6 @@ fn event(frame: &str) -> Option<Event> {
     Some(Event {
         name: field("event: ")?.to_owned(),
         data: serde_json::from_str(data).expect("JSON on one line"),
+        id: field("id: ").map(str::to_owned),
     })
 }

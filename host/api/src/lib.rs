@@ -30,6 +30,7 @@ mod stall;
 mod state;
 mod store;
 mod system;
+mod thread_stream;
 mod threads;
 mod waiting;
 

@@ -15,7 +15,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::error::ApiError;
 use crate::{
     Options, assistants, development, drawings, history, runs, search, state, store, system,
-    threads,
+    thread_stream, threads,
 };
 
 /// What every handler has.
@@ -95,6 +95,7 @@ fn thread_routes(prefix: &str) -> Router<Arc<Edge>> {
                 .patch(threads::patch)
                 .delete(threads::delete),
         )
+        .route(&at("/{thread_id}/stream"), get(thread_stream::watch))
         .route(
             &at("/{thread_id}/state"),
             get(state::newest).post(state::update),

@@ -6,46 +6,77 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 use http::{HeaderValue, header};
 use selvedge_model::Json;
-use selvedge_model::event::{EventKind, StreamEvent};
+use selvedge_model::event::{EventId, EventKind, StreamEvent};
 use selvedge_model::run::{Run, RunError, StreamMode};
 use selvedge_runtime::hub::{Next, Subscription};
 use tokio::time::Instant;
 
 use crate::options::HEARTBEAT;
 
-/// Which of a run's events a reader wants.
-pub(crate) struct Filter {
-    modes: Vec<StreamMode>,
-    subgraphs: bool,
+/// Which events a reader wants.
+pub(crate) enum Filter {
+    /// Of a run.
+    Run {
+        modes: Vec<StreamMode>,
+        subgraphs: bool,
+    },
+    /// Of a thread.
+    Thread(ThreadModes),
+}
+
+/// What to show of a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ThreadModes {
+    /// Everything that its runs show.
+    pub(crate) runs: bool,
+    /// That runs begin, fail and end.
+    pub(crate) lifecycle: bool,
+    /// Changes of its state that no run made.
+    pub(crate) state_updates: bool,
 }
 
 impl Filter {
     /// What the run was created with.
     pub(crate) fn of_run(run: &Run) -> Self {
-        Self {
+        Self::Run {
             modes: run.kwargs.stream_mode.clone(),
             subgraphs: run.kwargs.subgraphs,
         }
     }
 
-    /// Only these of them; all when there are none.
-    pub(crate) fn narrowed(mut self, modes: &[StreamMode]) -> Self {
-        if !modes.is_empty() {
-            self.modes.retain(|mode| modes.contains(mode));
+    /// Only these of a run's modes; all when there are none.
+    pub(crate) fn narrowed(mut self, wanted: &[StreamMode]) -> Self {
+        if let Self::Run { modes, .. } = &mut self
+            && !wanted.is_empty()
+        {
+            modes.retain(|mode| wanted.contains(mode));
         }
         self
     }
 
     fn wants(&self, event: &StreamEvent) -> bool {
-        let shown = match event.kind {
-            EventKind::Metadata | EventKind::Error => true,
-            EventKind::Mode(mode) => self.modes.contains(&mode),
-        };
-        shown && (self.subgraphs || event.namespace.is_empty())
+        match self {
+            Self::Run { modes, subgraphs } => {
+                let shown = match event.kind {
+                    EventKind::Metadata | EventKind::Error => true,
+                    EventKind::Mode(mode) => modes.contains(&mode),
+                    EventKind::Messages(_) => modes.contains(&StreamMode::Messages),
+                    EventKind::RunDone | EventKind::StateUpdate => false,
+                };
+                shown && (*subgraphs || event.namespace.is_empty())
+            }
+            Self::Thread(wanted) => match event.kind {
+                EventKind::Metadata | EventKind::Error | EventKind::RunDone => {
+                    wanted.runs || wanted.lifecycle
+                }
+                EventKind::Mode(_) | EventKind::Messages(_) => wanted.runs,
+                EventKind::StateUpdate => wanted.state_updates,
+            },
+        }
     }
 }
 
-/// Streams events until the run ends.
+/// Streams events until there are no more.
 pub(crate) fn response(subscription: Subscription, filter: Filter) -> Response {
     let frames = stream::unfold(Some((subscription, filter)), |reader| async {
         let (mut subscription, filter) = reader?;
@@ -53,8 +84,8 @@ pub(crate) fn response(subscription: Subscription, filter: Filter) -> Response {
         let beat = Instant::now() + HEARTBEAT;
         loop {
             let frame = match tokio::time::timeout_at(beat, subscription.next()).await {
-                Ok(Next::Event(event)) if !filter.wants(&event) => continue,
-                Ok(Next::Event(event)) => event_frame(&event),
+                Ok(Next::Event(_, event)) if !filter.wants(&event) => continue,
+                Ok(Next::Event(id, event)) => event_frame(id, &event),
                 Ok(Next::Lagged) => return Some((Ok(lagged()), None)),
                 Ok(Next::Ended(_)) => return None,
                 Err(_) => Bytes::from_static(b": heartbeat\r\n\r\n"),
@@ -74,7 +105,7 @@ pub(crate) fn complete(frames: &[Bytes]) -> Response {
 }
 
 pub(crate) fn error_frame(error: &RunError) -> Bytes {
-    frame("error", "", &Json::written(error))
+    frame("error", "", &Json::written(error), None)
 }
 
 fn lagged() -> Bytes {
@@ -84,12 +115,12 @@ fn lagged() -> Bytes {
     ))
 }
 
-fn event_frame(event: &StreamEvent) -> Bytes {
-    frame(event.name(), &event.namespace, &event.data)
+fn event_frame(id: Option<EventId>, event: &StreamEvent) -> Bytes {
+    frame(event.name(), &event.namespace, &event.data, id)
 }
 
-fn frame(name: &str, namespace: &str, data: &Json) -> Bytes {
-    let mut frame = BytesMut::with_capacity(name.len() + namespace.len() + data.len() + 24);
+fn frame(name: &str, namespace: &str, data: &Json, id: Option<EventId>) -> Bytes {
+    let mut frame = BytesMut::with_capacity(name.len() + namespace.len() + data.len() + 64);
     frame.put_slice(b"event: ");
     frame.put_slice(name.as_bytes());
     if !namespace.is_empty() {
@@ -98,6 +129,9 @@ fn frame(name: &str, namespace: &str, data: &Json) -> Bytes {
     }
     frame.put_slice(b"\r\ndata: ");
     frame.put_slice(data.as_str().as_bytes());
+    if let Some(id) = id {
+        frame.put_slice(format!("\r\nid: {id}").as_bytes());
+    }
     frame.put_slice(b"\r\n\r\n");
     frame.freeze()
 }

@@ -6,7 +6,7 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use selvedge_model::{CheckpointId, ThreadId};
+use selvedge_model::{CheckpointId, Json, ThreadId};
 use selvedge_runtime::state::UpdateError;
 use selvedge_runtime::threads::{TaskView, ThreadState};
 use serde_json::{Value, json};
@@ -64,6 +64,12 @@ pub(crate) async fn update(
         .runtime
         .update_state(thread, change.at, &[change.update])
         .await?;
+    if let Some(state) = edge.runtime.thread_state(thread, Some(made)).await? {
+        let told = json!({"state": shown(thread, &state), "thread_id": thread});
+        edge.runtime
+            .tell_state_update(thread, Json::from(told))
+            .await?;
+    }
     let reference = json!({"thread_id": thread, "checkpoint_ns": "", "checkpoint_id": made});
     let answer = json!({"checkpoint": reference, "configurable": reference, "checkpoint_id": made});
     Ok(JsonBody(answer).into_response())

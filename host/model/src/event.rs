@@ -27,8 +27,26 @@ pub enum EventKind {
     Metadata,
     /// Shown to those who asked for the mode.
     Mode(StreamMode),
+    /// Shown to those who asked for the mode `messages`, which has three kinds of events.
+    Messages(MessagePart),
     /// The run failed: always shown.
     Error,
+    /// A run of the thread has ended: shown in the stream of the thread alone.
+    RunDone,
+    /// The thread's state was changed by hand: shown in the stream of the thread alone.
+    StateUpdate,
+}
+
+/// What an event of the mode `messages` tells of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessagePart {
+    /// Where it comes from; before anything else of it.
+    Metadata,
+    /// All of it so far.
+    Partial,
+    /// All of it, where it did not come in pieces.
+    Complete,
 }
 
 impl StreamEvent {
@@ -36,10 +54,14 @@ impl StreamEvent {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self.kind {
-            EventKind::Metadata => "metadata",
+            EventKind::Metadata | EventKind::RunDone => "metadata",
             EventKind::Mode(StreamMode::MessagesTuple) => "messages",
             EventKind::Mode(mode) => mode.as_str(),
+            EventKind::Messages(MessagePart::Metadata) => "messages/metadata",
+            EventKind::Messages(MessagePart::Partial) => "messages/partial",
+            EventKind::Messages(MessagePart::Complete) => "messages/complete",
             EventKind::Error => "error",
+            EventKind::StateUpdate => "state_update",
         }
     }
 }

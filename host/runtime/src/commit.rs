@@ -10,6 +10,7 @@ use selvedge_model::run::{Durability, Lease};
 use selvedge_storage::{PendingCommit, StepCommit, StorageError};
 
 use crate::Shared;
+use crate::hub::RunStream;
 
 /// How long to wait before storage is asked again after it failed; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -26,6 +27,8 @@ type Commit = Pin<Box<dyn Future<Output = Result<(), Unstored>> + Send>>;
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     lease: Lease,
+    /// Whose events are stored with the run's progress.
+    stream: Arc<RunStream>,
     mode: Mode,
     gathered: StepCommit,
     under_way: Option<Commit>,
@@ -45,6 +48,7 @@ impl Committer {
     pub(crate) fn new(
         shared: Arc<Shared>,
         lease: Lease,
+        stream: Arc<RunStream>,
         durability: Durability,
         temporary: bool,
     ) -> Self {
@@ -56,6 +60,7 @@ impl Committer {
         Self {
             shared,
             lease,
+            stream,
             mode,
             gathered: StepCommit::default(),
             under_way: None,
@@ -94,17 +99,27 @@ impl Committer {
     }
 
     fn has_work(&self) -> bool {
-        self.mode == Mode::Steps
-            && !(self.gathered.checkpoints.is_empty() && self.gathered.pending.is_empty())
+        let has_progress =
+            !(self.gathered.checkpoints.is_empty() && self.gathered.pending.is_empty());
+        (self.mode == Mode::Steps && has_progress) || self.stream.has_unstored()
     }
 
     /// Begins the next commit unless one is under way.
     pub(crate) fn begin(&mut self) {
         if self.under_way.is_none() && self.has_work() {
-            let step = std::mem::take(&mut self.gathered);
-            let (shared, lease) = (self.shared.clone(), self.lease);
+            let mut step = match self.mode {
+                Mode::Steps => std::mem::take(&mut self.gathered),
+                // What is gathered waits for the end; events do not.
+                Mode::Exit | Mode::Never => StepCommit::default(),
+            };
+            step.events = self.stream.to_store();
+            let (shared, lease, stream) = (self.shared.clone(), self.lease, self.stream.clone());
             self.under_way = Some(Box::pin(async move {
-                insist(&shared, || shared.storage.commit_step(lease, step.clone())).await
+                insist(&shared, || shared.storage.commit_step(lease, step.clone())).await?;
+                if let Some(last) = step.events.last() {
+                    stream.stored(last.id);
+                }
+                Ok(())
             }));
         }
     }

@@ -14,16 +14,18 @@ use selvedge_model::Json;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::event::{EventKind, StreamEvent};
 use selvedge_model::run::{ClaimedRun, Durability, RunError, StreamMode};
-use selvedge_pregel::{End, Execution, Outcome, Output, Step, Work, WorkId, retry};
+use selvedge_pregel::{End, EndKind, Execution, Outcome, Output, Step, Work, WorkId, retry};
 use selvedge_sandbox::Job;
 use selvedge_storage::{PendingCommit, StorageError};
 use serde_json::json;
 
 use crate::assemble::RESERVED_CONFIGURABLE;
+use crate::chain::Chain;
 use crate::commit::{Committer, Unstored};
 use crate::finish::{self, How};
 use crate::graphs::ServedGraph;
 use crate::hub::{Ending, RunStream};
+use crate::inspect::Inspection;
 use crate::mint::SystemMint;
 use crate::queue::Place;
 use crate::shown::Shown;
@@ -50,7 +52,7 @@ impl Runtime {
     pub(crate) fn execute(&self, claimed: ClaimedRun, place: Place) {
         let shared = self.0.clone();
         tokio::spawn(async move {
-            let stream = shared.hub.open(claimed.run.run_id, &shared.options);
+            let stream = shared.stream_of(&claimed).await;
             let execution = AssertUnwindSafe(execute(&shared, &claimed, &stream));
             if execution.catch_unwind().await.is_err() {
                 // A mistake of ours: it costs its own run, and nobody waits for ever.
@@ -163,6 +165,8 @@ struct Walk {
     committer: Committer,
     stream: Arc<RunStream>,
     modes: Arc<[StreamMode]>,
+    inspection: Inspection,
+    chain: Option<Chain>,
     durability: Durability,
     /// What the last step shows, once the end of the run is durable.
     last_events: Vec<StreamEvent>,
@@ -185,6 +189,11 @@ impl Walk {
         } = standing(shared, claimed, &metadata).await?;
         let mut mint = SystemMint::after(newest);
         let modes: Arc<[StreamMode]> = kwargs.stream_mode.as_slice().into();
+        let chain = Chain::new(claimed, &graph.id);
+        let mut engine_modes = modes.to_vec();
+        if chain.is_some() && !modes.contains(&StreamMode::Tasks) {
+            engine_modes.push(StreamMode::Tasks);
+        }
         let options = selvedge_pregel::Options {
             namespace: String::new(),
             recursion_limit: recursion_limit(
@@ -195,7 +204,7 @@ impl Walk {
             interrupt_after: kwargs.interrupt_after.clone(),
             metadata,
             facts: facts(claimed, graph),
-            modes: modes.to_vec(),
+            modes: engine_modes,
         };
         let execution = Execution::start(
             graph.graph.clone(),
@@ -209,6 +218,7 @@ impl Walk {
             committer: Committer::new(
                 shared.clone(),
                 claimed.lease,
+                stream.clone(),
                 kwargs.durability,
                 kwargs.temporary,
             ),
@@ -220,6 +230,8 @@ impl Walk {
             together: Together::new(&shared.options),
             stream,
             modes,
+            inspection: Inspection::new(claimed),
+            chain,
             durability: kwargs.durability,
             last_events: Vec::new(),
         })
@@ -242,6 +254,10 @@ impl Walk {
         let mut waiting: VecDeque<Work> = VecDeque::new();
         let mut running = FuturesUnordered::new();
         let mut outstanding: BTreeSet<WorkId> = BTreeSet::new();
+        if let Some(chain) = &self.chain {
+            self.stream
+                .push(chain.begun(&self.claimed.run.kwargs.input));
+        }
         loop {
             if self.execution.is_failing() && !outstanding.is_empty() {
                 // The step fails whatever the others do; like LangGraph, do not wait for them.
@@ -252,7 +268,10 @@ impl Walk {
                 }
             }
             let step = self.execution.step(&mut self.mint);
-            let events = self.gather();
+            if let (Some(chain), Step::Work(work)) = (&mut self.chain, &step) {
+                chain.begins(work);
+            }
+            let mut events = self.gather();
             match step {
                 Step::Work(work) => {
                     outstanding.extend(work.iter().map(|work| work.id));
@@ -263,6 +282,11 @@ impl Walk {
                 }
                 Step::Waiting => {}
                 Step::Ended(end) => {
+                    if let (Some(chain), EndKind::Success | EndKind::Interrupted) =
+                        (&self.chain, &end.kind)
+                    {
+                        events.push(chain.ended(&end.values));
+                    }
                     // The last checkpoint belongs into the transaction that ends the run.
                     self.last_events = events;
                     return Ok(end);
@@ -286,6 +310,7 @@ impl Walk {
                     self.execution.complete(work, outcome, &mut self.mint);
                 }
                 committed = self.committer.progress() => committed.map_err(Cut::from)?,
+                () = stream.wants_storing() => self.committer.begin(),
             }
         }
     }
@@ -305,23 +330,54 @@ impl Walk {
                     namespace,
                     writes,
                 }),
-                Output::Event(event) => events.push(event),
+                Output::Event(event) => self.add_event(event, &mut events),
             }
         }
         events
     }
 
+    /// Adds an event of the engine's as callers see it, and what it says in the mode `events`.
+    fn add_event(&mut self, event: StreamEvent, events: &mut Vec<StreamEvent>) {
+        if event.kind == EventKind::Mode(StreamMode::Tasks) {
+            if let Some(chain) = &mut self.chain {
+                events.extend(chain.of_task(&event.data));
+            }
+            if !self.modes.contains(&StreamMode::Tasks) {
+                return;
+            }
+        }
+        events.extend(self.inspection.shown(event));
+    }
+
     /// Begins to make the step durable, and shows it. In mode `sync` nothing is shown that a crash could undo.
     async fn put_out(&mut self, events: Vec<StreamEvent>) -> Result<(), Cut> {
-        if self.durability == Durability::Sync {
-            self.committer.flush().await?;
+        if !self.claimed.run.kwargs.resumable {
+            self.make_durable().await?;
+            self.push(events);
+        } else if self.durability == Durability::Sync {
+            self.stream.hold();
+            self.push(events);
+            self.make_durable().await?;
+            self.stream.release();
         } else {
-            self.committer.begin();
+            self.push(events);
+            self.make_durable().await?;
         }
+        Ok(())
+    }
+
+    async fn make_durable(&mut self) -> Result<(), Unstored> {
+        match self.durability {
+            Durability::Sync => self.committer.flush().await?,
+            Durability::Async | Durability::Exit => self.committer.begin(),
+        }
+        Ok(())
+    }
+
+    fn push(&self, events: Vec<StreamEvent>) {
         for event in events {
             self.stream.push(event);
         }
-        Ok(())
     }
 
     /// Runs one piece of work, again and again while its retry policy says so.

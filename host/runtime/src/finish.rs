@@ -7,7 +7,7 @@ use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::event::{EventKind, StreamEvent};
 use selvedge_model::run::{ClaimedRun, RunError, RunStatus};
 use selvedge_model::thread::{Interrupt, ThreadOutcome, ThreadStatus};
-use selvedge_model::{Json, Timestamp};
+use selvedge_model::{Json, RunId, Timestamp};
 use selvedge_pregel::{End, EndKind};
 use selvedge_storage::{Finish, RunEnd, StepCommit, StorageError};
 use selvedge_webhook::{Ended, FinalStatus};
@@ -146,10 +146,24 @@ pub(crate) async fn finish(
         error: how.outcome.error.as_ref(),
     });
     let has_delivery = delivery.is_some();
+    let mut last_events = how.last_events.clone();
+    if how.status == RunStatus::Error {
+        last_events.extend(how.outcome.error.as_ref().map(error_event));
+    }
+    if stream.tells_of_the_end() {
+        last_events.push(done_event(claimed.run.run_id));
+    }
+    let mut step = std::mem::take(&mut how.rest);
+    if claimed.run.kwargs.resumable {
+        // With ids before they are stored, and shown after it.
+        stream.hold();
+        last_events.drain(..).for_each(|event| stream.push(event));
+        step.events = stream.to_store();
+    }
     let end = RunEnd {
         status: how.status,
         at: now,
-        step: std::mem::take(&mut how.rest),
+        step,
         thread_status: how.thread_status,
         outcome: how.outcome.clone(),
         delivery,
@@ -162,6 +176,7 @@ pub(crate) async fn finish(
     let run_id = claimed.run.run_id;
     let ending = match ended {
         Ok(Finish::CancelRequested(wish)) => {
+            stream.retract();
             let last_events = std::mem::take(&mut how.last_events);
             let how = how
                 .cancelled_instead(&wish)
@@ -170,13 +185,9 @@ pub(crate) async fn finish(
         }
         Ok(Finish::Ended) => {
             tracing::debug!(run = %run_id, status = how.status.as_str(), "run ended");
-            for event in how.last_events {
+            stream.release();
+            for event in last_events {
                 stream.push(event);
-            }
-            if let Some(error) = &how.outcome.error
-                && how.status == RunStatus::Error
-            {
-                stream.push(error_event(error));
             }
             Ending::Finished(Arc::new(Finished {
                 status: how.status,
@@ -209,6 +220,15 @@ pub(crate) async fn release(shared: &Shared, claimed: &ClaimedRun) {
         Ok(()) => tracing::info!(%run, "run put back to pending: it goes on after the restart"),
         // The next start finds it running and puts it back itself.
         Err(error) => tracing::warn!(%run, %error, "run left as running"),
+    }
+}
+
+/// For those who watch the thread.
+fn done_event(run: RunId) -> StreamEvent {
+    StreamEvent {
+        kind: EventKind::RunDone,
+        namespace: String::new(),
+        data: Json::from(serde_json::json!({"status": "run_done", "run_id": run})),
     }
 }
 

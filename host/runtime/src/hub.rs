@@ -3,19 +3,24 @@
 //! A stream is a bounded list of events with one wake-up for all readers, each of which has a cursor of its own. A
 //! `tokio::sync::broadcast` channel would do the same and drop events from under a slow reader without a word; here
 //! a reader that falls too far behind is told.
+//!
+//! The events of a resumable run have ids and go to its [`log`](crate::log) as well; those of a thread that somebody
+//! watches go to the thread's stream.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use selvedge_model::cancel::CancelRequest;
-use selvedge_model::event::StreamEvent;
-use selvedge_model::run::{RunError, RunStatus};
+use selvedge_model::event::{EventId, StoredEvent, StreamEvent};
+use selvedge_model::run::{ClaimedRun, RunError, RunStatus};
 use selvedge_model::thread::Interrupt;
-use selvedge_model::{Json, RunId};
+use selvedge_model::{Json, RunId, ThreadId};
 use tokio::sync::{Notify, watch};
 
 use crate::leash::Leash;
+use crate::log::{Log, Replay, Told};
+use crate::thread_hub::{ThreadHub, Watch};
 use crate::{Options, Runtime};
 
 /// How a run ended, for those who waited for it.
@@ -43,8 +48,8 @@ pub struct Finished {
 /// What a reader gets next.
 #[derive(Clone, Debug)]
 pub enum Next {
-    /// An event.
-    Event(Arc<StreamEvent>),
+    /// An event, and its id where it has one.
+    Event(Option<EventId>, Arc<StreamEvent>),
     /// There were events that this reader was too slow for; it gets nothing more.
     Lagged,
     /// Nothing more will come.
@@ -55,6 +60,7 @@ pub enum Next {
 #[derive(Default)]
 pub(crate) struct Hub {
     streams: Mutex<HashMap<RunId, Arc<RunStream>>>,
+    pub(crate) threads: Arc<ThreadHub>,
 }
 
 impl Hub {
@@ -64,7 +70,7 @@ impl Hub {
         self.streams
             .lock()
             .entry(run)
-            .or_insert_with(|| Arc::new(RunStream::new(options)))
+            .or_insert_with(|| Arc::new(RunStream::new(options, self.threads.clone())))
             .clone()
     }
 
@@ -76,6 +82,23 @@ impl Hub {
     /// For whoever opens a stream without knowing whether there is such a run.
     pub(crate) fn visit(&self, run: RunId) -> Visit<'_> {
         Visit { hub: self, run }
+    }
+
+    /// The stream of a run that has ended: nothing comes.
+    pub(crate) fn over(&self, options: &Options) -> Subscription {
+        let stream = Arc::new(RunStream::new(options, self.threads.clone()));
+        stream.end(Ending::Released);
+        stream.subscribe()
+    }
+
+    /// The events of a thread's runs that storage does not have yet.
+    pub(crate) fn unstored_of(&self, thread: ThreadId) -> Vec<Told> {
+        let streams = self.streams.lock();
+        let of_thread = streams.values().filter(|stream| stream.is_of(thread));
+        let mut unstored: Vec<Told> = of_thread.flat_map(|stream| stream.unstored()).collect();
+        drop(streams);
+        unstored.sort_by_key(|told| told.id);
+        unstored
     }
 
     #[cfg(test)]
@@ -110,6 +133,7 @@ impl Hub {
         for (_, stream) in self.streams.lock().drain() {
             stream.end(Ending::Released);
         }
+        self.threads.release_all();
     }
 }
 
@@ -126,7 +150,7 @@ impl Drop for Visit<'_> {
     }
 }
 
-/// The events of one run.
+/// The events of one run, or of one thread.
 pub(crate) struct RunStream {
     inner: Mutex<Inner>,
     changed: Notify,
@@ -135,6 +159,9 @@ pub(crate) struct RunStream {
     /// Someone wants the run cancelled. It is here because a wish may come while the run is being claimed, before its
     /// execution has begun: whoever opens the stream later finds it.
     wish: watch::Sender<Option<CancelRequest>>,
+    /// The log wants to be stored.
+    full: Notify,
+    threads: Arc<ThreadHub>,
     max_events: usize,
     max_bytes: usize,
 }
@@ -147,10 +174,15 @@ struct Inner {
     first: u64,
     readers: usize,
     ending: Option<Ending>,
+    /// Whose execution writes here.
+    run: Option<(ThreadId, RunId)>,
+    /// Of a resumable run.
+    log: Option<Log>,
 }
 
 /// An event that some readers have still to read.
 struct Held {
+    id: Option<EventId>,
     event: Arc<StreamEvent>,
     unread: usize,
 }
@@ -176,20 +208,64 @@ impl Inner {
 }
 
 impl RunStream {
-    fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &Options, threads: Arc<ThreadHub>) -> Self {
         Self {
             inner: Mutex::default(),
             changed: Notify::new(),
             over: Notify::new(),
             wish: watch::Sender::new(None),
+            full: Notify::new(),
+            threads,
             max_events: options.max_stream_events.max(1),
             max_bytes: options.max_stream_bytes,
         }
     }
 
-    /// Adds an event. Without readers nobody will ever see it, so it is dropped at once.
+    /// Before the first event of an execution.
+    pub(crate) fn begin(&self, claimed: &ClaimedRun) {
+        let mut inner = self.inner.lock();
+        inner.run = Some((claimed.run.thread_id, claimed.run.run_id));
+        if claimed.run.kwargs.resumable {
+            let log = Log::new(claimed.run.run_id, self.max_events, self.max_bytes);
+            inner.log.get_or_insert(log);
+        }
+    }
+
+    /// Adds an event. Without readers nobody will ever see it, so it is dropped at once, unless it is kept.
     pub(crate) fn push(&self, event: StreamEvent) {
         let mut inner = self.inner.lock();
+        let watched = self.threads.is_watched();
+        if inner.readers == 0 && inner.log.is_none() && !watched {
+            inner.first += 1;
+            return;
+        }
+        let event = Arc::new(event);
+        let mut id = None;
+        if let Some(log) = &mut inner.log {
+            // Under the lock, so that events are shown in the order of their ids.
+            let next = self.threads.next_id();
+            id = Some(next);
+            if log.add(next, &event) {
+                self.full.notify_one();
+            }
+            if log.is_held() {
+                return;
+            }
+        }
+        self.show(&mut inner, id, &event);
+    }
+
+    /// Gives an event to everyone who reads.
+    fn show(&self, inner: &mut Inner, id: Option<EventId>, event: &Arc<StreamEvent>) {
+        if self.threads.is_watched()
+            && let Some((thread, _)) = inner.run
+        {
+            self.threads.show(thread, id, event);
+        }
+        self.give(inner, id, event);
+    }
+
+    fn give(&self, inner: &mut Inner, id: Option<EventId>, event: &Arc<StreamEvent>) {
         if inner.readers == 0 {
             inner.first += 1;
             return;
@@ -197,7 +273,8 @@ impl RunStream {
         inner.bytes += event.data.len();
         let unread = inner.readers;
         inner.events.push_back(Held {
-            event: Arc::new(event),
+            id,
+            event: event.clone(),
             unread,
         });
         while inner.events.len() > self.max_events
@@ -205,8 +282,78 @@ impl RunStream {
         {
             inner.drop_oldest();
         }
-        drop(inner);
         self.changed.notify_waiters();
+    }
+
+    /// An event of a thread's stream, whose runs have logs of their own.
+    pub(crate) fn push_with_id(&self, id: EventId, event: &Arc<StreamEvent>) {
+        self.give(&mut self.inner.lock(), Some(id), event);
+    }
+
+    /// Whether somebody wants to know when the run is over: who comes back for its events, or watches its thread.
+    pub(crate) fn tells_of_the_end(&self) -> bool {
+        self.threads.is_watched() || self.inner.lock().log.is_some()
+    }
+
+    /// From now on events are kept and not shown, until [`release`](Self::release). Of no effect on a run that is not
+    /// resumable.
+    pub(crate) fn hold(&self) {
+        if let Some(log) = &mut self.inner.lock().log {
+            log.hold();
+        }
+    }
+
+    /// Shows what was held back, in order.
+    pub(crate) fn release(&self) {
+        let mut inner = self.inner.lock();
+        let held = inner.log.as_mut().map(Log::release).unwrap_or_default();
+        for told in held {
+            self.show(&mut inner, Some(told.id), &told.event);
+        }
+    }
+
+    /// Takes back what was held and will not be shown: the end came out otherwise.
+    pub(crate) fn retract(&self) {
+        if let Some(log) = &mut self.inner.lock().log {
+            log.retract();
+        }
+    }
+
+    /// The events that storage does not have yet, as storage takes them.
+    pub(crate) fn to_store(&self) -> Vec<StoredEvent> {
+        let inner = self.inner.lock();
+        inner.log.as_ref().map(Log::to_store).unwrap_or_default()
+    }
+
+    /// Whether there are any.
+    pub(crate) fn has_unstored(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.log.as_ref().is_some_and(Log::has_unstored)
+    }
+
+    fn unstored(&self) -> Vec<Told> {
+        let inner = self.inner.lock();
+        inner.log.as_ref().map(Log::unstored).unwrap_or_default()
+    }
+
+    /// Storage has the events up to this one.
+    pub(crate) fn stored(&self, up_to: EventId) {
+        if let Some(log) = &mut self.inner.lock().log {
+            log.stored(up_to);
+        }
+    }
+
+    /// Waits until there are so many events to be stored that they should not wait for the next step.
+    pub(crate) async fn wants_storing(&self) {
+        self.full.notified().await;
+    }
+
+    fn is_of(&self, thread: ThreadId) -> bool {
+        self.inner.lock().run.is_some_and(|(of, _)| of == thread)
+    }
+
+    pub(crate) fn has_readers(&self) -> bool {
+        self.inner.lock().readers > 0
     }
 
     /// Ends the stream. What `ending` says must be durable.
@@ -268,16 +415,24 @@ impl RunStream {
             stream: self.clone(),
             cursor,
             leash: None,
+            replay: None,
+            after: None,
+            _watch: None,
         }
     }
 }
 
-/// A reader of a run's stream.
+/// A reader of a run's stream, or of a thread's.
 pub struct Subscription {
     stream: Arc<RunStream>,
     cursor: u64,
     /// When the run is to go with this reader.
     leash: Option<Leash>,
+    /// What was kept, to be read before what comes.
+    replay: Option<Box<Replay>>,
+    /// The last event of the replay: what is live has those before it again.
+    after: Option<EventId>,
+    _watch: Option<Watch>,
 }
 
 impl Subscription {
@@ -287,16 +442,44 @@ impl Subscription {
         self
     }
 
+    /// With what was kept before it. Events that come while that is read are not missed.
+    pub(crate) fn after(mut self, replay: Replay) -> Self {
+        let unstored = self.stream.unstored();
+        self.replay = Some(Box::new(replay.with(unstored)));
+        self
+    }
+
+    pub(crate) fn watching(mut self, watch: Watch) -> Self {
+        self._watch = Some(watch);
+        self
+    }
+
     /// Waits for the next event, or the end.
     pub async fn next(&mut self) -> Next {
+        if let Some(replay) = &mut self.replay {
+            match replay.next().await {
+                Ok(Some(told)) => return Next::Event(Some(told.id), told.event),
+                Ok(None) => {
+                    self.after = Some(replay.last());
+                    self.replay = None;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "kept events cannot be read");
+                    return Next::Lagged;
+                }
+            }
+        }
         let stream = self.stream.clone();
         loop {
             let changed = stream.changed.notified();
             tokio::pin!(changed);
             // Registered before the look, so that nothing that happens in between is missed.
             changed.as_mut().enable();
-            if let Some(next) = self.ready() {
-                return next;
+            while let Some(next) = self.ready() {
+                match next {
+                    Next::Event(Some(id), _) if self.after.is_some_and(|after| id <= after) => {}
+                    next => return next,
+                }
             }
             changed.await;
         }
@@ -317,10 +500,10 @@ impl Subscription {
             return inner.ending.clone().map(Next::Ended);
         };
         held.unread -= 1;
-        let event = held.event.clone();
+        let (id, event) = (held.id, held.event.clone());
         self.cursor += 1;
         inner.forget_what_was_read();
-        Some(Next::Event(event))
+        Some(Next::Event(id, event))
     }
 
     /// Waits for the end alone: no event is kept for this reader any more.
@@ -378,7 +561,7 @@ mod tests {
         for reader in &mut readers {
             for n in 0..10 {
                 match reader.next().await {
-                    Next::Event(event) => assert_eq!(event.data.as_str(), n.to_string()),
+                    Next::Event(_, event) => assert_eq!(event.data.as_str(), n.to_string()),
                     other => panic!("{other:?}"),
                 }
             }
@@ -393,7 +576,7 @@ mod tests {
         let mut quick = stream.subscribe();
         for n in 0..5 {
             stream.push(event(n));
-            assert!(matches!(quick.next().await, Next::Event(_)));
+            assert!(matches!(quick.next().await, Next::Event(..)));
         }
         assert!(matches!(slow.next().await, Next::Lagged));
         stream.end(Ending::Released);
@@ -408,7 +591,7 @@ mod tests {
         let mut reader = stream.subscribe();
         stream.push(event(1));
         match reader.next().await {
-            Next::Event(event) => assert_eq!(event.data.as_str(), "1"),
+            Next::Event(_, event) => assert_eq!(event.data.as_str(), "1"),
             other => panic!("{other:?}"),
         }
     }
@@ -457,7 +640,7 @@ mod tests {
         for n in 0..3 {
             stream.push(event(n));
         }
-        assert!(matches!(one.next().await, Next::Event(_)));
+        assert!(matches!(one.next().await, Next::Event(..)));
         assert_eq!(held(), 3);
         drop(two);
         assert_eq!(held(), 2);

@@ -17,7 +17,10 @@
 //! | [`cancel`], `leash` | ending runs before their time; those that go with their readers |
 //! | `commit` | progress made durable, in the caller's mode |
 //! | `finish` | the one transaction that ends a run, and what follows it |
-//! | [`hub`], `shown` | streams: events, readers |
+//! | [`hub`], `thread_hub` | streams of runs and of threads: events, readers |
+//! | `log` | what is kept of the streams of resumable runs |
+//! | `shown`, `pieces` | what tasks show: custom data, messages and their pieces |
+//! | `inspect`, `chain` | tasks, checkpoints and LangChain's events as callers see them |
 //! | [`graphs`] | the graphs that are served |
 //! | [`state`] | a thread's history, and changing its state from outside |
 //! | `development` | what only `selvedge dev` offers |
@@ -33,6 +36,7 @@ mod assemble;
 pub mod assistants;
 mod batch;
 pub mod cancel;
+mod chain;
 mod commit;
 mod development;
 mod dispatch;
@@ -40,10 +44,13 @@ mod execute;
 mod finish;
 pub mod graphs;
 pub mod hub;
+mod inspect;
 pub mod items;
 mod leash;
+mod log;
 mod mint;
 pub mod options;
+mod pieces;
 mod queue;
 pub mod request;
 pub mod runs;
@@ -51,6 +58,7 @@ mod shown;
 mod standing;
 pub mod state;
 pub mod sweep;
+mod thread_hub;
 pub mod threads;
 mod together;
 
@@ -60,7 +68,7 @@ pub use assistants::{AssistantError, NewAssistant};
 pub use graphs::{GraphError, GraphSource, Graphs};
 pub use options::Options;
 pub use request::{AdmitError, AssistantRef, CreateRun, Place};
-use selvedge_model::run::RunError;
+use selvedge_model::run::{ClaimedRun, RunError};
 use selvedge_sandbox::Sandbox;
 use selvedge_storage::{Recovery, Storage, StorageError};
 use selvedge_webhook::Webhooks;
@@ -121,6 +129,7 @@ impl Runtime {
         tokio::spawn(runtime.clone().dispatch());
         tokio::spawn(items::sweep(runtime.0.clone()));
         tokio::spawn(sweep::sweep(runtime.0.clone()));
+        tokio::spawn(log::sweep(runtime.0.clone()));
         Ok(runtime)
     }
 
@@ -143,7 +152,7 @@ impl Runtime {
                     claimed.run.run_id
                 ),
             );
-            let stream = shared.hub.open(claimed.run.run_id, &shared.options);
+            let stream = shared.stream_of(&claimed).await;
             let (values, _) = cancel::what_it_left(shared, &claimed).await;
             let how = finish::How::failed(error).with_values(values);
             finish::finish(shared, &claimed, &stream, how).await;
@@ -151,7 +160,7 @@ impl Runtime {
         for claimed in found.cancelled {
             if let Some(wish) = &claimed.cancel {
                 let how = cancel::not_taken_up(shared, &claimed, wish).await;
-                let stream = shared.hub.open(claimed.run.run_id, &shared.options);
+                let stream = shared.stream_of(&claimed).await;
                 finish::finish(shared, &claimed, &stream, how).await;
             }
         }
@@ -187,6 +196,23 @@ impl Runtime {
 }
 
 impl Shared {
+    /// The stream of a run, for its execution.
+    pub(crate) async fn stream_of(&self, claimed: &ClaimedRun) -> Arc<hub::RunStream> {
+        let run = &claimed.run;
+        let stream = self.hub.open(run.run_id, &self.options);
+        if run.kwargs.resumable {
+            match self.storage.last_event_id(run.thread_id).await {
+                Ok(last) => self.hub.threads.is_past(last.unwrap_or_default()),
+                // Then ids rise as long as the system's clock was not set back.
+                Err(error) => {
+                    tracing::warn!(run = %run.run_id, %error, "kept events cannot be read");
+                }
+            }
+        }
+        stream.begin(claimed);
+        stream
+    }
+
     pub(crate) fn stopping(&self) -> bool {
         *self.phase.borrow() > Phase::Open
     }

@@ -35,6 +35,8 @@ pub struct Options {
     pub item_ttl: ItemTtl,
     /// How long threads stay (`checkpointer.ttl`).
     pub thread_ttl: ThreadTtl,
+    /// How long the events of a resumable run are kept after its end (`resumable_ttl_secs`).
+    pub resumable_ttl: Duration,
 }
 
 impl Default for Options {
@@ -53,6 +55,7 @@ impl Default for Options {
             max_stream_bytes: 64 << 20,
             item_ttl: ItemTtl::default(),
             thread_ttl: ThreadTtl::default(),
+            resumable_ttl: Duration::from_secs(120),
         }
     }
 }

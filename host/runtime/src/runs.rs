@@ -2,11 +2,13 @@
 
 use std::future::Future;
 
+use selvedge_model::event::EventId;
 use selvedge_model::run::{Run, RunStatus};
 use selvedge_model::{Json, RunId, ThreadId};
-use selvedge_storage::{RunQuery, StorageError, Values};
+use selvedge_storage::{EventQuery, RunQuery, StorageError, Values};
 
 use crate::hub::{Finished, Hub, Subscription};
+use crate::log::Replay;
 use crate::{Options, Runtime};
 
 /// A run that someone wants to follow.
@@ -57,6 +59,35 @@ impl Runtime {
         }
         let finished = self.what_is_left_of(&run).await?;
         Ok(finished.map(|finished| Followed::Ended(Box::new(finished))))
+    }
+
+    /// The stream of a run after an event: what is kept of it, then what comes; `None` when there is no such run. A run
+    /// that has not ended can be made to go with its reader, as in [`follow`](Self::follow).
+    pub async fn replay(
+        &self,
+        thread: Option<ThreadId>,
+        id: RunId,
+        after: EventId,
+        cancel_on_disconnect: bool,
+    ) -> Result<Option<(Run, Subscription)>, StorageError> {
+        let shared = &self.0;
+        let row = shared.storage.run(thread, id);
+        let Some((run, live)) = look(&shared.hub, &shared.options, id, row).await? else {
+            return Ok(None);
+        };
+        let query = EventQuery {
+            thread_id: run.thread_id,
+            run_id: Some(id),
+            after: None,
+            limit: 0,
+        };
+        let replay = Replay::new(shared.storage.clone(), query, after);
+        let live = match live {
+            Some(live) if cancel_on_disconnect => live.on_a_leash(self.clone(), id),
+            Some(live) => live,
+            None => shared.hub.over(&shared.options),
+        };
+        Ok(Some((run, live.after(replay))))
     }
 
     /// What a run that ended before gave: its thread has it, unless both were deleted meanwhile.

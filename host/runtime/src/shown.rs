@@ -1,11 +1,11 @@
 //! What a task shows while it runs, as events of the run's stream.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use selvedge_model::Json;
-use selvedge_model::event::{EventKind, StreamEvent};
+use selvedge_model::event::{EventKind, MessagePart, StreamEvent};
 use selvedge_model::run::StreamMode;
 use selvedge_pregel::{TaskInfo, Writes, messages};
 use selvedge_sandbox::TaskEvents;
@@ -14,6 +14,11 @@ use serde_json::json;
 use crate::assemble::members;
 use crate::graphs::ServedGraph;
 use crate::hub::RunStream;
+use crate::pieces::Pieces;
+
+/// A message that grew beyond this is not shown piece by piece any longer in the mode `messages`, but once, whole, at
+/// the end of its task: each of its events repeats all of it.
+const LONGEST_GROWING_BYTES: usize = 1 << 20;
 
 /// Turns what one task emits into events.
 pub(crate) struct Shown {
@@ -23,8 +28,18 @@ pub(crate) struct Shown {
     metadata: Json,
     /// Whose channels hold messages.
     graph: Arc<ServedGraph>,
-    /// Messages that went out in pieces already.
-    streamed: Mutex<HashSet<String>>,
+    /// Messages that went out in pieces already, by their ids.
+    streamed: Mutex<HashMap<String, Growing>>,
+}
+
+/// A message that comes in pieces, as the mode `messages` shows it.
+enum Growing {
+    /// So far.
+    To(Pieces),
+    /// Too long to be shown again and again.
+    TooLong,
+    /// In a run whose caller does not want it.
+    Unseen,
 }
 
 impl Shown {
@@ -35,7 +50,8 @@ impl Shown {
         graph: &Arc<ServedGraph>,
         task: Option<&TaskInfo>,
     ) -> Self {
-        let wants_messages = modes.contains(&StreamMode::MessagesTuple);
+        let wants_messages =
+            modes.contains(&StreamMode::MessagesTuple) || modes.contains(&StreamMode::Messages);
         Self {
             metadata: match task {
                 Some(task) if wants_messages => task_metadata(run_metadata, task),
@@ -50,7 +66,7 @@ impl Shown {
 
     /// Shows the messages that the finished task returned and had not streamed.
     pub(crate) fn finished(&self, writes: &Writes) {
-        if !self.wants(StreamMode::MessagesTuple) {
+        if !self.wants_messages() {
             return;
         }
         let streamed = self.streamed.lock();
@@ -60,23 +76,60 @@ impl Shown {
             .filter_map(|(_, value)| messages::coerce_all(value).ok())
             .flatten();
         for message in messages {
-            let known = id_of(&message).is_some_and(|id| streamed.contains(&id));
-            if !known {
-                self.push(
-                    StreamMode::MessagesTuple,
-                    Json::array([&message, &self.metadata]),
-                );
+            let id = id_of(&message);
+            let known = id.as_ref().and_then(|id| streamed.get(id));
+            if self.wants(StreamMode::MessagesTuple) && known.is_none() {
+                let data = Json::array([&message, &self.metadata]);
+                self.push(EventKind::Mode(StreamMode::MessagesTuple), data);
+            }
+            if self.wants(StreamMode::Messages) && !matches!(known, Some(Growing::To(_))) {
+                if known.is_none() {
+                    self.introduce(id.as_deref(), &self.metadata);
+                }
+                self.tell(MessagePart::Complete, Json::array([&message]));
             }
         }
+    }
+
+    /// Says where a message comes from, before anything else of it.
+    fn introduce(&self, id: Option<&str>, metadata: &Json) {
+        let about = Json::object([("metadata", metadata)]);
+        let data = Json::object([(id.unwrap_or_default(), &about)]);
+        self.tell(MessagePart::Metadata, data);
+    }
+
+    /// Shows a message that comes in pieces as it is with the newest of them.
+    fn grow(&self, id: String, chunk: &Json, metadata: &Json) {
+        let mut streamed = self.streamed.lock();
+        let growing = streamed.entry(id).or_insert_with_key(|id| {
+            self.introduce(Some(id), metadata);
+            Growing::To(Pieces::default())
+        });
+        if let Growing::To(pieces) = growing {
+            let message = pieces.add(chunk);
+            if message.len() > LONGEST_GROWING_BYTES {
+                *growing = Growing::TooLong;
+            } else {
+                self.tell(MessagePart::Partial, Json::array([&message]));
+            }
+        }
+    }
+
+    fn wants_messages(&self) -> bool {
+        self.wants(StreamMode::MessagesTuple) || self.wants(StreamMode::Messages)
+    }
+
+    fn tell(&self, part: MessagePart, data: Json) {
+        self.push(EventKind::Messages(part), data);
     }
 
     fn wants(&self, mode: StreamMode) -> bool {
         self.modes.contains(&mode)
     }
 
-    fn push(&self, mode: StreamMode, data: Json) {
+    fn push(&self, kind: EventKind, data: Json) {
         self.stream.push(StreamEvent {
-            kind: EventKind::Mode(mode),
+            kind,
             namespace: String::new(),
             data,
         });
@@ -86,16 +139,13 @@ impl Shown {
 impl TaskEvents for Shown {
     fn custom(&self, value: Json) {
         if self.wants(StreamMode::Custom) {
-            self.push(StreamMode::Custom, value);
+            self.push(EventKind::Mode(StreamMode::Custom), value);
         }
     }
 
     fn message(&self, chunk: Json, metadata: Json) {
-        if !self.wants(StreamMode::MessagesTuple) {
+        if !self.wants_messages() {
             return;
-        }
-        if let Some(id) = id_of(&chunk) {
-            self.streamed.lock().insert(id);
         }
         let metadata = match metadata.members() {
             Some(more) if !more.is_empty() => {
@@ -105,7 +155,16 @@ impl TaskEvents for Shown {
             }
             _ => self.metadata.clone(),
         };
-        self.push(StreamMode::MessagesTuple, Json::array([&chunk, &metadata]));
+        if self.wants(StreamMode::MessagesTuple) {
+            let data = Json::array([&chunk, &metadata]);
+            self.push(EventKind::Mode(StreamMode::MessagesTuple), data);
+        }
+        let Some(id) = id_of(&chunk) else { return };
+        if self.wants(StreamMode::Messages) {
+            self.grow(id, &chunk, &metadata);
+        } else {
+            self.streamed.lock().insert(id, Growing::Unseen);
+        }
     }
 }
 

@@ -9,14 +9,15 @@
 //! | `run_queries` | which runs to list, how to follow one |
 //! | `state` | which checkpoints to show, how a state is to change |
 //! | `store` | items and namespaces of the store |
-//! | `thread_queries`, `ttl` | what to show of a thread, how long it stays |
+//! | `thread_queries`, `thread_stream`, `ttl` | what to show of a thread, how to watch it, how long it stays |
 //! | `searches`, `extract` | which assistants and threads to find, and parts of what is found |
-//! | `stream_modes`, `select` | parameters that several requests share |
+//! | `stream_modes`, `last_event`, `select` | parameters that several requests share |
 
 mod body;
 mod cancel;
 mod extract;
 mod fields;
+mod last_event;
 mod new_run;
 mod path;
 mod query;
@@ -27,6 +28,7 @@ mod state;
 mod store;
 mod stream_modes;
 mod thread_queries;
+mod thread_stream;
 mod ttl;
 
 pub(crate) use body::{ArrayBody, ObjectBody, OptionalObjectBody};
@@ -42,4 +44,5 @@ pub(crate) use select::Selection;
 pub(crate) use state::{History, StateChange, named_checkpoint, supersteps};
 pub(crate) use store::{DeleteItem, GetItem, ListNamespaces, PutItem, SearchItems};
 pub(crate) use thread_queries::{ThreadParts, wants_nothing_back};
+pub(crate) use thread_stream::WatchThread;
 pub(crate) use ttl::thread_ttl;

@@ -70,7 +70,6 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 fn read(fields: &Fields, thread: Option<ThreadId>, request_id: String) -> ApiResult<CreateRun> {
-    refuse_what_comes_later(fields)?;
     // What has no meaning without a thread is not even looked at there, as in LangGraph.
     let (place, multitask_strategy, checkpoint_id) = match thread {
         Some(id) => (
@@ -106,7 +105,7 @@ fn read(fields: &Fields, thread: Option<ThreadId>, request_id: String) -> ApiRes
         interrupt_after: breakpoints(fields, "interrupt_after")?,
         stream_mode: stream_modes::of_body(fields)?,
         stream_subgraphs: fields.boolean("stream_subgraphs")?.unwrap_or(false),
-        stream_resumable: false,
+        stream_resumable: fields.boolean("stream_resumable")?.unwrap_or(false),
         feedback_keys: fields.strings("feedback_keys")?,
         tracer: tracer(fields)?,
         multitask_strategy,
@@ -115,13 +114,6 @@ fn read(fields: &Fields, thread: Option<ThreadId>, request_id: String) -> ApiRes
         cancel_on_disconnect: cancels_on_disconnect(fields)?,
         request_id,
     })
-}
-
-fn refuse_what_comes_later(fields: &Fields) -> ApiResult<()> {
-    if fields.boolean("stream_resumable")? == Some(true) {
-        return Err(ApiError::unsupported("stream_resumable: true"));
-    }
-    Ok(())
 }
 
 fn cancels_on_disconnect(fields: &Fields) -> ApiResult<bool> {

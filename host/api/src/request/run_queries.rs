@@ -2,11 +2,12 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use selvedge_model::event::EventId;
 use selvedge_model::run::{RunStatus, StreamMode};
 use selvedge_model::{RunId, ThreadId};
 use selvedge_storage::RunQuery;
 
-use super::{PathIds, Query, Selection, stream_modes};
+use super::{PathIds, Query, Selection, last_event, stream_modes};
 use crate::error::{ApiError, ApiResult};
 
 /// The members of a run that `select` may name.
@@ -80,6 +81,8 @@ pub(crate) struct Follow {
     pub(crate) modes: Vec<StreamMode>,
     /// Whether the run is cancelled when its follower goes away.
     pub(crate) cancel_on_disconnect: bool,
+    /// Go on after this event.
+    pub(crate) after: Option<EventId>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Follow {
@@ -93,6 +96,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Follow {
             run: path.run()?,
             modes: stream_modes::of_query(&query)?,
             cancel_on_disconnect: query.flag("cancel_on_disconnect"),
+            after: last_event::of(&parts.headers)?,
         })
     }
 }

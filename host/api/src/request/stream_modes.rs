@@ -5,14 +5,6 @@ use selvedge_model::run::StreamMode;
 use super::{Fields, Query};
 use crate::error::{ApiError, ApiResult};
 
-/// The stream modes that this version speaks.
-const SPOKEN: [StreamMode; 4] = [
-    StreamMode::Values,
-    StreamMode::Updates,
-    StreamMode::MessagesTuple,
-    StreamMode::Custom,
-];
-
 /// One name or a list of them; `values` without any.
 pub(super) fn of_body(fields: &Fields) -> ApiResult<Vec<StreamMode>> {
     let Some(asked) = fields.json("stream_mode") else {
@@ -48,16 +40,11 @@ pub(super) fn of_query(query: &Query) -> ApiResult<Vec<StreamMode>> {
 }
 
 fn mode(name: &str) -> ApiResult<StreamMode> {
-    if let Some(mode) = SPOKEN.into_iter().find(|mode| mode.as_str() == name) {
-        return Ok(mode);
-    }
-    let spoken = SPOKEN.map(StreamMode::as_str).join(", ");
-    let langgraphs = StreamMode::ALL.iter().any(|mode| mode.as_str() == name);
-    Err(ApiError::invalid(if langgraphs {
-        format!(
-            "stream_mode: {name:?} is not supported by this version of Selvedge yet; it has {spoken}"
-        )
-    } else {
-        format!("stream_mode: {name:?} is not one of {spoken}")
-    }))
+    let mode = StreamMode::ALL
+        .into_iter()
+        .find(|mode| mode.as_str() == name);
+    mode.ok_or_else(|| {
+        let known = StreamMode::ALL.map(StreamMode::as_str).join(", ");
+        ApiError::invalid(format!("stream_mode: {name:?} is not one of {known}"))
+    })
 }

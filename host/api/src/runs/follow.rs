@@ -27,7 +27,20 @@ pub(crate) async fn join_stream(
     State(edge): State<Arc<Edge>>,
     follow: Follow,
 ) -> ApiResult<Response> {
-    let response = match followed(&edge, &follow).await? {
+    let found = match follow.after {
+        Some(after) => edge
+            .runtime
+            .replay(
+                follow.thread,
+                follow.run,
+                after,
+                follow.cancel_on_disconnect,
+            )
+            .await?
+            .map(|(run, events)| Followed::Live(Box::new(run), events)),
+        None => followed(&edge, &follow).await?,
+    };
+    let response = match found {
         Some(Followed::Live(run, subscription)) => {
             let filter = sse::Filter::of_run(&run).narrowed(&follow.modes);
             sse::response(subscription, filter)

@@ -37,6 +37,7 @@ impl Config {
             shutdown_grace: self.runtime.shutdown_grace,
             item_ttl: self.store,
             thread_ttl: self.thread_ttl,
+            resumable_ttl: self.runtime.resumable_ttl,
             ..selvedge_runtime::Options::default()
         }
     }

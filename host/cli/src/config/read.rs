@@ -346,6 +346,7 @@ fn runtime(group: Group<'_>) -> RuntimeConfig {
         run_timeout: group.secs("run_timeout_secs"),
         max_attempts: group.count("max_attempts"),
         shutdown_grace: group.secs("shutdown_grace_secs"),
+        resumable_ttl: group.secs("resumable_ttl_secs"),
     }
 }
 

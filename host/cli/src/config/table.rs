@@ -160,7 +160,7 @@ pub const KEYS: &[Key] = &[
     variable("BG_JOB_TIMEOUT_SECS", key("runtime.run_timeout_secs", SECS, Json("86400"), "A whole run; its status is `timeout` then.")),
     variable("BG_JOB_MAX_RETRIES", key("runtime.max_attempts", Uint { min: 1, max: 1_000 }, Json("3"), "Attempts of a run whose process died.")),
     variable("BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS", key("runtime.shutdown_grace_secs", Uint { min: 0, max: 86_400 }, Json("180"), "At the end, for runs to finish; the others start again from their last checkpoint.")),
-    later("runtime.resumable_ttl_secs", "How long stream events are kept."),
+    variable("RESUMABLE_STREAM_TTL_SECONDS", key("runtime.resumable_ttl_secs", SECS, Json("120"), "How long the events of a resumable run are kept after its end.")),
     later("runtime.resumable_max_events", "How many stream events of a thread are kept."),
     key("storage", Section, Json("{}"), "Where threads, runs and deliveries are kept."),
     key("storage.path", Text, Json("\".selvedge\""), "The data directory (SQLite, compiled components). One process at a time."),

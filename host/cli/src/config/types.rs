@@ -197,6 +197,8 @@ pub struct RuntimeConfig {
     pub max_attempts: u32,
     /// `runtime.shutdown_grace_secs`
     pub shutdown_grace: Duration,
+    /// `runtime.resumable_ttl_secs`
+    pub resumable_ttl: Duration,
 }
 
 /// Where data is kept.

@@ -1,0 +1,139 @@
+//! What the modes `tasks`, `checkpoints` and `debug` show, as callers see it: `pregel` knows no thread and no run.
+
+use indexmap::IndexMap;
+use selvedge_model::event::{EventKind, StreamEvent};
+use selvedge_model::run::{ClaimedRun, StreamMode};
+use selvedge_model::{Json, ThreadId};
+use serde_json::json;
+
+use crate::assemble::members;
+
+/// A member of `configurable` that LangGraph leaves out of the configurations that it shows.
+const UNSHOWN: &str = "__request_start_time_ms__";
+
+/// The members of a checkpoint's metadata that are the algorithm's own; a stream shows these alone.
+const OF_THE_ALGORITHM: [&str; 3] = ["source", "step", "parents"];
+
+type Members = IndexMap<String, Json>;
+
+/// What the events of one run name beside what `pregel` puts into them.
+pub(crate) struct Inspection {
+    thread: ThreadId,
+    /// A run without a thread has no checkpoints, and shows none.
+    has_checkpoints: bool,
+    configurable: Members,
+    /// The metadata of its tasks.
+    metadata: Json,
+}
+
+impl Inspection {
+    pub(crate) fn new(claimed: &ClaimedRun) -> Self {
+        let run = &claimed.run;
+        let mut metadata = members(&run.metadata);
+        metadata.insert("run_attempt".into(), Json::from(json!(claimed.attempt)));
+        metadata.insert("run_id".into(), Json::from(json!(run.run_id)));
+        let config = run.kwargs.config.members().unwrap_or_default();
+        let configurable = config.get("configurable").and_then(Json::members);
+        let mut configurable = configurable.unwrap_or_default();
+        configurable.shift_remove(UNSHOWN);
+        Self {
+            thread: run.thread_id,
+            has_checkpoints: !run.kwargs.temporary,
+            configurable,
+            metadata: Json::object(&metadata),
+        }
+    }
+
+    /// The event as callers see it, unless they do not.
+    pub(crate) fn shown(&self, event: StreamEvent) -> Option<StreamEvent> {
+        let data = match event.kind {
+            EventKind::Mode(StreamMode::Checkpoints) => {
+                Json::object(&self.checkpoint(&event.data)?)
+            }
+            EventKind::Mode(StreamMode::Tasks) => self.task(&event.data),
+            EventKind::Mode(StreamMode::Debug) => self.wrapped(&event.data)?,
+            _ => return Some(event),
+        };
+        Some(StreamEvent { data, ..event })
+    }
+
+    fn wrapped(&self, data: &Json) -> Option<Json> {
+        let mut wrapper = members(data);
+        let payload = wrapper.get("payload")?;
+        let of_checkpoint = wrapper.get("type").map(Json::as_str) == Some("\"checkpoint\"");
+        let payload = if of_checkpoint {
+            let mut payload = self.checkpoint(payload)?;
+            for (name, config) in [
+                ("checkpoint", "config"),
+                ("parent_checkpoint", "parent_config"),
+            ] {
+                let address = payload
+                    .get(config)
+                    .map_or_else(Json::null, |c| self.address(c));
+                payload.insert(name.to_owned(), address);
+            }
+            Json::object(&payload)
+        } else {
+            self.task(payload)
+        };
+        wrapper.insert("payload".to_owned(), payload);
+        Some(Json::object(&wrapper))
+    }
+
+    /// The start of a task names its run; its end does not.
+    fn task(&self, payload: &Json) -> Json {
+        let mut payload = members(payload);
+        if let Some(metadata) = payload.get_mut("metadata") {
+            *metadata = self.metadata.clone();
+        }
+        Json::object(&payload)
+    }
+
+    fn checkpoint(&self, payload: &Json) -> Option<Members> {
+        if !self.has_checkpoints {
+            return None;
+        }
+        let mut payload = members(payload);
+        for name in ["config", "parent_config"] {
+            if let Some(config) = payload.get_mut(name).filter(|config| !config.is_null()) {
+                *config = self.config(config);
+            }
+        }
+        if let Some(metadata) = payload.get_mut("metadata") {
+            let mut own = members(metadata);
+            own.retain(|name, _| OF_THE_ALGORITHM.contains(&name.as_str()));
+            *metadata = Json::object(&own);
+        }
+        Some(payload)
+    }
+
+    fn config(&self, config: &Json) -> Json {
+        let mut all = Members::new();
+        let mut own = configurable(config);
+        let id = own.shift_remove("checkpoint_id");
+        all.extend(own);
+        all.extend(self.configurable.clone());
+        all.extend(id.map(|id| ("checkpoint_id".to_owned(), id)));
+        Json::object([("configurable", &Json::object(&all))])
+    }
+
+    /// A checkpoint as clients name it to come back to it.
+    fn address(&self, config: &Json) -> Json {
+        if config.is_null() {
+            return Json::null();
+        }
+        let own = configurable(config);
+        let of = |name: &str| own.get(name).cloned().unwrap_or_default();
+        Json::object([
+            ("checkpoint_id", &of("checkpoint_id")),
+            ("thread_id", &Json::string(&self.thread.to_string())),
+            ("checkpoint_ns", &of("checkpoint_ns")),
+        ])
+    }
+}
+
+fn configurable(config: &Json) -> Members {
+    let config = config.members().unwrap_or_default();
+    let configurable = config.get("configurable").and_then(Json::members);
+    configurable.unwrap_or_default()
+}
