@@ -17,12 +17,11 @@ pub(super) fn of(headers: &HeaderMap) -> ApiResult<Option<EventId>> {
         return Ok(None);
     };
     let text = value.to_str().unwrap_or_default().trim();
-    let id = match (text, text.strip_suffix("-*")) {
+    let id = match (text, text.split_once('-')) {
         ("-" | "-1", _) => Some(BEGINNING),
-        (_, Some(ms)) => ms.parse().ok().map(|id| EventId { n: -1, ..id }),
         // Without a counter: a millisecond as a whole, of which nothing was seen.
-        (_, None) if !text.contains('-') => text.parse().ok().map(|id| EventId { n: -1, ..id }),
-        (_, None) => text.parse().ok(),
+        (ms, None) | (_, Some((ms, "*"))) => ms.parse().ok().map(|id| EventId { n: -1, ..id }),
+        (_, Some(_)) => text.parse().ok(),
     };
     id.map(Some)
         .ok_or_else(|| ApiError::invalid("Invalid last-event-id: must be a valid Redis stream ID"))
