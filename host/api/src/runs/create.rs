@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::address::Address;
+use super::shown::Shown;
 use crate::error::ApiResult;
 use crate::request::{NewRun, NewRuns};
 use crate::routes::Edge;
@@ -20,7 +21,7 @@ pub(crate) async fn create(
     request.cancel_on_disconnect = false;
     let place = request.place;
     let run = edge.runtime.create_run(request).await?.run;
-    let response = JsonBody(&run).into_response();
+    let response = JsonBody(Shown::from(&run)).into_response();
     Ok(Address::of(&run, place).content_location(response))
 }
 
@@ -29,7 +30,8 @@ pub(crate) async fn batch(
     NewRuns(requests): NewRuns,
 ) -> ApiResult<Response> {
     let runs = edge.runtime.create_runs(&requests).await?;
-    Ok(JsonBody(runs).into_response())
+    let shown: Vec<Shown<'_>> = runs.iter().map(Shown::from).collect();
+    Ok(JsonBody(shown).into_response())
 }
 
 pub(crate) async fn stream(

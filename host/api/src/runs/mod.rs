@@ -8,6 +8,7 @@ mod create;
 mod deliveries;
 mod follow;
 mod read;
+mod shown;
 
 pub(crate) use cancel::{cancel, cancel_many, delete};
 pub(crate) use create::{batch, create, stream, wait};
