@@ -12,6 +12,7 @@ use futures_util::stream;
 use http::{HeaderValue, header};
 use selvedge_model::Json;
 use selvedge_model::run::{RunError, RunStatus};
+use selvedge_model::thread::Interrupt;
 use selvedge_runtime::hub::{Ending, Finished, Subscription};
 
 use crate::options::HEARTBEAT;
@@ -97,8 +98,8 @@ fn outcome(finished: &Finished) -> Bytes {
         finished.values
     );
     let mut members = finished.values.members().unwrap_or_default();
-    let interrupts = Json::written(&finished.interrupts);
-    members.insert("__interrupt__".into(), interrupts);
+    let interrupts: Vec<Json> = finished.interrupts.iter().map(Interrupt::shown).collect();
+    members.insert("__interrupt__".into(), Json::array(&interrupts));
     Bytes::from(Json::object(&members).as_str().to_owned())
 }
 

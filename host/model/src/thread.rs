@@ -45,6 +45,19 @@ pub struct Interrupt {
     pub id: String,
 }
 
+impl Interrupt {
+    /// As streams and outcomes of runs show it. There LangGraph adds which answers are good, which no graph says here;
+    /// threads and their states do without.
+    #[must_use]
+    pub fn shown(&self) -> Json {
+        Json::object([
+            ("value", &self.value),
+            ("id", &Json::string(&self.id)),
+            ("response_schema", &Json::null()),
+        ])
+    }
+}
+
 /// What happens to a thread that nobody has touched for long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl {

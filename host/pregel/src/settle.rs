@@ -258,12 +258,15 @@ impl Execution {
     fn asked(&mut self, index: usize, value: &Json, mint: &mut dyn Mint) {
         let task = &mut self.tasks[index];
         task.progress = Progress::Asked;
-        let id = ids::interrupt_id(&task.info.namespace, task.answers.len());
-        let question = Json::object([("value", value), ("id", &Json::string(&id))]);
-        let mut entries = vec![(INTERRUPT.to_owned(), Json::array([&question]))];
+        let question = Interrupt {
+            value: value.clone(),
+            id: ids::interrupt_id(&task.info.namespace, task.answers.len()),
+        };
+        let kept = Json::written(&[&question]);
+        let mut entries = vec![(INTERRUPT.to_owned(), kept)];
         entries.extend(self.used_answers(index));
         self.put(index, &entries);
-        self.show_asked(index, &Json::array([&question]), mint);
+        self.show_asked(index, &Json::array([&question.shown()]), mint);
     }
 
     fn failed(&mut self, index: usize, failure: Failure, mint: &mut dyn Mint) {

@@ -174,7 +174,9 @@ fn outcome(ran: &Ran, is_run: bool) -> Value {
     result["output"] = end.map_or(Value::Null, |e| e.values.to_value());
     let of = |mode: &str| {
         let events = ran.events.iter().filter(|(m, _)| *m == mode);
-        events.map(|(_, data)| data.clone()).collect::<Vec<_>>()
+        events
+            .map(|(_, data)| without_response_schemas(data.clone()))
+            .collect::<Vec<_>>()
     };
     let (asked, values): (Vec<_>, Vec<_>) = of("values")
         .into_iter()
@@ -184,6 +186,20 @@ fn outcome(ran: &Ran, is_run: bool) -> Value {
         "values": values, "asked": sorted(asked), "updates": sorted(of("updates")), "tasks": sorted(tasks),
     });
     result
+}
+
+/// The recording leaves the schema of an answer out of questions.
+fn without_response_schemas(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(without_response_schemas).collect(),
+        Value::Object(mut members) => {
+            members.shift_remove("response_schema");
+            let members = members.into_iter();
+            let members = members.map(|(name, value)| (name, without_response_schemas(value)));
+            Value::Object(members.collect())
+        }
+        plain => plain,
+    }
 }
 
 /// Without what the server adds to LangGraph's event.
