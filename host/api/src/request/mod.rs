@@ -15,6 +15,7 @@
 
 mod body;
 mod cancel;
+mod command;
 mod extract;
 mod fields;
 mod last_event;

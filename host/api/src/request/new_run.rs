@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::HeaderMap;
-use selvedge_model::run::{Breakpoints, Command, Durability, MultitaskStrategy};
+use selvedge_model::run::{Breakpoints, Durability, MultitaskStrategy};
 use selvedge_model::{CheckpointId, Json, ThreadId};
 use selvedge_runtime::request::Tracer;
 use selvedge_runtime::{AssistantRef, CreateRun, Place};
 
-use super::path::parse_id;
-use super::{ArrayBody, Fields, ObjectBody, PathIds, stream_modes};
+use super::{ArrayBody, Fields, ObjectBody, PathIds, command, stream_modes};
 use crate::error::{ApiError, ApiResult};
 use crate::routes::Edge;
 
@@ -92,7 +91,7 @@ fn read(fields: &Fields, thread: Option<ThreadId>, request_id: String) -> ApiRes
         assistant: AssistantRef::parse(&fields.required_string("assistant_id")?),
         place,
         input: fields.json("input").cloned(),
-        command: command(fields)?,
+        command: command::of_body(fields)?,
         checkpoint_id,
         metadata: fields.object("metadata")?,
         config: run_config(fields)?,
@@ -166,12 +165,6 @@ pub(crate) fn run_config(fields: &Fields) -> ApiResult<Json> {
     fields.object("config")
 }
 
-fn command(fields: &Fields) -> ApiResult<Option<Command>> {
-    // serde would read an array as a struct, member by member.
-    fields.object("command")?;
-    fields.typed("command", "\"object\" {update, resume, goto}")
-}
-
 fn webhook(fields: &Fields) -> ApiResult<Option<String>> {
     let url = fields.string("webhook")?;
     match url.as_deref().map(str::len) {
@@ -203,9 +196,11 @@ fn checkpoint(fields: &Fields) -> ApiResult<Option<CheckpointId>> {
     }
     let mut ids = [fields, &checkpoint, &configurable].into_iter();
     let id = ids.find_map(|place| place.string("checkpoint_id").transpose());
-    id.transpose()?
-        .map(|id| parse_id(&id, "checkpoint"))
-        .transpose()
+    let read = |id: String| {
+        id.parse()
+            .map_err(|_| ApiError::invalid("Invalid checkpoint ID"))
+    };
+    id.transpose()?.map(read).transpose()
 }
 
 /// There are no subgraphs yet, and so no checkpoints in any namespace but the root's.
