@@ -29,6 +29,17 @@ pub enum CancelOne {
     Missing,
 }
 
+/// What came of cancelling several runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelMany {
+    /// At least one of them ends, or has ended by now.
+    Cancelled,
+    /// All that there are of those that were named had ended before.
+    Ended,
+    /// There are no such runs.
+    Missing,
+}
+
 impl Runtime {
     /// Cancels a run that has not ended. When this answers [`CancelOne::Cancelled`], the run will end so, whatever
     /// happens to this process.
@@ -46,19 +57,19 @@ impl Runtime {
             thread,
             ids: vec![run],
         };
-        if self.cancel(which, request).await? {
-            return Ok(CancelOne::Cancelled(stream));
-        }
-        let known = shared.storage.run(thread, run).await?;
-        Ok(known.map_or(CancelOne::Missing, |_| CancelOne::Ended))
+        Ok(match self.cancel(which, request).await? {
+            CancelMany::Cancelled => CancelOne::Cancelled(stream),
+            CancelMany::Ended => CancelOne::Ended,
+            CancelMany::Missing => CancelOne::Missing,
+        })
     }
 
-    /// Cancels runs that have not ended; whether there were any.
+    /// Cancels runs that have not ended.
     pub async fn cancel(
         &self,
         which: WhichRuns,
         request: CancelRequest,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<CancelMany, StorageError> {
         // On a task of its own: a caller that goes away must not leave others waiting for what was cancelled.
         let runtime = self.clone();
         let cancelling = tokio::spawn(async move { runtime.cancel_all(which, &request).await });
@@ -71,7 +82,7 @@ impl Runtime {
         &self,
         which: WhichRuns,
         request: &CancelRequest,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<CancelMany, StorageError> {
         let mut any = false;
         match which {
             WhichRuns::Named { thread, ids } => {
@@ -79,6 +90,9 @@ impl Runtime {
                     let ids = ids.to_vec();
                     let cancelled = self.mark(WhichRuns::Named { thread, ids }, request).await?;
                     any |= !cancelled.is_empty();
+                }
+                if !any && self.knows_one(thread, &ids).await? {
+                    return Ok(CancelMany::Ended);
                 }
             }
             all => loop {
@@ -89,7 +103,24 @@ impl Runtime {
                 }
             },
         }
-        Ok(any)
+        Ok(match any {
+            true => CancelMany::Cancelled,
+            false => CancelMany::Missing,
+        })
+    }
+
+    /// Looks at some of them: it is about the words of a refusal only.
+    async fn knows_one(
+        &self,
+        thread: Option<ThreadId>,
+        ids: &[RunId],
+    ) -> Result<bool, StorageError> {
+        for id in ids.iter().take(MAX_NAMED) {
+            if self.0.storage.run(thread, *id).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn mark(

@@ -38,12 +38,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Cancel {
 }
 
 /// Runs to cancel: some of a thread by their ids, or all in a status.
-pub(crate) struct CancelMany {
+pub(crate) struct CancelRuns {
     pub(crate) which: WhichRuns,
     pub(crate) action: CancelAction,
 }
 
-impl FromRequest<Arc<Edge>> for CancelMany {
+impl FromRequest<Arc<Edge>> for CancelRuns {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {

@@ -33,7 +33,7 @@ mod thread_stream;
 mod ttl;
 
 pub(crate) use body::{ArrayBody, ObjectBody, OptionalObjectBody};
-pub(crate) use cancel::{Cancel, CancelMany};
+pub(crate) use cancel::{Cancel, CancelRuns};
 pub(crate) use extract::Extract;
 pub(crate) use fields::Fields;
 pub(crate) use new_run::{NewRun, NewRuns, run_config};

@@ -6,17 +6,20 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use selvedge_model::cancel::{CancelAction, CancelRequest};
-use selvedge_runtime::cancel::CancelOne;
+use selvedge_runtime::cancel::{CancelMany, CancelOne};
 
 use super::address::Address;
 use crate::error::{ApiError, ApiResult};
-use crate::request::{Cancel, CancelMany, PathIds};
+use crate::request::{Cancel, CancelRuns, PathIds};
 use crate::routes::Edge;
 use crate::waiting;
 
 /// LangGraph keeps its route's text in the message, braces and all.
 const ONE: &str = "POST /threads/{thread_id}/runs/{run_id}/cancel";
 const MANY: &str = "POST /runs/cancel";
+
+const NONE_CANCELLED: &str = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the \
+     runs haven't been deleted or completed.";
 
 const NONE_FOUND: &str = "No runs found to cancel.";
 
@@ -26,25 +29,23 @@ pub(crate) async fn cancel(State(edge): State<Arc<Edge>>, cancel: Cancel) -> Api
     match edge.runtime.cancel_run(thread, run, request).await? {
         CancelOne::Cancelled(stream) if cancel.wait => {
             let response = waiting::until_over(stream).await;
-            Ok(Address::at(thread, run).location(response, "join"))
+            let address = Address::at(thread, run);
+            Ok(address.content_location(address.location(response, "join")))
         }
         CancelOne::Cancelled(_) => Ok(StatusCode::ACCEPTED.into_response()),
-        CancelOne::Ended => Err(ApiError::not_found(
-            "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs haven't \
-             been deleted or completed.",
-        )),
+        CancelOne::Ended => Err(ApiError::not_found(NONE_CANCELLED)),
         CancelOne::Missing => Err(ApiError::not_found(NONE_FOUND)),
     }
 }
 
 pub(crate) async fn cancel_many(
     State(edge): State<Arc<Edge>>,
-    CancelMany { which, action }: CancelMany,
+    CancelRuns { which, action }: CancelRuns,
 ) -> ApiResult<Response> {
-    if edge.runtime.cancel(which, requested(action, MANY)).await? {
-        Ok(StatusCode::NO_CONTENT.into_response())
-    } else {
-        Err(ApiError::not_found(NONE_FOUND))
+    match edge.runtime.cancel(which, requested(action, MANY)).await? {
+        CancelMany::Cancelled => Ok(StatusCode::NO_CONTENT.into_response()),
+        CancelMany::Ended => Err(ApiError::not_found(NONE_CANCELLED)),
+        CancelMany::Missing => Err(ApiError::not_found(NONE_FOUND)),
     }
 }
 
