@@ -50,10 +50,9 @@ pub(crate) async fn wait(
     State(edge): State<Arc<Edge>>,
     NewRun(request): NewRun,
 ) -> ApiResult<Response> {
-    let place = request.place;
     let accepted = edge.runtime.create_run(request).await?;
     let response = waiting::response(accepted.stream).await;
     // LangGraph names the thread here, also that of a stateless run.
-    let response = Address::on_thread(&accepted.run).location(response, "join");
-    Ok(Address::of(&accepted.run, place).content_location(response))
+    let address = Address::on_thread(&accepted.run);
+    Ok(address.content_location(address.location(response, "join")))
 }

@@ -17,7 +17,7 @@ pub(crate) async fn join(State(edge): State<Arc<Edge>>, follow: Follow) -> ApiRe
     let response = match followed(&edge, &follow).await? {
         Some(Followed::Live(_, subscription)) => waiting::response(subscription).await,
         Some(Followed::Ended(finished)) => waiting::complete(&finished),
-        None => return Ok(waiting::failed(&no_such_run())),
+        None => waiting::failed(&no_such_run()),
     };
     let address = Address::followed(&follow);
     Ok(address.content_location(address.location(response, "join")))
@@ -46,7 +46,7 @@ pub(crate) async fn join_stream(
             sse::response(subscription, filter)
         }
         Some(Followed::Ended(_)) => sse::complete(&[]),
-        None => return Ok(sse::complete(&[sse::error_frame(&no_such_run())])),
+        None => sse::complete(&[sse::error_frame(&no_such_run())]),
     };
     let address = Address::followed(&follow);
     Ok(address.content_location(address.location(response, "stream")))
