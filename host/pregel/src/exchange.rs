@@ -91,6 +91,12 @@ impl Work {
         Program::new(&self.plan, attempt)
     }
 
+    /// What the task's node is given: its view of the state, or what was sent to it.
+    #[must_use]
+    pub fn input(&self) -> Json {
+        self.plan.input()
+    }
+
     /// What the task's interrupts are answered by: the n-th call gets the n-th, a call beyond them asks.
     #[must_use]
     pub fn answers(&self) -> &[Json] {

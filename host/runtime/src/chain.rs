@@ -11,6 +11,7 @@ use selvedge_pregel::{TaskInfo, Work};
 use serde_json::json;
 
 use crate::assemble::members;
+use crate::inspect::origin;
 
 /// Turns the starts and ends of one run's tasks into events.
 pub(crate) struct Chain {
@@ -34,14 +35,8 @@ impl Chain {
         if !run.kwargs.stream_mode.contains(&StreamMode::Events) {
             return None;
         }
-        let mut metadata = members(&run.metadata);
-        let facts = json!({
-            "run_attempt": claimed.attempt,
-            "thread_id": run.thread_id,
-            "run_id": run.run_id,
-            "ls_integration": "langgraph",
-        });
-        metadata.extend(members(&Json::from(facts)));
+        let mut metadata = origin(claimed);
+        metadata.insert("ls_integration".into(), Json::string("langgraph"));
         Some(Self {
             graph: graph.to_owned(),
             run: Json::string(&run.run_id.to_string()),

@@ -389,7 +389,7 @@ impl Walk {
         let shown = Arc::new(Shown::new(
             self.stream.clone(),
             self.modes.clone(),
-            &self.claimed.run.metadata,
+            &self.claimed,
             &self.graph,
             work.task.as_deref(),
         ));
@@ -412,7 +412,7 @@ impl Walk {
                     })
                     .await;
                 match &outcome {
-                    Outcome::Done(writes) => shown.finished(writes),
+                    Outcome::Done(writes) => shown.finished(writes, &work),
                     Outcome::Failed(failure) => {
                         let policies = work.task.as_ref().map_or(&[][..], |task| &task.retry);
                         let pause = retry::matching(policies, failure).and_then(|policy| {

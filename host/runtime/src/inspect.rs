@@ -1,20 +1,17 @@
 //! What the modes `tasks`, `checkpoints` and `debug` show, as callers see it: `pregel` knows no thread and no run.
 
-use indexmap::IndexMap;
 use selvedge_model::event::{EventKind, StreamEvent};
 use selvedge_model::run::{ClaimedRun, StreamMode};
 use selvedge_model::{Json, ThreadId};
 use serde_json::json;
 
-use crate::assemble::members;
+use crate::assemble::{Members, members};
 
 /// A member of `configurable` that LangGraph leaves out of the configurations that it shows.
 const UNSHOWN: &str = "__request_start_time_ms__";
 
 /// The members of a checkpoint's metadata that are the algorithm's own; a stream shows these alone.
 const OF_THE_ALGORITHM: [&str; 3] = ["source", "step", "parents"];
-
-type Members = IndexMap<String, Json>;
 
 /// What the events of one run name beside what `pregel` puts into them.
 pub(crate) struct Inspection {
@@ -29,9 +26,6 @@ pub(crate) struct Inspection {
 impl Inspection {
     pub(crate) fn new(claimed: &ClaimedRun) -> Self {
         let run = &claimed.run;
-        let mut metadata = members(&run.metadata);
-        metadata.insert("run_attempt".into(), Json::from(json!(claimed.attempt)));
-        metadata.insert("run_id".into(), Json::from(json!(run.run_id)));
         let config = run.kwargs.config.members().unwrap_or_default();
         let configurable = config.get("configurable").and_then(Json::members);
         let mut configurable = configurable.unwrap_or_default();
@@ -40,7 +34,7 @@ impl Inspection {
             thread: run.thread_id,
             has_checkpoints: !run.kwargs.temporary,
             configurable,
-            metadata: Json::object(&metadata),
+            metadata: Json::object(&run_metadata(claimed)),
         }
     }
 
@@ -130,6 +124,22 @@ impl Inspection {
             ("checkpoint_ns", &of("checkpoint_ns")),
         ])
     }
+}
+
+/// The metadata of a run, with which attempt of which run it is about.
+pub(crate) fn run_metadata(claimed: &ClaimedRun) -> Members {
+    let mut metadata = members(&claimed.run.metadata);
+    metadata.insert("run_attempt".into(), Json::from(json!(claimed.attempt)));
+    metadata.insert("run_id".into(), Json::from(json!(claimed.run.run_id)));
+    metadata
+}
+
+/// The same with the run's thread, as messages and the events of the mode `events` say it.
+pub(crate) fn origin(claimed: &ClaimedRun) -> Members {
+    let mut metadata = run_metadata(claimed);
+    let thread = Json::from(json!(claimed.run.thread_id));
+    metadata.insert("thread_id".into(), thread);
+    metadata
 }
 
 fn configurable(config: &Json) -> Members {

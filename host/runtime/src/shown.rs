@@ -1,19 +1,19 @@
 //! What a task shows while it runs, as events of the run's stream.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use selvedge_model::Json;
 use selvedge_model::event::{EventKind, MessagePart, StreamEvent};
-use selvedge_model::run::StreamMode;
-use selvedge_pregel::{TaskInfo, Writes, messages};
+use selvedge_model::run::{ClaimedRun, StreamMode};
+use selvedge_pregel::{TaskInfo, Work, Writes, messages};
 use selvedge_sandbox::TaskEvents;
 use serde_json::json;
 
-use crate::assemble::members;
 use crate::graphs::ServedGraph;
 use crate::hub::RunStream;
+use crate::inspect::origin;
 use crate::pieces::Pieces;
 
 /// A message that grew beyond this is not shown piece by piece any longer in the mode `messages`, but once, whole, at
@@ -46,7 +46,7 @@ impl Shown {
     pub(crate) fn new(
         stream: Arc<RunStream>,
         modes: Arc<[StreamMode]>,
-        run_metadata: &Json,
+        claimed: &ClaimedRun,
         graph: &Arc<ServedGraph>,
         task: Option<&TaskInfo>,
     ) -> Self {
@@ -54,7 +54,7 @@ impl Shown {
             modes.contains(&StreamMode::MessagesTuple) || modes.contains(&StreamMode::Messages);
         Self {
             metadata: match task {
-                Some(task) if wants_messages => task_metadata(run_metadata, task),
+                Some(task) if wants_messages => task_metadata(claimed, task),
                 _ => Json::null(),
             },
             stream,
@@ -64,19 +64,28 @@ impl Shown {
         }
     }
 
-    /// Shows the messages that the finished task returned and had not streamed.
-    pub(crate) fn finished(&self, writes: &Writes) {
+    /// Shows the messages that the finished task returned and had not streamed, except those that it was given: a node
+    /// may return all messages and not just its own.
+    pub(crate) fn finished(&self, writes: &Writes, work: &Work) {
         if !self.wants_messages() {
             return;
         }
-        let streamed = self.streamed.lock();
-        let messages = writes
+        let returned: Vec<Json> = writes
             .updates()
             .filter(|(channel, _)| self.graph.holds_messages(channel))
             .filter_map(|(_, value)| messages::coerce_all(value).ok())
-            .flatten();
-        for message in messages {
+            .flatten()
+            .collect();
+        if returned.is_empty() {
+            return;
+        }
+        let given = ids_within(&work.input());
+        let streamed = self.streamed.lock();
+        for message in returned {
             let id = id_of(&message);
+            if id.as_ref().is_some_and(|id| given.contains(id)) {
+                continue;
+            }
             let known = id.as_ref().and_then(|id| streamed.get(id));
             if self.wants(StreamMode::MessagesTuple) && known.is_none() {
                 let data = Json::array([&message, &self.metadata]);
@@ -175,8 +184,15 @@ fn id_of(message: &Json) -> Option<String> {
     (id.len() <= LONGEST).then_some(id)
 }
 
-fn task_metadata(run_metadata: &Json, task: &TaskInfo) -> Json {
-    let mut metadata = members(run_metadata);
+/// The ids of the messages that an input holds, in whichever of its members.
+fn ids_within(input: &Json) -> HashSet<String> {
+    let members = input.members().unwrap_or_default();
+    let lists = members.values().filter_map(Json::items);
+    lists.flatten().filter_map(|item| id_of(&item)).collect()
+}
+
+fn task_metadata(claimed: &ClaimedRun, task: &TaskInfo) -> Json {
+    let mut metadata = origin(claimed);
     let mut set = |name: &str, value: serde_json::Value| {
         metadata.insert(name.to_owned(), Json::from(value));
     };
