@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use selvedge_model::item::Item;
-use selvedge_model::{Json, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
@@ -31,7 +30,7 @@ pub(crate) async fn get(State(edge): State<Arc<Edge>>, wanted: GetItem) -> ApiRe
         .runtime
         .item(wanted.namespace, wanted.key, wanted.refresh)
         .await?;
-    Ok(JsonBody(item.as_ref().map(Shown::of)).into_response())
+    Ok(JsonBody(item).into_response())
 }
 
 pub(crate) async fn delete(
@@ -49,7 +48,8 @@ pub(crate) async fn search(
 ) -> ApiResult<Response> {
     let SearchItems(search) = SearchItems::read(&fields)?;
     let found = edge.runtime.search_items(search).await?;
-    let items: Vec<Found<'_>> = found.rows.iter().map(Found::of).collect();
+    let unscored = |item| Found { item, score: None };
+    let items: Vec<Found<'_>> = found.rows.iter().map(unscored).collect();
     Ok(JsonBody(json!({"items": items})).into_response())
 }
 
@@ -62,41 +62,10 @@ pub(crate) async fn namespaces(
     Ok(JsonBody(json!({"namespaces": namespaces})).into_response())
 }
 
-/// An item as callers see it.
-#[derive(Serialize)]
-struct Shown<'a> {
-    namespace: &'a [String],
-    key: &'a str,
-    value: &'a Json,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl<'a> Shown<'a> {
-    fn of(item: &'a Item) -> Self {
-        Self {
-            namespace: &item.namespace,
-            key: &item.key,
-            value: &item.value,
-            created_at: item.created_at,
-            updated_at: item.updated_at,
-        }
-    }
-}
-
 /// An item that a search found. Without an index nothing is scored.
 #[derive(Serialize)]
 struct Found<'a> {
     #[serde(flatten)]
-    item: Shown<'a>,
+    item: &'a Item,
     score: Option<f64>,
-}
-
-impl<'a> Found<'a> {
-    fn of(item: &'a Item) -> Self {
-        Self {
-            item: Shown::of(item),
-            score: None,
-        }
-    }
 }

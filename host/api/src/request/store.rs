@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use selvedge_model::item::{
+    LONGEST_TTL_MINUTES, NamespaceError, check_namespace, check_writable_namespace, lifetime,
+};
 use selvedge_model::{Json, Timestamp};
 use selvedge_runtime::items::ItemSearch;
 use selvedge_storage::{ItemFilter, LabelPattern, NamespaceQuery};
@@ -11,12 +14,6 @@ use selvedge_storage::{ItemFilter, LabelPattern, NamespaceQuery};
 use super::body::shortened;
 use super::{Fields, Query};
 use crate::error::{ApiError, ApiResult};
-
-/// The longest lifetime of an item: a hundred years, so that sums of times stay representable.
-const LONGEST_TTL_MINUTES: f64 = 100.0 * 365.25 * 1_440.0;
-
-/// The first label that LangGraph keeps for itself.
-const RESERVED_ROOT: &str = "langgraph";
 
 /// An item to be put.
 pub(crate) struct PutItem {
@@ -35,10 +32,7 @@ impl PutItem {
         let value = fields.object("value")?;
         index(fields)?;
         let ttl = ttl(fields)?;
-        check(&namespace)?;
-        if namespace.first().is_some_and(|root| root == RESERVED_ROOT) {
-            return Err(reserved(&namespace));
-        }
+        check_writable_namespace(&namespace).map_err(refusal)?;
         Ok(Self {
             namespace,
             key,
@@ -57,7 +51,7 @@ pub(crate) struct DeleteItem {
 impl DeleteItem {
     pub(crate) fn read(fields: &Fields) -> ApiResult<Self> {
         let (namespace, key) = place(fields)?;
-        check(&namespace)?;
+        check_namespace(&namespace).map_err(refusal)?;
         Ok(Self { namespace, key })
     }
 }
@@ -81,7 +75,7 @@ impl<S: Send + Sync> FromRequestParts<S> for GetItem {
         // The clients join the labels with dots; repeating the parameter does the same.
         let given: Vec<&str> = query.all("namespace").collect();
         let namespace: Vec<String> = given.join(".").split('.').map(str::to_owned).collect();
-        check(&namespace)?;
+        check_namespace(&namespace).map_err(refusal)?;
         Ok(Self {
             namespace,
             key,
@@ -145,29 +139,17 @@ fn place(fields: &Fields) -> ApiResult<(Vec<String>, String)> {
     Ok((namespace, fields.required_string("key")?))
 }
 
-/// LangGraph's rules for the namespace of an item, with the forms of its refusals.
-fn check(namespace: &[String]) -> ApiResult<()> {
-    if namespace.is_empty() {
-        return Err(ApiError::bad_request("Namespace cannot be empty."));
+/// LangGraph's refusals of a namespace, each in its own form.
+fn refusal(error: NamespaceError) -> ApiError {
+    match error {
+        NamespaceError::Label(label) => {
+            let shown = NamespaceError::Label(shortened(&label).into());
+            ApiError::invalid(shown.to_string()).written_as_text()
+        }
+        NamespaceError::Empty | NamespaceError::Reserved(_) => {
+            ApiError::bad_request(error.to_string())
+        }
     }
-    let bad = |label: &&String| label.is_empty() || label.contains('.');
-    match namespace.iter().find(bad) {
-        None => Ok(()),
-        Some(label) => Err(ApiError::invalid(format!(
-            "Namespace label '{}' must be a non-empty string without periods",
-            shortened(label)
-        ))
-        .written_as_text()),
-    }
-}
-
-fn reserved(namespace: &[String]) -> ApiError {
-    let labels: Vec<String> = namespace.iter().map(|label| format!("'{label}'")).collect();
-    let comma = if labels.len() == 1 { "," } else { "" };
-    ApiError::bad_request(format!(
-        "Root label for namespace cannot be \"{RESERVED_ROOT}\". Got: ({}{comma})",
-        labels.join(", ")
-    ))
 }
 
 /// Which parts of the value are embedded. There is no index that would do so, yet a wrong form is said to be wrong.
@@ -182,10 +164,10 @@ fn ttl(fields: &Fields) -> ApiResult<Option<Duration>> {
     let Some(minutes) = fields.typed::<f64>("ttl", "\"number\"")? else {
         return Ok(None);
     };
-    if minutes > 0.0 && minutes <= LONGEST_TTL_MINUTES {
-        return Ok(Some(Duration::from_secs_f64(minutes * 60.0)));
+    match lifetime(minutes) {
+        Some(ttl) => Ok(Some(ttl)),
+        None => Err(ApiError::invalid(format!(
+            "ttl: {minutes} is not between 0 and {LONGEST_TTL_MINUTES} minutes"
+        ))),
     }
-    Err(ApiError::invalid(format!(
-        "ttl: {minutes} is not between 0 and {LONGEST_TTL_MINUTES} minutes"
-    )))
 }
