@@ -34,6 +34,7 @@ mod isolation;
 mod lifecycle;
 mod multitask;
 mod names;
+mod openapi;
 mod queueing;
 mod refusals;
 mod resumable;

@@ -2,6 +2,7 @@
 //!
 //! | module | gives |
 //! |---|---|
+//! | `documented` | a look at every answer: is it what the OpenAPI document says? |
 //! | `gate` | holds runs while a test looks |
 //! | `graphs` | the components, built once by `selvedge build` |
 //! | `server` | a `selvedge serve` process of one's own, and its HTTP API |
@@ -12,6 +13,7 @@
 //! | `sse` | reading event streams |
 //! | `wait` | waiting for a condition, with a deadline |
 
+pub mod documented;
 pub mod gate;
 pub mod graphs;
 pub mod model;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::documented;
 use super::namespace::{self, Disk};
 use super::sse::{self, Event};
 use super::wait::{PATIENCE, eventually};
@@ -317,11 +318,7 @@ impl Server {
     }
 
     pub async fn get(&self, path: &str) -> Response {
-        self.client
-            .get(format!("{}{path}", self.base))
-            .send()
-            .await
-            .unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()))
+        self.send(Method::GET, path, None).await
     }
 
     /// Comes back to a stream after an event.
@@ -335,43 +332,43 @@ impl Server {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Response {
-        self.try_post(path, body)
-            .await
-            .unwrap_or_else(|error| panic!("POST {path}: {error}\n{}", self.log()))
-    }
-
-    pub async fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<Response> {
-        self.client
-            .post(format!("{}{path}", self.base))
-            .json(body)
-            .send()
-            .await
+        self.send(Method::POST, path, Some(body)).await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Response {
-        self.client
-            .put(format!("{}{path}", self.base))
-            .json(body)
-            .send()
-            .await
-            .unwrap_or_else(|error| panic!("PUT {path}: {error}"))
+        self.send(Method::PUT, path, Some(body)).await
     }
 
     pub async fn patch(&self, path: &str, body: &Value) -> Response {
-        self.client
-            .patch(format!("{}{path}", self.base))
-            .json(body)
-            .send()
-            .await
-            .unwrap_or_else(|error| panic!("PATCH {path}: {error}\n{}", self.log()))
+        self.send(Method::PATCH, path, Some(body)).await
     }
 
     pub async fn delete(&self, path: &str) -> Response {
-        self.client
-            .delete(format!("{}{path}", self.base))
-            .send()
-            .await
-            .unwrap_or_else(|error| panic!("DELETE {path}: {error}"))
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// A request to a server that may be gone.
+    pub async fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<Response> {
+        self.try_send(&Method::POST, path, Some(body)).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Response {
+        let answer = self.try_send(&method, path, body).await;
+        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
+    }
+
+    async fn try_send(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> reqwest::Result<Response> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.client.request(method.clone(), url);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        documented::checked(method, request.send().await?).await
     }
 
     /// A request that must succeed, and its JSON.

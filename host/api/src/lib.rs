@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`options`] | the bounds of the edge |
 //! | [`server`], `stall` | connections: accept, bound, drain |
-//! | `routes` | which handler answers what |
+//! | `routes`, `paths`, `openapi` | which handler answers what, and the document that says so |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
 //! | `system`, `assistants`, `drawings`, `threads`, `search`, `state`, `history`, `runs`, `store`, `development` | the handlers |
@@ -19,7 +19,9 @@ mod development;
 mod drawings;
 mod error;
 mod history;
+mod openapi;
 pub mod options;
+mod paths;
 mod request;
 mod routes;
 mod runs;

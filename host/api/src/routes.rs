@@ -13,6 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::error::ApiError;
+use crate::paths::Routes;
 use crate::{
     Options, assistants, development, drawings, history, runs, search, state, store, system,
     thread_stream, threads,
@@ -26,7 +27,7 @@ pub(crate) struct Edge {
 }
 
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
-    let mut router = Router::new()
+    let mut routes = Routes::new()
         .route("/", get(system::ok))
         .route("/ok", get(system::ok))
         .route("/info", get(system::info))
@@ -40,15 +41,15 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         )
         .route("/store/items/search", post(store::search))
         .route("/store/namespaces", post(store::namespaces))
-        .merge(run_routes(""));
+        .merge(run_routes(""))
+        .merge(thread_routes("/threads"))
+        // LangGraph's documentation says `/thread/…` where its clients say `/threads/…`.
+        .merge_undocumented(thread_routes("/thread"));
     if edge.options.development {
-        router = router.route("/internal/truncate", post(development::truncate));
+        routes = routes.route("/internal/truncate", post(development::truncate));
     }
-    // The documentation says `/thread/…` where the clients say `/threads/…`.
-    for threads in ["/threads", "/thread"] {
-        router = router.merge(thread_routes(threads));
-    }
-    router
+    routes
+        .documented()
         .fallback(async || ApiError::not_found("Not Found"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
@@ -58,12 +59,12 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .with_state(edge)
 }
 
-fn assistant_routes() -> Router<Arc<Edge>> {
+fn assistant_routes() -> Routes {
     let assistant = get(assistants::get)
         .patch(assistants::patch)
         .delete(assistants::delete);
     let subgraphs = "/assistants/{assistant_id}/subgraphs";
-    Router::new()
+    Routes::new()
         .route("/assistants", post(assistants::create))
         .route("/assistants/search", post(search::assistants))
         .route("/assistants/count", post(search::count_assistants))
@@ -85,9 +86,9 @@ fn assistant_routes() -> Router<Arc<Edge>> {
         )
 }
 
-fn thread_routes(prefix: &str) -> Router<Arc<Edge>> {
+fn thread_routes(prefix: &str) -> Routes {
     let at = |path: &str| format!("{prefix}{path}");
-    Router::new()
+    Routes::new()
         .route(prefix, post(threads::create))
         .route(
             &at("/{thread_id}"),
@@ -119,9 +120,9 @@ fn thread_routes(prefix: &str) -> Router<Arc<Edge>> {
 }
 
 /// The routes of runs, on a thread and without one.
-fn run_routes(prefix: &str) -> Router<Arc<Edge>> {
+fn run_routes(prefix: &str) -> Routes {
     let at = |path: &str| format!("{prefix}/runs{path}");
-    Router::new()
+    Routes::new()
         .route(&at(""), post(runs::create))
         .route(&at("/stream"), post(runs::stream))
         .route(&at("/wait"), post(runs::wait))
