@@ -14,6 +14,7 @@
 
 mod agent;
 mod assistants;
+mod bad_input;
 mod batch;
 mod bounds;
 mod cancel;

@@ -352,7 +352,8 @@ impl Server {
         self.try_send(&Method::POST, path, Some(body)).await
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Response {
+    /// A request, and its answer.
+    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Response {
         let answer = self.try_send(&method, path, body).await;
         answer.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
     }

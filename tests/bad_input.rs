@@ -1,0 +1,258 @@
+//! Whatever the OpenAPI document says of a member, the server says of it too: a member of another type is refused, one
+//! that must be there is missed, and `null` or a member that nobody knows changes nothing.
+
+use serde_json::{Value, json};
+
+use crate::support::documented::{document, resolved, validator};
+use crate::support::server::{detail_of, text};
+use crate::support::{Server, Setup};
+
+const TWO: &str = "4499204c-8eda-5495-a842-3696dc7527c7";
+
+/// Members that LangGraph's clients send and that mean nothing here, since graphs have no subgraphs: what they hold is
+/// not looked at.
+const NOT_READ: [(&str, &str); 1] = [("/threads/{thread_id}/state/checkpoint", "subgraphs")];
+
+/// A request that is accepted, for each operation with a body.
+fn requests() -> Vec<(&'static str, &'static str, Value)> {
+    let run = json!({"assistant_id": "two", "input": {"foo": "x"}});
+    let thread_run = |rest: &'static str| ("post", rest, run.clone());
+    vec![
+        ("post", "/assistants", json!({"graph_id": "two"})),
+        ("post", "/assistants/search", json!({})),
+        ("post", "/assistants/count", json!({})),
+        ("patch", "/assistants/{assistant_id}", json!({})),
+        ("post", "/assistants/{assistant_id}/versions", json!({})),
+        (
+            "post",
+            "/assistants/{assistant_id}/latest",
+            json!({"version": 1}),
+        ),
+        ("post", "/threads", json!({})),
+        ("post", "/threads/search", json!({})),
+        ("post", "/threads/count", json!({})),
+        ("post", "/threads/prune", json!({"thread_ids": []})),
+        ("patch", "/threads/{thread_id}", json!({})),
+        (
+            "post",
+            "/threads/{thread_id}/state",
+            json!({"values": {"foo": "y"}, "as_node": "a"}),
+        ),
+        (
+            "post",
+            "/threads/{thread_id}/state/checkpoint",
+            json!({"checkpoint": {}}),
+        ),
+        ("post", "/threads/{thread_id}/history", json!({})),
+        thread_run("/threads/{thread_id}/runs"),
+        thread_run("/threads/{thread_id}/runs/stream"),
+        thread_run("/threads/{thread_id}/runs/wait"),
+        thread_run("/runs"),
+        thread_run("/runs/stream"),
+        thread_run("/runs/wait"),
+        ("post", "/runs/batch", json!([run])),
+        (
+            "put",
+            "/store/items",
+            json!({"namespace": ["a"], "key": "k", "value": {}}),
+        ),
+        (
+            "delete",
+            "/store/items",
+            json!({"namespace": ["a"], "key": "k"}),
+        ),
+        (
+            "post",
+            "/store/items/search",
+            json!({"namespace_prefix": []}),
+        ),
+        ("post", "/store/namespaces", json!({})),
+        ("post", "/internal/truncate", json!({})),
+    ]
+}
+
+/// The members of a body and their schemas, those of `allOf` included; and which of them must be there.
+fn members(schema: &'static Value) -> (Vec<(&'static str, &'static Value)>, Vec<&'static str>) {
+    let schema = resolved(schema);
+    let properties = schema["properties"].as_object();
+    let mut named: Vec<_> = properties
+        .into_iter()
+        .flatten()
+        .map(|(n, s)| (n.as_str(), s))
+        .collect();
+    let required = schema["required"].as_array();
+    let mut required: Vec<_> = required.into_iter().flatten().map(text).collect();
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        let (more, more_required) = members(part);
+        named.extend(more);
+        required.extend(more_required);
+    }
+    (named, required)
+}
+
+fn schema_of_body(method: &str, path: &str) -> &'static Value {
+    let schema =
+        &document()["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"];
+    // A list is refused as its items are.
+    if schema["items"].is_null() {
+        schema
+    } else {
+        &schema["items"]
+    }
+}
+
+struct Asked {
+    server: Server,
+    thread: String,
+}
+
+impl Asked {
+    async fn new() -> Self {
+        let server = Setup::probes(&["two"]).dev().start().await;
+        let thread = server.new_thread().await;
+        let run = json!({"assistant_id": "two", "input": {"foo": "x"}});
+        server.wait(&thread, &run).await;
+        Self { server, thread }
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &Value) -> reqwest::Response {
+        let path = path
+            .replace("{thread_id}", &self.thread)
+            .replace("{assistant_id}", TWO);
+        let method = method.to_ascii_uppercase().parse().expect("a method");
+        self.server.send(method, &path, Some(body)).await
+    }
+}
+
+/// A body with one member of another value.
+fn with(body: &Value, member: &str, value: &Value) -> Value {
+    let mut body = body.clone();
+    let object = if body.is_array() {
+        &mut body[0]
+    } else {
+        &mut body
+    };
+    object[member] = value.clone();
+    body
+}
+
+fn without(body: &Value, member: &str) -> Value {
+    let mut body = body.clone();
+    let object = if body.is_array() {
+        &mut body[0]
+    } else {
+        &mut body
+    };
+    object.as_object_mut().expect("an object").remove(member);
+    body
+}
+
+#[test]
+fn every_operation_with_a_body_is_asked() {
+    let asked = requests();
+    for (path, item) in document()["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            // Its body has one of two forms; `tests/cancel.rs` sends both, and neither.
+            if operation["requestBody"].is_object() && path != "/runs/cancel" {
+                assert!(
+                    asked
+                        .iter()
+                        .any(|(m, p, _)| (m, p) == (&method.as_str(), &path.as_str())),
+                    "{method} {path}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_member_of_another_type_or_beyond_its_bounds_is_refused() {
+    let asked = Asked::new().await;
+    let values = [
+        json!(5),
+        json!(-1),
+        json!(1.5),
+        json!("x y"),
+        json!(""),
+        json!(true),
+        json!([]),
+        json!([1]),
+        json!(["", {}]),
+        json!({"a": 1}),
+    ];
+    let mut refused = 0;
+    for (method, path, body) in requests() {
+        for (member, schema) in members(schema_of_body(method, path)).0 {
+            if NOT_READ.contains(&(path, member)) {
+                continue;
+            }
+            let validator = validator(schema);
+            for value in values.iter().filter(|value| !validator.is_valid(value)) {
+                let response = asked.send(method, path, &with(&body, member, value)).await;
+                let what = format!("{method} {path}: {member}: {value}");
+                assert!(
+                    [400, 422].contains(&response.status().as_u16()),
+                    "{what}: {}",
+                    response.status()
+                );
+                assert!(!response.text().await.expect("a body").is_empty(), "{what}");
+                refused += 1;
+            }
+        }
+    }
+    println!("{refused} requests were refused");
+}
+
+#[tokio::test]
+async fn a_member_that_must_be_there_is_missed() {
+    let asked = Asked::new().await;
+    for (method, path, body) in requests() {
+        for member in members(schema_of_body(method, path)).1 {
+            let response = asked.send(method, path, &without(&body, member)).await;
+            let detail = detail_of(response, 422).await;
+            let expected = format!("\"{member}\" is a required property");
+            assert!(detail.starts_with(&expected), "{method} {path}: {detail}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn members_that_nobody_knows_and_those_that_are_null_change_nothing() {
+    let asked = Asked::new().await;
+    for (method, path, body) in requests() {
+        let (known, _) = members(schema_of_body(method, path));
+        let mut full = with(&body, "nobody_knows", &json!({"this": [1]}));
+        for (member, _) in known {
+            let object = if full.is_array() {
+                &mut full[0]
+            } else {
+                &mut full
+            };
+            if object.get(member).is_none() {
+                object[member] = Value::Null;
+            }
+        }
+        let status = asked.send(method, path, &full).await.status();
+        assert!(status.is_success(), "{method} {path}: {status} for {full}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_is_refused_with_langgraphs_text() {
+    let asked = Asked::new().await;
+    for (method, path, _) in requests() {
+        let url = path
+            .replace("{thread_id}", &asked.thread)
+            .replace("{assistant_id}", TWO);
+        let url = format!("{}{url}", asked.server.base);
+        for body in ["{", "nonsense", "{\"a\": 1}}", "\u{feff}{}"] {
+            let method = method.to_ascii_uppercase().parse().expect("a method");
+            let request = asked.server.client.request(method, &url).body(body);
+            let detail = detail_of(request.send().await.expect("an answer"), 422).await;
+            assert!(
+                detail.starts_with("Invalid JSON in request body"),
+                "{path} {body}: {detail}"
+            );
+        }
+    }
+}
