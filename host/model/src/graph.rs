@@ -2,6 +2,8 @@
 //!
 //! Members that are not known here are ignored, so that a newer SDK's component still loads.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +117,12 @@ pub struct NodeDescription {
     /// What to do when it fails; the first policy that matches counts.
     #[serde(default)]
     pub retry: Vec<RetryPolicy>,
+    /// How long it may take.
+    #[serde(default)]
+    pub timeout: Option<TimeoutPolicy>,
+    /// Whether what it wrote is reused when its input is the same again.
+    #[serde(default)]
+    pub cache: Option<CachePolicy>,
     /// Where its commands may lead, for drawing and for checking.
     #[serde(default)]
     pub destinations: Option<Vec<String>>,
@@ -157,6 +165,53 @@ impl Default for RetryPolicy {
             retry_on: None,
         }
     }
+}
+
+/// How long one attempt at a node may take, beside the operator's own bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimeoutPolicy {
+    /// Seconds in all.
+    #[serde(default)]
+    pub run_timeout: Option<f64>,
+    /// Seconds without progress: an event, a piece of a message, a call of the store, an HTTP request.
+    #[serde(default)]
+    pub idle_timeout: Option<f64>,
+}
+
+impl TimeoutPolicy {
+    /// How long it may take in all.
+    #[must_use]
+    pub fn run_timeout(&self) -> Option<Duration> {
+        self.run_timeout.and_then(positive)
+    }
+
+    /// How long it may go without progress.
+    #[must_use]
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout.and_then(positive)
+    }
+}
+
+/// That a node's writes are reused when it gets the same input again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CachePolicy {
+    /// For how many seconds; absent: as long as there is room.
+    #[serde(default)]
+    pub ttl: Option<f64>,
+}
+
+impl CachePolicy {
+    /// For how long.
+    #[must_use]
+    pub fn ttl(&self) -> Option<Duration> {
+        self.ttl.and_then(positive)
+    }
+}
+
+/// Seconds as a time; `None` for what is none. More than anybody waits for is as good as for ever.
+fn positive(seconds: f64) -> Option<Duration> {
+    const LONGEST: f64 = 100.0 * 365.25 * 86_400.0;
+    (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST)))
 }
 
 fn half_a_second() -> f64 {

@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 use selvedge_model::Json;
 use selvedge_model::graph::{
-    BranchDescription, ChannelDescription, ComponentDescription, EdgeDescription, GraphDescription,
-    NodeDescription, Reducer, RetryPolicy, Schemas,
+    BranchDescription, CachePolicy, ChannelDescription, ComponentDescription, EdgeDescription,
+    GraphDescription, NodeDescription, Reducer, RetryPolicy, Schemas, TimeoutPolicy,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -47,6 +47,11 @@ fn whole() -> ComponentDescription {
             reads: names(),
             defer: true,
             retry: vec![retry()],
+            timeout: Some(TimeoutPolicy {
+                run_timeout: Some(1.0),
+                idle_timeout: Some(1.0),
+            }),
+            cache: Some(CachePolicy { ttl: Some(1.0) }),
             destinations: names(),
             metadata: any(),
         }],
@@ -132,6 +137,18 @@ fn pairs<'a>(whole: &'a Value, schema: &'a Value) -> Vec<Pair<'a>> {
             can_read::<RetryPolicy>,
         ),
         pair(
+            "timeout",
+            &node["timeout"],
+            &defined["timeout"],
+            can_read::<TimeoutPolicy>,
+        ),
+        pair(
+            "cache",
+            &node["cache"],
+            &defined["cache"],
+            can_read::<CachePolicy>,
+        ),
+        pair(
             "edge",
             &graph["edges"][0],
             &defined["edge"],
@@ -157,12 +174,14 @@ fn the_host_reads_every_member_of_the_schema_and_no_other() {
     let compared = [
         "branch",
         "breakpoints",
+        "cache",
         "channel",
         "edge",
         "graph",
         "name",
         "node",
         "retry",
+        "timeout",
     ];
     assert_eq!(members(&schema["$defs"]), compared);
 }

@@ -2,6 +2,7 @@
 //! messages and of custom data are the runtime's: they come from inside the guests.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use selvedge_model::Json;
@@ -102,21 +103,26 @@ impl Execution {
 
     /// What tasks wrote that had finished before the run stopped the last time.
     pub(crate) fn show_reused_updates(&mut self) {
-        if !self.shows(StreamMode::Updates) {
+        for index in 0..self.tasks.len() {
+            let writes = Arc::clone(&self.tasks[index].writes);
+            if !writes.is_empty() {
+                self.show_reused_update(index, &writes);
+            }
+        }
+    }
+
+    /// What a task wrote that need not run: its writes, and nothing that would say that it has run.
+    pub(crate) fn show_reused_update(&mut self, index: usize, entries: &[(String, Json)]) {
+        let task = &self.tasks[index];
+        if task.is_internal() || !self.shows(StreamMode::Updates) {
             return;
         }
-        for index in 0..self.tasks.len() {
-            let task = &self.tasks[index];
-            if task.is_internal() || task.writes.is_empty() {
-                continue;
-            }
-            let mut members = self.update_of(task, &task.writes);
-            members.insert(
-                "__metadata__".to_owned(),
-                Json::from(json!({"cached": true})),
-            );
-            self.emit(StreamMode::Updates, Json::object(members.iter()));
-        }
+        let mut members = self.update_of(task, entries);
+        members.insert(
+            "__metadata__".to_owned(),
+            Json::from(json!({"cached": true})),
+        );
+        self.emit(StreamMode::Updates, Json::object(members.iter()));
     }
 
     /// A task has finished.

@@ -109,6 +109,8 @@ impl Work {
 pub enum Outcome {
     /// The program finished.
     Done(Writes),
+    /// It did not run: the node's cache policy lets it have what it wrote on the same input before.
+    Reused(Writes),
     /// The task asked this and has no answer.
     Interrupted(Json),
     /// It failed, retries included.

@@ -274,7 +274,7 @@ impl Execution {
             return;
         };
         match outcome {
-            Outcome::Done(writes) => {
+            Outcome::Done(writes) | Outcome::Reused(writes) => {
                 let by_channel = writes.entries.into_iter();
                 let reduced = by_channel
                     .filter_map(|(name, value)| Some((self.graph.channel(&name)?, value)))

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use selvedge_model::Json;
-use selvedge_model::graph::{END, GraphDescription, Reducer, RetryPolicy, START};
+use selvedge_model::graph::{
+    CachePolicy, END, GraphDescription, Reducer, RetryPolicy, START, TimeoutPolicy,
+};
 
 use crate::channel::{ChannelSpec, Kind};
 use crate::drawing::{self, Drawing};
@@ -57,6 +59,8 @@ pub(crate) struct Node {
     /// The branches that are asked after it, by name.
     pub(crate) branches: Vec<String>,
     pub(crate) retry: Vec<RetryPolicy>,
+    pub(crate) timeout: TimeoutPolicy,
+    pub(crate) cache: Option<CachePolicy>,
 }
 
 impl Graph {
@@ -144,6 +148,8 @@ impl Graph {
             edges: Vec::new(),
             branches: Vec::new(),
             retry: Vec::new(),
+            timeout: TimeoutPolicy::default(),
+            cache: None,
         }];
         for node in &description.nodes {
             let channel = branch_channel(&node.name);
@@ -161,6 +167,8 @@ impl Graph {
                 edges: Vec::new(),
                 branches: Vec::new(),
                 retry: node.retry.clone(),
+                timeout: node.timeout.unwrap_or_default(),
+                cache: node.cache,
             });
         }
         let has = |reducer| description.channels.iter().any(|c| c.reducer == reducer);

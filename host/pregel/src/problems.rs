@@ -68,6 +68,13 @@ pub enum GraphProblem {
         /// Its name.
         node: String,
     },
+    /// A time that is none.
+    NoTime {
+        /// The node.
+        node: String,
+        /// `timeout.run_timeout`, `timeout.idle_timeout` or `cache.ttl`.
+        what: &'static str,
+    },
 }
 
 impl fmt::Display for GraphProblem {
@@ -98,6 +105,9 @@ impl fmt::Display for GraphProblem {
             ),
             Self::UnknownChannel { by, channel } => write!(f, "{by} names the unknown channel `{channel}`"),
             Self::UnknownBreakpoint { node } => write!(f, "a breakpoint names the unknown node `{node}`"),
+            Self::NoTime { node, what } => {
+                write!(f, "the node `{node}` has a {what} that is not more than 0 seconds")
+            }
         }
     }
 }
@@ -111,6 +121,7 @@ pub(crate) fn find(graph: &GraphDescription) -> Vec<GraphProblem> {
     channels(graph, &mut problems);
     edges(graph, &mut problems);
     breakpoints(graph, &mut problems);
+    times(graph, &mut problems);
     if problems.is_empty() {
         reachability(graph, &mut problems);
     }
@@ -171,6 +182,25 @@ fn channels(graph: &GraphDescription, problems: &mut Vec<GraphProblem>) {
     check("`output_channels`".to_owned(), &graph.output_channels);
     for node in &graph.nodes {
         check(format!("the node `{}`", node.name), &node.reads);
+    }
+}
+
+fn times(graph: &GraphDescription, problems: &mut Vec<GraphProblem>) {
+    for node in &graph.nodes {
+        let timeout = node.timeout.unwrap_or_default();
+        let ttl = node.cache.and_then(|cache| cache.ttl);
+        for (what, seconds) in [
+            ("timeout.run_timeout", timeout.run_timeout),
+            ("timeout.idle_timeout", timeout.idle_timeout),
+            ("cache.ttl", ttl),
+        ] {
+            if seconds.is_some_and(|seconds| seconds <= 0.0) {
+                problems.push(GraphProblem::NoTime {
+                    node: node.name.clone(),
+                    what,
+                });
+            }
+        }
     }
 }
 
@@ -302,7 +332,7 @@ mod tests {
         let found = problems_of(json!({
             "name": "g",
             "channels": [{"name": "a"}, {"name": "a"}, {"name": "__x"}, {"name": "branch:to:x"}],
-            "nodes": [{"name": "x", "reads": ["zz"]}, {"name": "x"}, {"name": "__y"}, {"name": "a|b"}],
+            "nodes": [{"name": "x", "reads": ["zz"], "timeout": {"run_timeout": 0}, "cache": {"ttl": -1}}, {"name": "x"}, {"name": "__y"}, {"name": "a|b"}],
             "edges": [{"from": ["x"], "to": "nowhere"}, {"from": ["ghost"], "to": "x"}, {"from": [], "to": "x"},
                       {"from": ["__start__", "x"], "to": "x"}],
             "branches": [{"from": "x", "name": "b", "destinations": {"l": "gone"}}, {"from": "x", "name": "b"}],
@@ -324,6 +354,8 @@ mod tests {
             "leads to the unknown node `gone`",
             "two branches with the name `b`",
             "a breakpoint names the unknown node `ghost`",
+            "the node `x` has a timeout.run_timeout that is not more than 0 seconds",
+            "the node `x` has a cache.ttl that is not more than 0 seconds",
         ] {
             assert!(text.contains(part), "missing: {part}\n{text}");
         }

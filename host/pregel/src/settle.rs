@@ -25,7 +25,14 @@ use crate::writes::Writes;
 impl Execution {
     pub(crate) fn task_ended(&mut self, index: usize, outcome: Outcome, mint: &mut dyn Mint) {
         match outcome {
-            Outcome::Done(writes) => self.finished(index, writes, mint),
+            Outcome::Done(writes) => {
+                let entries = self.keep(index, writes);
+                self.show_finished(index, &entries, mint);
+            }
+            Outcome::Reused(writes) => {
+                let entries = self.keep(index, writes);
+                self.show_reused_update(index, &entries);
+            }
             // Whether an answer is left for it shows when all tasks have ended: not who asks first decides.
             Outcome::Interrupted(value) if self.loose_answer().is_some() => {
                 self.tasks[index].progress = Progress::Asking(value);
@@ -242,7 +249,8 @@ impl Execution {
         self.end(EndKind::Interrupted);
     }
 
-    fn finished(&mut self, index: usize, writes: Writes, mint: &mut dyn Mint) {
+    /// A task has finished with these writes.
+    fn keep(&mut self, index: usize, writes: Writes) -> Vec<(String, Json)> {
         let mut entries = writes.entries;
         if entries.is_empty() {
             // What marks a task as finished is that it wrote something.
@@ -252,7 +260,7 @@ impl Execution {
         self.tasks[index].progress = Progress::Done;
         entries.splice(0..0, self.used_answers(index));
         self.put(index, &entries);
-        self.show_finished(index, &entries, mint);
+        entries
     }
 
     fn asked(&mut self, index: usize, value: &Json, mint: &mut dyn Mint) {

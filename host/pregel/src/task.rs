@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use selvedge_model::graph::RetryPolicy;
+use selvedge_model::graph::{CachePolicy, RetryPolicy, TimeoutPolicy};
 use selvedge_model::{CheckpointId, Json, TaskId};
 use serde::Serialize;
 
@@ -27,6 +27,10 @@ pub struct TaskInfo {
     pub step: i64,
     /// When to try again; the first that matches counts.
     pub retry: Vec<RetryPolicy>,
+    /// How long an attempt may take.
+    pub timeout: TimeoutPolicy,
+    /// Whether what it writes is kept for its next time with the same input.
+    pub cache: Option<CachePolicy>,
     /// `node:task_id`, below the execution's own namespace.
     pub namespace: String,
 }
@@ -184,6 +188,8 @@ fn pushed(board: &Board, place: Place<'_>) -> Vec<Task> {
             triggers: vec![PUSH.to_owned()],
             step: place.step,
             retry: board.graph.nodes[node].retry.clone(),
+            timeout: board.graph.nodes[node].timeout,
+            cache: board.graph.nodes[node].cache,
             namespace: format!("{namespace}:{id}"),
         };
         let input = Some(packet.input.clone());
@@ -216,6 +222,8 @@ fn pulled(board: &Board, place: Place<'_>, index: usize) -> Task {
         triggers,
         step: place.step,
         retry: node.retry.clone(),
+        timeout: node.timeout,
+        cache: node.cache,
         namespace: format!("{namespace}:{id}"),
     };
     Task::new(info, index, Path::Pull, None)

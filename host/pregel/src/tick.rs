@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use selvedge_model::Json;
 use selvedge_model::TaskId;
+use selvedge_model::graph::TimeoutPolicy;
 use uuid::Uuid;
 
 use crate::begin;
@@ -196,6 +197,8 @@ impl TaskInfo {
             triggers: Vec::new(),
             step,
             retry: Vec::new(),
+            timeout: TimeoutPolicy::default(),
+            cache: None,
             namespace: String::new(),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use selvedge_model::checkpoint::{
     Change, Checkpoint, CheckpointWrite, SavedCheckpoint, Source, Version,
 };
-use selvedge_model::graph::{END, START};
+use selvedge_model::graph::{END, START, TimeoutPolicy};
 use selvedge_model::run::RunError;
 use selvedge_model::{CheckpointId, Json, TaskId};
 
@@ -154,6 +154,8 @@ impl StateUpdate {
                 triggers: vec![INTERRUPT.to_owned()],
                 step: execution.step,
                 retry: Vec::new(),
+                timeout: TimeoutPolicy::default(),
+                cache: None,
                 namespace: String::new(),
             };
             tasks.push(Task::new(info, node, Path::Update(index), Some(values)));

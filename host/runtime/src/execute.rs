@@ -23,10 +23,12 @@ use crate::assemble::RESERVED_CONFIGURABLE;
 use crate::chain::Chain;
 use crate::commit::{Committer, Unstored};
 use crate::finish::{self, How};
+use crate::graph_store::GraphStore;
 use crate::graphs::ServedGraph;
 use crate::hub::{Ending, RunStream};
 use crate::inspect::Inspection;
 use crate::mint::SystemMint;
+use crate::node_cache::NodeCache;
 use crate::queue::Place;
 use crate::shown::Shown;
 use crate::standing::{Standing, standing};
@@ -380,9 +382,11 @@ impl Walk {
         }
     }
 
-    /// Runs one piece of work, again and again while its retry policy says so.
+    /// Runs one piece of work, again and again while its retry policy says so, unless what it would write is known.
     fn perform(&self, work: Work) -> impl Future<Output = (WorkId, Outcome)> + Send + use<> {
-        let sandbox = self.shared.sandbox.clone();
+        let shared = self.shared.clone();
+        let items = GraphStore::new(&shared);
+        let kept = NodeCache::slot(&self.graph, &work);
         let component = self.graph.component.clone();
         let graph = self.graph.name.clone();
         let run = self.claimed.run.run_id;
@@ -394,27 +398,35 @@ impl Walk {
             work.task.as_deref(),
         ));
         async move {
+            if let Some(writes) = kept.and_then(|slot| shared.node_cache.get(slot)) {
+                return (work.id, Outcome::Reused(writes));
+            }
+            let task = work.task.as_deref();
             let mut attempt = 1;
             loop {
-                let outcome = sandbox
+                let outcome = shared
+                    .sandbox
                     .run(Job {
                         component: component.clone(),
                         graph: graph.clone(),
                         program: work.program(attempt),
                         answers: work.answers().to_vec(),
                         run,
-                        node: work
-                            .task
-                            .as_ref()
-                            .map(|t| t.name.clone())
-                            .unwrap_or_default(),
+                        node: task.map(|t| t.name.clone()).unwrap_or_default(),
+                        timeout: task.map(|t| t.timeout).unwrap_or_default(),
                         events: shown.clone(),
+                        items: items.clone(),
                     })
                     .await;
                 match &outcome {
-                    Outcome::Done(writes) => shown.finished(writes, &work),
+                    Outcome::Done(writes) => {
+                        shown.finished(writes, &work);
+                        if let Some(slot) = kept {
+                            shared.node_cache.keep(slot, writes);
+                        }
+                    }
                     Outcome::Failed(failure) => {
-                        let policies = work.task.as_ref().map_or(&[][..], |task| &task.retry);
+                        let policies = task.map_or(&[][..], |task| &task.retry);
                         let pause = retry::matching(policies, failure).and_then(|policy| {
                             retry::delay_before(policy, attempt + 1, rand::random())
                         });
@@ -424,7 +436,7 @@ impl Walk {
                             continue;
                         }
                     }
-                    Outcome::Interrupted(_) => {}
+                    Outcome::Reused(_) | Outcome::Interrupted(_) => {}
                 }
                 return (work.id, outcome);
             }

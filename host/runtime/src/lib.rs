@@ -24,7 +24,8 @@
 //! | [`graphs`] | the graphs that are served |
 //! | [`state`] | a thread's history, and changing its state from outside |
 //! | `development` | what only `selvedge dev` offers |
-//! | [`items`] | the store, and the end of its items |
+//! | [`items`], `graph_store` | the store, and the end of its items; how graphs reach it |
+//! | `node_cache` | what nodes wrote on an input, for the next time |
 //! | [`threads`], [`assistants`], [`runs`] | reading and changing them |
 //! | [`sweep`] | threads whose time has come |
 //! | `mint` | ids and time for `pregel` |
@@ -42,6 +43,7 @@ mod development;
 mod dispatch;
 mod execute;
 mod finish;
+mod graph_store;
 pub mod graphs;
 pub mod hub;
 mod inspect;
@@ -49,6 +51,7 @@ pub mod items;
 mod leash;
 mod log;
 mod mint;
+mod node_cache;
 pub mod options;
 mod pieces;
 mod queue;
@@ -87,6 +90,8 @@ pub(crate) struct Shared {
     hub: hub::Hub,
     queue: queue::Queue,
     alarm: sweep::Alarm,
+    store_turns: graph_store::Turns,
+    node_cache: node_cache::NodeCache,
     phase: watch::Sender<Phase>,
 }
 
@@ -116,6 +121,7 @@ impl Runtime {
             .await?;
         let runtime = Self(Arc::new(Shared {
             queue: queue::Queue::new(options.max_running_runs),
+            node_cache: node_cache::NodeCache::new(options.node_cache_bytes),
             options,
             storage,
             sandbox,
@@ -123,6 +129,7 @@ impl Runtime {
             graphs,
             hub: hub::Hub::default(),
             alarm: sweep::Alarm::default(),
+            store_turns: graph_store::Turns::default(),
             phase: watch::Sender::new(Phase::Open),
         }));
         runtime.take_up(recovery).await;

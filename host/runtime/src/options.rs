@@ -16,6 +16,8 @@ pub struct Options {
     pub max_step_sends: usize,
     /// Bytes that the tasks of one super-step write together (`max_step_bytes`); the task that goes beyond it fails.
     pub max_step_bytes: usize,
+    /// What is kept of the writes of nodes with a cache policy (`node_cache_bytes`).
+    pub node_cache_bytes: u64,
     /// Runs that may be pending (`max_pending_runs`); beyond it new ones are refused with 503.
     pub max_pending_runs: u64,
     /// How long one run may take (`run_timeout_secs`); then it ends as `timeout`.
@@ -46,6 +48,7 @@ impl Default for Options {
             max_parallel_tasks: 64,
             max_step_sends: 50_000,
             max_step_bytes: 256 << 20,
+            node_cache_bytes: 64 << 20,
             max_pending_runs: 100_000,
             run_timeout: selvedge_model::run::DEFAULT_RUN_TIMEOUT,
             max_attempts: 3,

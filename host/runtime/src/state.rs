@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::Runtime;
 use crate::assemble::members;
+use crate::graph_store::GraphStore;
 use crate::graphs::ServedGraph;
 use crate::mint::SystemMint;
 use crate::threads::{ThreadState, only_values, visible};
@@ -244,7 +245,13 @@ impl Runtime {
                 answers: Vec::new(),
                 run,
                 node: node.unwrap_or_default(),
+                timeout: work
+                    .task
+                    .as_ref()
+                    .map(|task| task.timeout)
+                    .unwrap_or_default(),
                 events: Arc::new(Unshown),
+                items: GraphStore::new(&self.0),
             })
             .await
     }

@@ -36,7 +36,7 @@ impl Together {
 
     /// Counts what a task left; the one that goes too far has failed.
     pub(crate) fn count(&mut self, outcome: Outcome) -> Outcome {
-        let Outcome::Done(writes) = &outcome else {
+        let (Outcome::Done(writes) | Outcome::Reused(writes)) = &outcome else {
             return outcome;
         };
         self.sends = self.sends.saturating_add(writes.sends());

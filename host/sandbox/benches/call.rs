@@ -16,10 +16,11 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::future::join_all;
 use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
+use selvedge_model::graph::TimeoutPolicy;
 use selvedge_model::{CheckpointId, Json, RunId, Timestamp};
 use selvedge_pregel::{Entry, Execution, Graph, Mint, Options as RunOptions, Outcome, Step, Work};
 use selvedge_sandbox::{
-    Component, ComponentSource, Job, Limits, Network, Options, Sandbox, TaskEvents,
+    Component, ComponentSource, Job, Limits, Network, NoStore, Options, Sandbox, TaskEvents,
 };
 use tokio::runtime::Runtime;
 
@@ -105,7 +106,9 @@ async fn run(sandbox: &Sandbox, component: &Component, work: &Work) {
             answers: Vec::new(),
             run: RunId::new(),
             node: "echo".into(),
+            timeout: TimeoutPolicy::default(),
             events: Arc::new(Nowhere),
+            items: Arc::new(NoStore),
         })
         .await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");

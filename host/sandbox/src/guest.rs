@@ -16,7 +16,9 @@ use crate::Limits;
 use crate::memory::MemoryMeter;
 use crate::meter::{CpuMeter, Exceeded};
 use crate::outbound::Outbound;
+use crate::patience::Progress;
 use crate::stdio::Lines;
+use crate::store::ItemStore;
 use crate::task::TaskEvents;
 
 #[allow(missing_docs)]
@@ -24,7 +26,10 @@ mod generated {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "graph",
-        imports: { default: trappable },
+        imports: {
+            "selvedge:graph/store": async | trappable,
+            default: trappable,
+        },
         exports: { default: async },
     });
 }
@@ -32,8 +37,10 @@ mod generated {
 pub(crate) use generated::exports::selvedge::graph::guest::Failure as GuestFailure;
 use generated::selvedge::graph::context::{self, Interruption};
 use generated::selvedge::graph::log;
+use generated::selvedge::graph::store;
 pub(crate) use generated::{Graph as GuestInstance, GraphPre as GuestPre};
 pub(crate) use log::Level;
+pub(crate) use store::Host as StoreImport;
 
 /// The prefix by which an SDK's panic hook marks the line that says why the trap after it happened.
 const PANIC_PREFIX: &str = "panicked at";
@@ -50,6 +57,7 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<TaskState>> {
     let mut linker = Linker::new(engine);
     context::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut TaskState| state)?;
     log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut TaskState| state)?;
+    store::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut TaskState| state)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Ok(linker)
@@ -66,6 +74,9 @@ pub(crate) struct TaskState {
     answers: std::vec::IntoIter<Json>,
     events: Arc<dyn TaskEvents>,
     event_count: u32,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) items: Arc<dyn ItemStore>,
+    pub(crate) store_calls: u32,
     ends_at: Instant,
     environment: Arc<[(String, String)]>,
     pub(crate) outbound: Outbound,
@@ -81,6 +92,8 @@ pub(crate) struct TaskSetup {
     pub(crate) limits: Arc<Limits>,
     pub(crate) answers: Vec<Json>,
     pub(crate) events: Arc<dyn TaskEvents>,
+    pub(crate) items: Arc<dyn ItemStore>,
+    pub(crate) progress: Arc<Progress>,
     pub(crate) environment: Arc<[(String, String)]>,
     pub(crate) outbound: Outbound,
     pub(crate) book: LogBook,
@@ -98,6 +111,9 @@ impl TaskState {
             answers: setup.answers.into_iter(),
             events: setup.events,
             event_count: 0,
+            progress: setup.progress,
+            items: setup.items,
+            store_calls: 0,
             ends_at: Instant::now() + setup.limits.wall,
             limits: setup.limits,
             environment: setup.environment,
@@ -134,6 +150,7 @@ impl TaskState {
     }
 
     fn count_event(&mut self) -> Result<()> {
+        self.progress.made();
         self.event_count += 1;
         if self.event_count > self.limits.events {
             return Err(Exceeded::new(

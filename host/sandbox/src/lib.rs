@@ -12,9 +12,11 @@
 //! | `cache` | compiled components from one start to the next |
 //! | `task` | one job: slot, store, instance, calls, outcome |
 //! | `guest` | what a task's guest may call: `context` and `log` |
+//! | `store` | and the long-term store, which the runtime answers for |
 //! | `stdio` | a guest's stdout and stderr as log lines |
 //! | `outbound` | `wasi:http` through `egress` |
 //! | `meter` | CPU time of a task |
+//! | `patience` | the time that a node's own policy gives it |
 //! | `memory` | memory of a task, and of all of them |
 //! | `slots` | who may have an instance, fairly |
 //! | `spawned` | a future on the guests' threads that ends with its owner |
@@ -30,9 +32,11 @@ mod memory;
 mod meter;
 pub mod options;
 mod outbound;
+mod patience;
 mod slots;
 mod spawned;
 mod stdio;
+mod store;
 mod task;
 
 use std::sync::Arc;
@@ -41,6 +45,7 @@ pub use component::{Component, ComponentSource, LoadError};
 pub use options::{Limits, Options};
 pub use outbound::Network;
 pub use selvedge_pregel::{Failure, Outcome};
+pub use store::{ItemStore, NoStore};
 pub use task::{Job, TaskEvents};
 
 /// The handle of the room: loads components and runs jobs. Cheap to clone.

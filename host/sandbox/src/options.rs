@@ -59,6 +59,8 @@ pub struct Limits {
     pub log_lines: u32,
     /// HTTP requests (`http_calls`): `HttpCallLimitExceeded`.
     pub http_calls: u32,
+    /// Calls of the store (`store_calls`): `StoreCallLimitExceeded`.
+    pub store_calls: u32,
 }
 
 impl Default for Limits {
@@ -73,6 +75,7 @@ impl Default for Limits {
             events: 100_000,
             log_lines: 10_000,
             http_calls: 1_000,
+            store_calls: 1_000,
         }
     }
 }

@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::Limits;
 use crate::meter::Exceeded;
+use crate::patience::Progress;
 use crate::spawned::Spawned;
 
 /// An exchange that nobody ends is over so long after the time of its task: later, so that a task which waits for an
@@ -66,6 +67,7 @@ pub(crate) struct Outbound {
     exchanges_end: Instant,
     limit: u32,
     calls: u32,
+    progress: Arc<Progress>,
 }
 
 impl Outbound {
@@ -74,6 +76,7 @@ impl Outbound {
         host: tokio::runtime::Handle,
         (run, shares): (RunId, Arc<Shares>),
         limits: &Limits,
+        progress: Arc<Progress>,
     ) -> Self {
         Self {
             network,
@@ -84,6 +87,7 @@ impl Outbound {
             exchanges_end: Instant::now() + limits.wall + AFTER_THE_TASK,
             limit: limits.http_calls,
             calls: 0,
+            progress,
         }
     }
 
@@ -118,6 +122,7 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         _processed: Io,
     ) -> Exchange {
+        self.progress.made();
         self.calls = self.calls.saturating_add(1);
         if self.calls > self.limit {
             return Box::new(async { Err(Error::ConnectionLimitReached) });

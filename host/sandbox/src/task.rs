@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use selvedge_model::graph::TimeoutPolicy;
 use selvedge_model::{Json, RunId};
 use selvedge_pregel::{Failure, GuestCall, Outcome, Program, Writes};
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -15,7 +16,9 @@ use crate::guest::{GuestFailure, GuestInstance, LogBook, TaskSetup, TaskState};
 use crate::memory::MemoryMeter;
 use crate::meter::{CpuMeter, Exceeded};
 use crate::outbound::Outbound;
+use crate::patience::{self, Progress};
 use crate::spawned::Spawned;
+use crate::store::{ItemStore, NoStore};
 
 /// What to run, for whom.
 pub struct Job {
@@ -29,10 +32,14 @@ pub struct Job {
     pub answers: Vec<Json>,
     /// The run, for fairness and for log lines.
     pub run: RunId,
-    /// The node, for log lines.
+    /// The node, for log lines and failures.
     pub node: String,
+    /// How long the node may take: `NodeTimeoutError`. The graph's own bound, below the operator's.
+    pub timeout: TimeoutPolicy,
     /// Where events go.
     pub events: Arc<dyn TaskEvents>,
+    /// The long-term store.
+    pub items: Arc<dyn ItemStore>,
 }
 
 /// Takes what a task shows while it runs. Called on a guest thread: never block in it.
@@ -72,16 +79,27 @@ async fn execute(shared: &Arc<Shared>, job: Job) -> Outcome {
     let book = LogBook::new(
         job.run,
         job.graph.clone(),
-        job.node,
+        job.node.clone(),
         loaded.limits.log_lines,
     );
-    let mut store = store(shared, loaded, book, job.answers, job.events);
+    let progress = Arc::new(Progress::new());
+    let mut store = store(
+        shared,
+        loaded,
+        book,
+        Around {
+            answers: job.answers,
+            events: job.events,
+            items: job.items,
+            progress: progress.clone(),
+        },
+    );
     let mut program = job.program;
-    let result = within_limits(&mut store, async |store| {
+    let work = within_limits(&mut store, async |store| {
         let instance = loaded.pre.instantiate_async(&mut *store).await?;
         drive(store, &instance, &job.graph, &mut program).await
-    })
-    .await;
+    });
+    let result = patience::within(job.timeout, &job.node, &progress, work).await;
     if let Some(question) = store.data_mut().asked.take() {
         return Outcome::Interrupted(question);
     }
@@ -117,7 +135,13 @@ pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Js
         String::new(),
         loaded.limits.log_lines,
     );
-    let store = store(shared, loaded, book, Vec::new(), Arc::new(Nowhere));
+    let around = Around {
+        answers: Vec::new(),
+        events: Arc::new(Nowhere),
+        items: Arc::new(NoStore),
+        progress: Arc::new(Progress::new()),
+    };
+    let store = store(shared, loaded, book, around);
     let pre = loaded.pre.clone();
     on_guest_thread(shared, async move {
         // In this order: the slot is free when the instance is gone, and not before.
@@ -203,24 +227,29 @@ fn text(json: &Json) -> String {
     json.as_str().to_owned()
 }
 
-fn store(
-    shared: &Arc<Shared>,
-    loaded: &Loaded,
-    book: LogBook,
+/// What a task may reach beyond its instance.
+struct Around {
     answers: Vec<Json>,
     events: Arc<dyn TaskEvents>,
-) -> Store<TaskState> {
+    items: Arc<dyn ItemStore>,
+    progress: Arc<Progress>,
+}
+
+fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -> Store<TaskState> {
     let state = TaskState::new(TaskSetup {
         memory: MemoryMeter::new(loaded.limits.memory_bytes, shared.memory.clone()),
         limits: loaded.limits.clone(),
-        answers,
-        events,
+        answers: around.answers,
+        events: around.events,
+        items: around.items,
+        progress: around.progress.clone(),
         environment: loaded.environment.clone(),
         outbound: Outbound::new(
             loaded.network.clone(),
             shared.host.clone(),
             (book.run, shared.shares.clone()),
             &loaded.limits,
+            around.progress,
         ),
         book,
     });

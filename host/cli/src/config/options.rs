@@ -31,6 +31,7 @@ impl Config {
             max_parallel_tasks: self.runtime.max_parallel_tasks,
             max_step_sends: self.runtime.max_step_sends,
             max_step_bytes: self.runtime.max_step_bytes,
+            node_cache_bytes: self.runtime.node_cache_bytes,
             max_pending_runs: self.runtime.max_pending_runs,
             run_timeout: self.runtime.run_timeout,
             max_attempts: self.runtime.max_attempts,

@@ -259,6 +259,7 @@ fn limits(sandbox: &BTreeMap<String, Value>) -> Limits {
         events: group.count("events"),
         log_lines: group.count("log_lines"),
         http_calls: group.count("http_calls"),
+        store_calls: group.count("store_calls"),
     }
 }
 
@@ -342,6 +343,7 @@ fn runtime(group: Group<'_>) -> RuntimeConfig {
         max_parallel_tasks: group.size("max_parallel_tasks"),
         max_step_sends: group.size("max_step_sends"),
         max_step_bytes: group.size("max_step_bytes"),
+        node_cache_bytes: group.number("node_cache_bytes"),
         max_pending_runs: group.number("max_pending_runs"),
         run_timeout: group.secs("run_timeout_secs"),
         max_attempts: group.count("max_attempts"),

@@ -189,6 +189,8 @@ pub struct RuntimeConfig {
     pub max_step_sends: usize,
     /// `runtime.max_step_bytes`
     pub max_step_bytes: usize,
+    /// `runtime.node_cache_bytes`
+    pub node_cache_bytes: u64,
     /// `runtime.max_pending_runs`
     pub max_pending_runs: u64,
     /// `runtime.run_timeout_secs`

@@ -1,0 +1,245 @@
+//! The store as graphs reach it: LangGraph's rules for what a node asks, and the same items as over HTTP.
+//!
+//! Writes take effect at once and are no part of the run's checkpoints, as in LangGraph.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use selvedge_model::item::{self, Item};
+use selvedge_model::{Json, Timestamp};
+use selvedge_sandbox::{Failure, ItemStore};
+use selvedge_storage::{ItemFilter, LabelPattern, NamespaceQuery, StorageError};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::items::ItemSearch;
+use crate::{Runtime, Shared};
+
+/// Calls of all graphs that are under way at once; others wait, their tasks' time being the deadline. As many fit into
+/// one commit, and few beside what storage queues for everybody.
+const CALLS_AT_ONCE: usize = 64;
+
+/// Of these, searches and lists of namespaces, which may walk over many items: fewer than storage has readers, so that
+/// graphs cannot keep callers from theirs.
+const SCANS_AT_ONCE: usize = 2;
+
+/// Items or namespaces of one answer, at most.
+const MOST_ROWS: u32 = 1_000;
+
+/// Who may call now.
+pub(crate) struct Turns {
+    calls: Semaphore,
+    scans: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            calls: Semaphore::new(CALLS_AT_ONCE),
+            scans: Semaphore::new(SCANS_AT_ONCE),
+        }
+    }
+}
+
+/// The store of one task.
+pub(crate) struct GraphStore(Runtime);
+
+impl GraphStore {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self(Runtime(shared.clone())))
+    }
+
+    async fn call(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        turn(&self.0.0.store_turns.calls).await
+    }
+
+    async fn scan(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        turn(&self.0.0.store_turns.scans).await
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GetOptions {
+    refresh_ttl: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PutOptions {
+    /// In minutes.
+    ttl: Option<f64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Search {
+    filter: Option<Json>,
+    limit: Option<u32>,
+    offset: u32,
+    refresh_ttl: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Namespaces {
+    prefix: Vec<String>,
+    suffix: Vec<String>,
+    max_depth: Option<u32>,
+    limit: Option<u32>,
+    offset: u32,
+}
+
+/// An item that a search found. Without an index nothing is scored.
+#[derive(Serialize)]
+struct Found<'a> {
+    #[serde(flatten)]
+    item: &'a Item,
+    score: Option<f64>,
+}
+
+#[async_trait]
+impl ItemStore for GraphStore {
+    async fn get(
+        &self,
+        namespace: Vec<String>,
+        key: String,
+        options: Json,
+    ) -> Result<Option<Json>, Failure> {
+        item::check_namespace(&namespace).map_err(bad_namespace)?;
+        let options: GetOptions = read("options", &options)?;
+        let _turn = self.call().await?;
+        let found = self.0.item(namespace, key, options.refresh_ttl).await;
+        Ok(found.map_err(failed)?.as_ref().map(Json::written))
+    }
+
+    async fn put(
+        &self,
+        namespace: Vec<String>,
+        key: String,
+        value: Json,
+        options: Json,
+    ) -> Result<(), Failure> {
+        item::check_writable_namespace(&namespace).map_err(bad_namespace)?;
+        if !value.is_object() {
+            return Err(bad_value("the value of an item must be an object"));
+        }
+        let options: PutOptions = read("options", &options)?;
+        let ttl = match options.ttl {
+            None => None,
+            Some(minutes) => Some(item::lifetime(minutes).ok_or_else(|| {
+                bad_value(format!(
+                    "ttl: {minutes} is not between 0 and {} minutes",
+                    item::LONGEST_TTL_MINUTES
+                ))
+            })?),
+        };
+        let _turn = self.call().await?;
+        let put = self.0.put_item(namespace, key, value, ttl).await;
+        put.map_err(failed)
+    }
+
+    async fn delete(&self, namespace: Vec<String>, key: String) -> Result<(), Failure> {
+        item::check_namespace(&namespace).map_err(bad_namespace)?;
+        let _turn = self.call().await?;
+        let deleted = self.0.delete_item(namespace, key).await;
+        deleted.map(drop).map_err(failed)
+    }
+
+    async fn search(&self, prefix: Vec<String>, query: Json) -> Result<Json, Failure> {
+        let query: Search = read("query", &query)?;
+        let filter = match &query.filter {
+            None => ItemFilter::default(),
+            Some(filter) => {
+                ItemFilter::parse(filter).map_err(|error| bad_value(error.to_string()))?
+            }
+        };
+        let search = ItemSearch {
+            prefix,
+            filter,
+            limit: rows(query.limit, 10)?,
+            offset: query.offset,
+            refresh: query.refresh_ttl,
+        };
+        let _turn = self.scan().await?;
+        let found = self.0.search_items(search).await.map_err(failed)?;
+        let unscored = |item| Found { item, score: None };
+        let items: Vec<Found<'_>> = found.rows.iter().map(unscored).collect();
+        Ok(Json::written(&items))
+    }
+
+    async fn list_namespaces(&self, query: Json) -> Result<Json, Failure> {
+        let query: Namespaces = read("query", &query)?;
+        let patterns = |labels: Vec<String>| labels.into_iter().map(LabelPattern::from).collect();
+        let query = NamespaceQuery {
+            prefix: patterns(query.prefix),
+            suffix: patterns(query.suffix),
+            max_depth: query.max_depth,
+            limit: rows(query.limit, 100)?,
+            offset: query.offset,
+            now: Timestamp::now(),
+        };
+        let _turn = self.scan().await?;
+        let found = self.0.list_namespaces(query).await.map_err(failed)?;
+        Ok(Json::written(&found))
+    }
+}
+
+async fn turn(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, Failure> {
+    // It is never closed.
+    semaphore
+        .acquire()
+        .await
+        .map_err(|_| unavailable("the server stops"))
+}
+
+fn read<T: DeserializeOwned>(what: &str, json: &Json) -> Result<T, Failure> {
+    json.decode()
+        .map_err(|error| bad_value(format!("{what}: {error}")))
+}
+
+fn rows(limit: Option<u32>, default: u32) -> Result<u32, Failure> {
+    let limit = limit.unwrap_or(default);
+    if (1..=MOST_ROWS).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(bad_value(format!(
+        "limit: {limit} is not between 1 and {MOST_ROWS}"
+    )))
+}
+
+fn bad_namespace(error: item::NamespaceError) -> Failure {
+    failure("InvalidNamespaceError", error.to_string(), false)
+}
+
+fn bad_value(message: impl Into<String>) -> Failure {
+    failure("ValueError", message, false)
+}
+
+fn unavailable(message: impl Into<String>) -> Failure {
+    failure("StoreUnavailable", message, true)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
+fn failed(error: StorageError) -> Failure {
+    match error {
+        StorageError::TooLarge { .. } => failure("StoreAnswerTooLarge", error.to_string(), false),
+        StorageError::Full
+        | StorageError::ReadOnly
+        | StorageError::Unavailable(_)
+        | StorageError::Overloaded => unavailable(error.to_string()),
+        StorageError::Fenced | StorageError::Incompatible(_) | StorageError::Failed(_) => {
+            tracing::error!(%error, "a graph's call of the store failed");
+            unavailable("the store failed; the server's log says more")
+        }
+    }
+}
+
+fn failure(kind: &str, message: impl Into<String>, retryable: bool) -> Failure {
+    Failure {
+        kind: kind.into(),
+        message: message.into(),
+        retryable,
+    }
+}
