@@ -125,6 +125,16 @@ impl<'a> Check<'a> {
                     S::NAME
                 ));
             }
+            let timeout = node.options.timeout.as_ref();
+            let ttl = node.options.cache.as_ref().and_then(|cache| cache.ttl);
+            let times = timeout.and_then(|t| t.run).into_iter();
+            let times = times.chain(timeout.and_then(|t| t.idle)).chain(ttl);
+            if times.into_iter().any(|time| time.is_zero()) {
+                self.say(format!(
+                    "node `{}` has a timeout or a cache of no time at all",
+                    node.name
+                ));
+            }
             for target in node.options.destinations.iter().flatten() {
                 self.target(&format!("destinations of `{}`", node.name), target);
             }

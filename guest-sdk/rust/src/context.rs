@@ -14,6 +14,7 @@ use crate::host::Host;
 use crate::ids;
 use crate::log::{self, Level};
 use crate::message::MessageChunk;
+use crate::store::Store;
 use crate::stream::MessageStream;
 
 /// The second argument of every node.
@@ -158,6 +159,12 @@ impl Context {
             return Some(value);
         }
         crate::env::var(name)
+    }
+
+    /// The long-term store, which threads share.
+    #[must_use]
+    pub fn store(&self) -> Store<'_> {
+        Store::new(self)
     }
 
     /// How long the host lets this task go on.

@@ -47,6 +47,8 @@ fn node(node: &Node) -> Value {
         "reads": node.options.reads,
         "defer": node.options.defer,
         "retry": node.options.retry.iter().map(|r| r.describe()).collect::<Vec<_>>(),
+        "timeout": node.options.timeout.map(|t| t.describe()),
+        "cache": node.options.cache.map(|c| c.describe()),
         "destinations": node.options.destinations,
         "metadata": node.options.metadata,
     })

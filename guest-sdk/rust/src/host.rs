@@ -1,7 +1,7 @@
 //! The side of the host that a running node talks to: the real one on WebAssembly, a fake one in tests.
 //!
-//! Only what the contract's own interfaces offer goes through here. WASI (clock, random, environment, HTTP) is
-//! called directly where it is used, so that a graph that does not use it does not import it.
+//! What every graph imports goes through here. The store and WASI (clock, random, environment, HTTP) are called
+//! directly where they are used, so that a graph that does not use them does not import them.
 
 /// What a node may ask of its run. The members are those of `selvedge:graph/context`.
 pub(crate) trait Host {
@@ -13,4 +13,7 @@ pub(crate) trait Host {
     /// A variable that a test has set; `None` asks the real environment.
     #[cfg(not(target_arch = "wasm32"))]
     fn var(&self, name: &str) -> Option<String>;
+    /// The store of a test.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn store(&self) -> &crate::testing::MemoryStore;
 }

@@ -70,8 +70,8 @@
 //! Where to find what:
 //!
 //! - the state: [`State`], its channels in the table of [the derive](derive@State), its updates in [`Update`];
-//! - the graph: [`StateGraph`], [`NodeOptions`], [`Retry`], [`Send`], and [`graphs!`] to make a component of it;
-//! - inside a node: [`Context`] (streaming, interrupts, facts, variables), [`NodeError`], [`info!`] and its siblings;
+//! - the graph: [`StateGraph`], [`NodeOptions`], [`Retry`], [`Timeout`], [`Cache`], [`Send`], and [`graphs!`] to make a component of it;
+//! - inside a node: [`Context`] (streaming, interrupts, facts, variables), [`store`], [`NodeError`], [`info!`] and its siblings;
 //! - models and tools: [`Message`], [`chat`], [`tool`](fn@tool), [`create_agent`];
 //! - the world: [`http`], [`time`], [`random`], [`env`](mod@env). Each is imported by a component only if it is used;
 //! - tests: `testing`, natively and without WebAssembly.
@@ -88,6 +88,7 @@ pub mod http;
 pub mod log;
 pub mod prelude;
 pub mod random;
+pub mod store;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod time;
@@ -117,7 +118,7 @@ pub use context::{Config, Context, Run, Task};
 pub use error::{NodeError, NodeResult};
 pub use graph::StateGraph;
 pub use message::{Content, InvalidToolCall, Message, MessageChunk, Role, ToolCall, ToolCallChunk};
-pub use options::{NodeOptions, Retry};
+pub use options::{Cache, NodeOptions, Retry, Timeout};
 pub use selvedge_sdk_macros::State;
 #[doc(hidden)]
 pub use state::private as __private;

@@ -14,6 +14,8 @@ pub struct NodeOptions {
     pub(crate) reads: Option<Vec<Name>>,
     pub(crate) defer: bool,
     pub(crate) retry: Vec<Retry>,
+    pub(crate) timeout: Option<Timeout>,
+    pub(crate) cache: Option<Cache>,
     pub(crate) destinations: Option<Vec<Name>>,
     pub(crate) metadata: Option<Value>,
 }
@@ -40,6 +42,20 @@ impl NodeOptions {
     /// Tries the node again when it fails. Of several policies the first that matches the failure counts.
     pub fn retry(mut self, policy: Retry) -> Self {
         self.retry.push(policy);
+        self
+    }
+
+    /// Ends an attempt at the node that takes too long, with a `NodeTimeoutError`, which is retryable.
+    pub fn timeout(mut self, policy: Timeout) -> Self {
+        self.timeout = Some(policy);
+        self
+    }
+
+    /// Reuses what the node wrote when it is given the same again, on whatever thread. For nodes that depend on nothing
+    /// but the channels that they read, so say which those are with [`reads`](Self::reads). Messages keep the ids that
+    /// they had.
+    pub fn cache(mut self, policy: Cache) -> Self {
+        self.cache = Some(policy);
         self
     }
 
@@ -133,5 +149,63 @@ impl Retry {
 impl Default for Retry {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// How long one attempt at a node may take. The operator's bound (`sandbox.wall_secs`) holds beside it.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct Timeout {
+    pub(crate) run: Option<Duration>,
+    pub(crate) idle: Option<Duration>,
+}
+
+impl Timeout {
+    /// No bound yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// In all.
+    pub fn run(mut self, most: Duration) -> Self {
+        self.run = Some(most);
+        self
+    }
+
+    /// Without progress: an event, a piece of a message, a call of the store, an HTTP request.
+    pub fn idle(mut self, most: Duration) -> Self {
+        self.idle = Some(most);
+        self
+    }
+
+    pub(crate) fn describe(&self) -> Value {
+        json!({
+            "run_timeout": self.run.map(|most| most.as_secs_f64()),
+            "idle_timeout": self.idle.map(|most| most.as_secs_f64()),
+        })
+    }
+}
+
+/// For how long what a node wrote is reused. It is kept in the server's memory, so never for sure.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct Cache {
+    pub(crate) ttl: Option<Duration>,
+}
+
+impl Cache {
+    /// As long as there is room.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For so long after it was written.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    pub(crate) fn describe(&self) -> Value {
+        json!({"ttl": self.ttl.map(|ttl| ttl.as_secs_f64())})
     }
 }

@@ -5,6 +5,6 @@ pub use serde::{Deserialize, Serialize};
 pub use serde_json::{Value, json};
 
 pub use crate::{
-    Content, Context, END, Goto, IntoOption, Message, NodeError, NodeOptions, NodeResult, Retry,
-    Role, START, Send, State, StateGraph, ToolCall, Update,
+    Cache, Content, Context, END, Goto, IntoOption, Message, NodeError, NodeOptions, NodeResult,
+    Retry, Role, START, Send, State, StateGraph, Timeout, ToolCall, Update,
 };

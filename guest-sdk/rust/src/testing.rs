@@ -2,13 +2,14 @@
 //!
 //! [`Fake`] gives a single node a context and collects what it shows. [`Run`] drives a whole graph with a small
 //! imitation of the host's algorithm: super-steps, reducers, branches, sends, joins, deferred nodes, retries (without
-//! waiting) and interrupts. **The host's algorithm is the real one.** Checkpoints, breakpoints, limits, streams,
-//! threads and the store are tested with `selvedge dev` or a server.
+//! waiting), interrupts and, with [`MemoryStore`], the store. **The host's algorithm is the real one.** Checkpoints,
+//! breakpoints, limits, timeouts, caches, streams and threads are tested with `selvedge dev` or a server.
 
 mod channels;
 mod fake;
 mod plan;
 mod run;
+mod store;
 
 use std::cell::RefCell;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use fake::Fake;
 pub use run::Run;
+pub use store::MemoryStore;
 
 use crate::component::Graphs;
 use crate::error::NodeError;

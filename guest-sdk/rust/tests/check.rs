@@ -1,5 +1,7 @@
 //! The mistakes in a graph are found before it runs, all of them at once.
 
+use std::time::Duration;
+
 use selvedge_sdk::prelude::*;
 
 #[derive(State, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +42,13 @@ fn all_mistakes_are_named_at_once() {
         .node("model", nothing)
         .node("model", nothing)
         .node("__x", nothing)
-        .node_with("lonely", nothing, NodeOptions::new().reads(["mesages"]))
+        .node_with(
+            "lonely",
+            nothing,
+            NodeOptions::new()
+                .reads(["mesages"])
+                .timeout(Timeout::new().idle(Duration::ZERO)),
+        )
         .edge(START, "model")
         .edge(START, "model")
         .edge("model", "Tools")
@@ -57,6 +65,7 @@ fn all_mistakes_are_named_at_once() {
             "edge `__end__` → `model`: nothing can come after END",
             "branch from `modle`: there is no node `modle`",
             "node `lonely` reads `mesages`, which Chat does not have",
+            "node `lonely` has a timeout or a cache of no time at all",
             "a breakpoint names `nobody`, which is no node",
             "node `__x` is never reached: no edge or branch leads to it from START (if a goto or a Send does, name it \
              in the `destinations` of the node that sends)",

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::host::Host;
 use crate::ids;
+use crate::testing::MemoryStore;
 
 /// A fake host for a node. Set it up, then hand [`ctx`](Self::ctx) to the node.
 ///
@@ -38,6 +39,7 @@ pub(super) struct FakeHost {
     pub questions: RefCell<Vec<Value>>,
     pub custom: RefCell<Vec<Value>>,
     pub chunks: RefCell<Vec<Value>>,
+    pub store: OnceCell<MemoryStore>,
 }
 
 impl Default for Fake {
@@ -71,6 +73,13 @@ impl Fake {
             .vars
             .borrow_mut()
             .insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Gives the node this store; otherwise it has an empty one of its own.
+    #[must_use]
+    pub fn store(self, store: &MemoryStore) -> Self {
+        self.host.use_store(store);
         self
     }
 
@@ -125,6 +134,11 @@ impl Fake {
 }
 
 impl FakeHost {
+    /// To be called before a node uses the store.
+    pub fn use_store(&self, store: &MemoryStore) {
+        let _ = self.store.set(store.clone());
+    }
+
     pub fn tokens(&self) -> String {
         self.chunks
             .borrow()
@@ -167,6 +181,10 @@ impl Host for FakeHost {
 
     fn var(&self, name: &str) -> Option<String> {
         self.vars.borrow().get(name).cloned()
+    }
+
+    fn store(&self) -> &MemoryStore {
+        self.store.get_or_init(MemoryStore::new)
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::channels::{Channels, Write};
 use super::fake::{FakeHost, task};
 use super::plan::Plan;
+use super::store::MemoryStore;
 use crate::component::{Graph, Graphs};
 use crate::context::Context;
 use crate::error::NodeError;
@@ -72,6 +73,21 @@ impl Run {
         Self::start_with(graphs, name, input, &[])
     }
 
+    /// As [`start`](Self::start), with a store whose items are shared with the test and with other runs.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_in(
+        graphs: &Graphs,
+        name: &str,
+        input: Value,
+        store: &MemoryStore,
+    ) -> Result<Self, NodeError> {
+        let host = FakeHost::default();
+        host.use_store(store);
+        Self::start_on(graphs, name, input, host)
+    }
+
     /// As [`start`](Self::start), with variables in the environment.
     ///
     /// # Errors
@@ -82,6 +98,20 @@ impl Run {
         input: Value,
         vars: &[(&str, &str)],
     ) -> Result<Self, NodeError> {
+        let host = FakeHost::default();
+        *host.vars.borrow_mut() = vars
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        Self::start_on(graphs, name, input, host)
+    }
+
+    fn start_on(
+        graphs: &Graphs,
+        name: &str,
+        input: Value,
+        host: FakeHost,
+    ) -> Result<Self, NodeError> {
         let unknown = || NodeError::new("UnknownGraph", format!("there is no graph `{name}`"));
         let graph = graphs.get(name).ok_or_else(unknown)?;
         let problems = graph.problems();
@@ -89,11 +119,6 @@ impl Run {
             return Err(NodeError::new("InvalidGraph", problems.join("\n")));
         }
         let plan = Plan::of(graph.as_ref());
-        let host = FakeHost::default();
-        *host.vars.borrow_mut() = vars
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
         let mut run = Self {
             channels: Channels::new(&plan.channels),
             graph,
