@@ -1,5 +1,6 @@
 //! Small graphs for the black-box tests of the host, one per behaviour. Each says what it does at its head.
 
+mod cached;
 mod effects;
 mod excess;
 mod failing;
@@ -9,9 +10,11 @@ mod garbage;
 mod hitl;
 mod hoarding;
 mod memory;
+mod patience;
 mod reaching;
 mod shows;
 mod steps;
+mod storing;
 mod surroundings;
 mod two;
 mod weight;
@@ -43,6 +46,10 @@ selvedge_sdk::graphs! {
     "memory" => memory::graph(),
     "fan" => fan::graph(),
     "fork" => fork::graph(),
+    "cached" => cached::graph(),
+    "patience" => patience::patience(),
+    "idle" => patience::idle(),
+    "storing" => storing::graph(),
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod failing;
 mod given;
 mod paths;
 mod people;
+mod policies;
+mod remembering;
 mod shows;
 mod trail;
 
@@ -23,6 +25,9 @@ selvedge_sdk::graphs! {
     "fail" => failing::fail(),
     "fail_b" => failing::fail_b(),
     "retry" => failing::retry(),
+    "cached" => policies::cached(),
+    "timed" => policies::timed(),
+    "store" => remembering::store(),
     "slow" => shows::slow(),
     "custom" => shows::custom(),
     "chat" => shows::chat(),
@@ -33,7 +38,7 @@ selvedge_sdk::graphs! {
 
 #[cfg(test)]
 mod tests {
-    use selvedge_sdk::testing::Run;
+    use selvedge_sdk::testing::{MemoryStore, Run};
     use serde_json::{Value, json};
 
     use super::graphs;
@@ -87,6 +92,26 @@ mod tests {
             run.resume(answer).unwrap();
         }
         assert_eq!(run.output(), json!({"answers": ["one", "two", "done"]}));
+    }
+
+    #[test]
+    fn store_gives_what_earlier_runs_have_put_there() {
+        let items = MemoryStore::new();
+        items.put(
+            ["facts", "ada"],
+            "outside",
+            json!({"fact": "from a caller"}),
+        );
+        let input = json!({"user": "ada", "key": "inside", "fact": "from a graph"});
+        let run = Run::start_in(&graphs(), "store", input, &items).unwrap();
+        assert_eq!(run.output()["got"], json!({"fact": "from a graph"}));
+        let asked = json!({"user": "ada", "key": "nobody"});
+        let run = Run::start_in(&graphs(), "store", asked, &items).unwrap();
+        assert_eq!(run.output()["got"], Value::Null);
+        assert_eq!(
+            run.output()["found"],
+            json!(["from a caller", "from a graph"])
+        );
     }
 
     #[test]

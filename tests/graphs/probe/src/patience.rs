@@ -1,0 +1,66 @@
+//! Nodes with policies of their own for time.
+//!
+//! `patience`: the first attempts, as many as the input says, take far too long; each may take 0.2 s, and there are three.
+//! `idle`: shows custom data `times` times, `every` so many milliseconds, and may go 1 s without.
+
+use std::time::Duration;
+
+use selvedge_sdk::prelude::*;
+use selvedge_sdk::time;
+
+/// Longer than any test waits.
+const FAR_TOO_LONG: Duration = Duration::from_secs(300);
+
+#[derive(State, Serialize, Deserialize, JsonSchema)]
+pub struct Patience {
+    /// How many attempts take too long.
+    #[serde(default)]
+    slow: u32,
+    /// The one that did not.
+    attempt: Option<u32>,
+}
+
+pub fn patience() -> StateGraph<Patience> {
+    let work = |state: Patience, ctx: &Context| {
+        let attempt = ctx.task().attempt;
+        if attempt <= state.slow {
+            time::sleep(FAR_TOO_LONG);
+        }
+        Ok(Patience::update().attempt(attempt))
+    };
+    let retry = Retry::new()
+        .max_attempts(3)
+        .initial_interval(Duration::from_millis(10))
+        .jitter(false);
+    let options = NodeOptions::new()
+        .timeout(Timeout::new().run(Duration::from_millis(200)))
+        .retry(retry);
+    StateGraph::new()
+        .node_with("work", work, options)
+        .edge(START, "work")
+        .edge("work", END)
+}
+
+#[derive(State, Serialize, Deserialize, JsonSchema)]
+pub struct Idle {
+    #[serde(default)]
+    times: u32,
+    #[serde(default)]
+    every: u64,
+    done: Option<bool>,
+}
+
+pub fn idle() -> StateGraph<Idle> {
+    let work = |state: Idle, ctx: &Context| {
+        for n in 0..state.times {
+            time::sleep(Duration::from_millis(state.every));
+            ctx.emit_custom(n)?;
+        }
+        Ok(Idle::update().done(true))
+    };
+    let policy = Timeout::new().idle(Duration::from_secs(1));
+    StateGraph::new()
+        .node_with("work", work, NodeOptions::new().timeout(policy))
+        .edge(START, "work")
+        .edge("work", END)
+}

@@ -1,0 +1,130 @@
+//! What a graph says about its nodes: how long they may take, and that what they wrote is reused. Trying again is in
+//! `sandbox`, `runs` and the clients' suites.
+
+use serde_json::{Value, json};
+
+use crate::support::server::{Server, text};
+use crate::support::sse::Event;
+use crate::support::{Setup, eventually};
+
+async fn wait(server: &Server, graph: &str, input: Value) -> Value {
+    let run = json!({"assistant_id": graph, "input": input});
+    server.post_json("/runs/wait", &run).await
+}
+
+#[tokio::test]
+async fn a_node_that_takes_longer_than_its_policy_is_tried_again_and_fails_in_the_end() {
+    let server = Setup::probes(&["patience"]).start().await;
+    for (slow, attempt) in [(0, 1), (2, 3)] {
+        let values = wait(&server, "patience", json!({"slow": slow})).await;
+        assert_eq!(values["attempt"], attempt, "{values}");
+    }
+    let outcome = wait(&server, "patience", json!({"slow": 3})).await;
+    let error = &outcome["__error__"];
+    assert_eq!(error["error"], "NodeTimeoutError");
+    let message = text(&error["message"]);
+    let expected = "Node 'work' exceeded its run timeout of 0.200s (elapsed: ";
+    assert!(message.starts_with(expected), "{message}");
+}
+
+#[tokio::test]
+async fn a_node_that_shows_progress_may_take_longer_than_its_idle_timeout() {
+    let server = Setup::probes(&["idle"]).start().await;
+    // More than a second in all, and never as much without an event.
+    let values = wait(&server, "idle", json!({"times": 15, "every": 100})).await;
+    assert_eq!(values["done"], true);
+    let outcome = wait(&server, "idle", json!({"times": 1, "every": 300_000})).await;
+    let error = &outcome["__error__"];
+    assert_eq!(error["error"], "NodeTimeoutError");
+    let expected = "exceeded its idle timeout of 1.000s without making progress";
+    assert!(text(&error["message"]).contains(expected), "{error}");
+}
+
+#[tokio::test]
+async fn the_operators_bound_holds_beside_a_nodes_own() {
+    let server = Setup::probes(&["idle"])
+        .set("sandbox.wall_secs", 1)
+        .start()
+        .await;
+    let outcome = wait(&server, "idle", json!({"times": 1_000, "every": 100})).await;
+    assert_eq!(outcome["__error__"]["error"], "WallClockExceeded");
+}
+
+/// The `updates` and `tasks` events of a run of `cached`.
+async fn drawn(server: &Server, input: Value) -> (Vec<Value>, Vec<Value>) {
+    let thread = server.new_thread().await;
+    let run =
+        json!({"assistant_id": "cached", "input": input, "stream_mode": ["updates", "tasks"]});
+    let events = server.stream(&thread, &run).await;
+    let of = |mode: &str| -> Vec<Value> {
+        let events = events.iter().filter(|event: &&Event| event.name == mode);
+        events.map(|event| event.data.clone()).collect()
+    };
+    (of("updates"), of("tasks"))
+}
+
+#[tokio::test]
+async fn what_a_node_wrote_is_reused_for_the_same_input_and_shown_as_such() {
+    let server = Setup::probes(&["cached"]).start().await;
+    let (first, _) = drawn(&server, json!({"foo": "a"})).await;
+    assert!(first[0].get("__metadata__").is_none(), "{first:?}");
+
+    let (second, tasks) = drawn(&server, json!({"foo": "a"})).await;
+    assert_eq!(second[0]["draw"], first[0]["draw"]);
+    assert_eq!(second[0]["__metadata__"], json!({"cached": true}));
+    // The rest of the graph goes on as if it had run, and nothing says that it has.
+    assert!(second[1].get("__metadata__").is_none(), "{second:?}");
+    assert_eq!(second[1]["after"], json!({"log": ["after"]}));
+    let ended = tasks.iter().filter(|task| task.get("result").is_some());
+    let ended: Vec<&Value> = ended.map(|task| &task["name"]).collect();
+    assert_eq!(ended, ["after"]);
+
+    let (other, _) = drawn(&server, json!({"foo": "b"})).await;
+    assert_ne!(other[0]["draw"], first[0]["draw"]);
+    assert!(other[0].get("__metadata__").is_none(), "{other:?}");
+}
+
+#[tokio::test]
+async fn what_is_reused_ends_with_the_policys_time() {
+    let server = Setup::probes(&["cached"]).start().await;
+    let first = wait(&server, "cached", json!({"foo": "a"})).await;
+    eventually("it is drawn anew", async || {
+        let again = wait(&server, "cached", json!({"foo": "a"})).await;
+        (again["number"] != first["number"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn neither_a_failure_nor_what_follows_from_an_answer_is_reused() {
+    let server = Setup::probes(&["cached"]).start().await;
+    let failing = json!({"foo": "a", "fails": true});
+    let first = wait(&server, "cached", failing.clone()).await;
+    let second = wait(&server, "cached", failing).await;
+    assert_eq!(first["__error__"]["error"], "ValueError");
+    assert_ne!(
+        first["__error__"]["message"],
+        second["__error__"]["message"]
+    );
+
+    let asking = json!({"assistant_id": "cached", "input": {"foo": "a", "asks": true}});
+    for answer in ["one", "two"] {
+        let thread = server.new_thread().await;
+        let values = server.wait(&thread, &asking).await;
+        assert_eq!(values["__interrupt__"][0]["value"], "which?");
+        let resume = json!({"assistant_id": "cached", "command": {"resume": answer}});
+        let values = server.wait(&thread, &resume).await;
+        assert_eq!(values["answer"], answer);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_reused_where_the_operator_gives_no_room() {
+    let server = Setup::probes(&["cached"])
+        .set("runtime.node_cache_bytes", 0)
+        .start()
+        .await;
+    let first = wait(&server, "cached", json!({"foo": "a"})).await;
+    let second = wait(&server, "cached", json!({"foo": "a"})).await;
+    assert_ne!(first["number"], second["number"]);
+}
