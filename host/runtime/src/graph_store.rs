@@ -107,7 +107,7 @@ impl ItemStore for GraphStore {
         key: String,
         options: Json,
     ) -> Result<Option<Json>, Failure> {
-        item::check_namespace(&namespace).map_err(bad_namespace)?;
+        item::check_namespace(&namespace).map_err(|error| bad_namespace(&error))?;
         let options: GetOptions = read("options", &options)?;
         let _turn = self.call().await?;
         let found = self.0.item(namespace, key, options.refresh_ttl).await;
@@ -121,7 +121,7 @@ impl ItemStore for GraphStore {
         value: Json,
         options: Json,
     ) -> Result<(), Failure> {
-        item::check_writable_namespace(&namespace).map_err(bad_namespace)?;
+        item::check_writable_namespace(&namespace).map_err(|error| bad_namespace(&error))?;
         if !value.is_object() {
             return Err(bad_value("the value of an item must be an object"));
         }
@@ -141,7 +141,7 @@ impl ItemStore for GraphStore {
     }
 
     async fn delete(&self, namespace: Vec<String>, key: String) -> Result<(), Failure> {
-        item::check_namespace(&namespace).map_err(bad_namespace)?;
+        item::check_namespace(&namespace).map_err(|error| bad_namespace(&error))?;
         let _turn = self.call().await?;
         let deleted = self.0.delete_item(namespace, key).await;
         deleted.map(drop).map_err(failed)
@@ -209,7 +209,7 @@ fn rows(limit: Option<u32>, default: u32) -> Result<u32, Failure> {
     )))
 }
 
-fn bad_namespace(error: item::NamespaceError) -> Failure {
+fn bad_namespace(error: &item::NamespaceError) -> Failure {
     failure("InvalidNamespaceError", error.to_string(), false)
 }
 
