@@ -56,6 +56,19 @@ fn what_every_component_describes_fits_the_schema() {
     }
 }
 
+#[test]
+fn only_a_component_that_uses_the_store_imports_it() {
+    let engine = Engine::default();
+    let imports_store = |path: &Path| {
+        let component = Component::from_file(&engine, path).expect("a component");
+        let imports = component.component_type();
+        let mut names = imports.imports(&engine).map(|(name, _)| name.to_owned());
+        names.any(|name| name.starts_with("selvedge:graph/store@"))
+    };
+    assert!(!imports_store(&graphs::example("echo")));
+    assert!(imports_store(&graphs::probe()));
+}
+
 #[tokio::test]
 async fn the_first_component_that_was_published_loads_and_runs() {
     let setup = Setup::with_graphs(json!({"echo": first_component()}));
