@@ -7,6 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use selvedge_model::json::JsonError;
 use selvedge_model::{Json, RunId};
+use tokio::runtime::Handle;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime::{Engine, Result};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -76,6 +77,8 @@ pub(crate) struct TaskState {
     event_count: u32,
     pub(crate) progress: Arc<Progress>,
     pub(crate) items: Arc<dyn ItemStore>,
+    /// Where the host's own I/O runs.
+    pub(crate) host: Handle,
     pub(crate) store_calls: u32,
     ends_at: Instant,
     environment: Arc<[(String, String)]>,
@@ -93,6 +96,7 @@ pub(crate) struct TaskSetup {
     pub(crate) answers: Vec<Json>,
     pub(crate) events: Arc<dyn TaskEvents>,
     pub(crate) items: Arc<dyn ItemStore>,
+    pub(crate) host: Handle,
     pub(crate) progress: Arc<Progress>,
     pub(crate) environment: Arc<[(String, String)]>,
     pub(crate) outbound: Outbound,
@@ -113,6 +117,7 @@ impl TaskState {
             event_count: 0,
             progress: setup.progress,
             items: setup.items,
+            host: setup.host,
             store_calls: 0,
             ends_at: Instant::now() + setup.limits.wall,
             limits: setup.limits,

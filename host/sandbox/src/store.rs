@@ -1,14 +1,17 @@
 //! The long-term store as a guest reaches it: each call is counted and bounded here, and answered by the runtime.
 
+use std::future::Future;
+
 use async_trait::async_trait;
 use selvedge_model::Json;
 use selvedge_pregel::Failure;
+use tokio::runtime::Handle;
 
 use crate::guest::{GuestFailure, StoreImport, TaskState};
 use crate::meter::Exceeded;
+use crate::spawned::Spawned;
 
-/// Carries out what a task asks of the store; a refusal is for the node to deal with. Awaited on a guest thread: never
-/// block in it. A call whose task has ended is dropped, which need not undo it.
+/// Carries out what a task asks of the store; a refusal is for the node to deal with. A call whose task has ended is dropped, which need not undo it.
 #[async_trait]
 pub trait ItemStore: Send + Sync {
     /// One item, as callers see it.
@@ -43,10 +46,11 @@ impl StoreImport for TaskState {
     ) -> wasmtime::Result<Result<Option<String>, GuestFailure>> {
         self.begin_call(&namespace, &key)?;
         let options = self.take_json("the options of store.get", options)?;
-        let found = self.items.get(namespace, key, options).await;
-        Ok(found
-            .map(|item| item.map(|item| item.as_str().to_owned()))
-            .map_err(refusal))
+        let items = self.items.clone();
+        let found = on_host(&self.host, async move {
+            items.get(namespace, key, options).await
+        });
+        Ok(found.await.map(|item| item.map(text)))
     }
 
     async fn put(
@@ -59,8 +63,11 @@ impl StoreImport for TaskState {
         self.begin_call(&namespace, &key)?;
         let value = self.take_json("the value of store.put", value)?;
         let options = self.take_json("the options of store.put", options)?;
-        let put = self.items.put(namespace, key, value, options).await;
-        Ok(put.map_err(refusal))
+        let items = self.items.clone();
+        let put = on_host(&self.host, async move {
+            items.put(namespace, key, value, options).await
+        });
+        Ok(put.await)
     }
 
     async fn delete(
@@ -69,7 +76,12 @@ impl StoreImport for TaskState {
         key: String,
     ) -> wasmtime::Result<Result<(), GuestFailure>> {
         self.begin_call(&namespace, &key)?;
-        Ok(self.items.delete(namespace, key).await.map_err(refusal))
+        let items = self.items.clone();
+        let deleted = on_host(
+            &self.host,
+            async move { items.delete(namespace, key).await },
+        );
+        Ok(deleted.await)
     }
 
     async fn search(
@@ -79,10 +91,9 @@ impl StoreImport for TaskState {
     ) -> wasmtime::Result<Result<String, GuestFailure>> {
         self.begin_call(&prefix, "")?;
         let query = self.take_json("the query of store.search", query)?;
-        let found = self.items.search(prefix, query).await;
-        Ok(found
-            .map(|items| items.as_str().to_owned())
-            .map_err(refusal))
+        let items = self.items.clone();
+        let found = on_host(&self.host, async move { items.search(prefix, query).await });
+        Ok(found.await.map(text))
     }
 
     async fn list_namespaces(
@@ -91,10 +102,12 @@ impl StoreImport for TaskState {
     ) -> wasmtime::Result<Result<String, GuestFailure>> {
         self.begin_call(&[], "")?;
         let query = self.take_json("the query of store.list-namespaces", query)?;
-        let found = self.items.list_namespaces(query).await;
-        Ok(found
-            .map(|namespaces| namespaces.as_str().to_owned())
-            .map_err(refusal))
+        let items = self.items.clone();
+        let found = on_host(
+            &self.host,
+            async move { items.list_namespaces(query).await },
+        );
+        Ok(found.await.map(text))
     }
 }
 
@@ -126,6 +139,24 @@ impl TaskState {
     }
 }
 
+/// Carries out a call on the host's runtime: what it holds while it waits must not depend on when a guest's thread is
+/// free again.
+async fn on_host<T: Send + 'static>(
+    host: &Handle,
+    call: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, GuestFailure> {
+    let answer = Spawned(host.spawn(call)).await;
+    answer
+        .unwrap_or_else(|error| Err(unavailable(format!("the call failed: {error}"))))
+        .map_err(refusal)
+}
+
+/// The bindings want a `String`; the copy is small beside the one into the guest's memory.
+#[allow(clippy::needless_pass_by_value, reason = "the form that map wants")]
+fn text(json: Json) -> String {
+    json.as_str().to_owned()
+}
+
 /// No store at all: for a component that is asked what it is made of, whose answer must not depend on any item.
 pub struct NoStore;
 
@@ -153,10 +184,14 @@ impl ItemStore for NoStore {
 }
 
 fn no_store() -> Failure {
+    unavailable("there is no store here".into())
+}
+
+fn unavailable(message: String) -> Failure {
     Failure {
         kind: "StoreUnavailable".into(),
-        message: "there is no store here".into(),
-        retryable: false,
+        message,
+        retryable: true,
     }
 }
 

@@ -242,6 +242,7 @@ fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -
         answers: around.answers,
         events: around.events,
         items: around.items,
+        host: shared.host.clone(),
         progress: around.progress.clone(),
         environment: loaded.environment.clone(),
         outbound: Outbound::new(
