@@ -56,8 +56,8 @@ impl Chain {
     }
 
     /// Work is about to begin, whose tasks `pregel` shows now.
-    pub(crate) fn begins(&mut self, work: &[Work]) {
-        for task in work.iter().filter_map(|work| work.task.as_ref()) {
+    pub(crate) fn begins<'w>(&mut self, work: impl Iterator<Item = &'w Work>) {
+        for task in work.filter_map(|work| work.task.as_ref()) {
             let told = UnderWay {
                 tags: Json::from(json!([format!("graph:step:{}", task.step)])),
                 metadata: self.metadata_of(task),

@@ -271,7 +271,8 @@ impl Walk {
             }
             let step = self.execution.step(&mut self.mint);
             if let (Some(chain), Step::Work(work)) = (&mut self.chain, &step) {
-                chain.begins(work);
+                let runs = |work: &&Work| !shared.node_cache.knows(&self.graph, work);
+                chain.begins(work.iter().filter(runs));
             }
             let mut events = self.gather();
             match step {

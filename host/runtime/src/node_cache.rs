@@ -73,6 +73,11 @@ impl NodeCache {
         })
     }
 
+    /// Whether a task need not run.
+    pub(crate) fn knows(&self, graph: &ServedGraph, work: &Work) -> bool {
+        Self::slot(graph, work).is_some_and(|slot| self.0.contains_key(&slot.key))
+    }
+
     pub(crate) fn get(&self, slot: Slot) -> Option<Writes> {
         self.0.get(&slot.key).map(|kept| kept.writes)
     }
