@@ -29,6 +29,20 @@ pub fn probe() -> PathBuf {
     root().join("tests/graphs/probe.wasm")
 }
 
+/// The graphs that the official clients drive, too.
+pub fn suite() -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        build(&[
+            "build",
+            "tests/graphs/suite",
+            "-o",
+            "tests/graphs/suite.wasm",
+        ]);
+    });
+    root().join("tests/graphs/suite.wasm")
+}
+
 fn build(arguments: &[&str]) {
     let output = Command::new(SELVEDGE)
         .args(arguments)

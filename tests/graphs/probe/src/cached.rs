@@ -1,5 +1,5 @@
-//! `cached`: draws a number, reusing the one that it drew for the same input in the last two seconds; asks first or
-//! fails afterwards, if the input says so.
+//! `cached`: draws a number, reusing the one that it drew for the same input in the last ten minutes; asks first or fails
+//! afterwards, if the input says so. `cached_briefly`: the same for a fifth of a second.
 
 use std::time::Duration;
 
@@ -28,10 +28,18 @@ struct Input {
     fails: bool,
 }
 
-pub fn graph() -> StateGraph<Drawn> {
+pub fn cached() -> StateGraph<Drawn> {
+    draws(Duration::from_mins(10))
+}
+
+pub fn cached_briefly() -> StateGraph<Drawn> {
+    draws(Duration::from_millis(200))
+}
+
+fn draws(ttl: Duration) -> StateGraph<Drawn> {
     let options = NodeOptions::new()
         .reads(["foo", "asks", "fails"])
-        .cache(Cache::new().ttl(Duration::from_secs(2)));
+        .cache(Cache::new().ttl(ttl));
     StateGraph::new()
         .node_with("draw", draw, options)
         .node("after", |_: Drawn, _: &Context| {

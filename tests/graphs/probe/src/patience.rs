@@ -1,7 +1,7 @@
 //! Nodes with policies of their own for time.
 //!
-//! `patience`: the first attempts, as many as the input says, take far too long; each may take 0.2 s, and there are three.
-//! `idle`: shows custom data `times` times, `every` so many milliseconds, and may go 1 s without.
+//! `patience`: the first attempts, as many as the input says, take far too long; each may take 1 s, and there are three.
+//! `idle`: shows custom data `times` times, `every` so many milliseconds, and may go 3 s without.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub fn patience() -> StateGraph<Patience> {
         .initial_interval(Duration::from_millis(10))
         .jitter(false);
     let options = NodeOptions::new()
-        .timeout(Timeout::new().run(Duration::from_millis(200)))
+        .timeout(Timeout::new().run(Duration::from_secs(1)))
         .retry(retry);
     StateGraph::new()
         .node_with("work", work, options)
@@ -58,7 +58,7 @@ pub fn idle() -> StateGraph<Idle> {
         }
         Ok(Idle::update().done(true))
     };
-    let policy = Timeout::new().idle(Duration::from_secs(1));
+    let policy = Timeout::new().idle(Duration::from_secs(3));
     StateGraph::new()
         .node_with("work", work, NodeOptions::new().timeout(policy))
         .edge(START, "work")
