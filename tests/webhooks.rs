@@ -221,7 +221,11 @@ async fn a_run_that_asks_is_delivered_with_its_questions() {
         (&posted["status"], &posted["values"]),
         (&json!("success"), &json!({"log": []}))
     );
-    assert_eq!(posted["interrupts"], asked["__interrupt__"]);
+    let asked = &asked["__interrupt__"][0];
+    assert_eq!(
+        posted["interrupts"],
+        json!([{"value": asked["value"], "id": asked["id"]}])
+    );
 
     let resume =
         json!({"assistant_id": "hitl", "command": {"resume": 1}, "webhook": receiver.url("/done")});
