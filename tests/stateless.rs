@@ -74,14 +74,14 @@ async fn a_stateless_run_says_where_it_is_and_its_outcome_too() {
         );
         let run = server.get_json(&at).await;
         let id = text(&run["run_id"]);
-        assert_eq!(at, format!("/runs/{id}"));
         // LangGraph names the thread of a run that is waited for.
         let thread = text(&run["thread_id"]);
         let expected = match path {
-            "/runs/wait" => format!("/threads/{thread}/runs/{id}{rest}"),
-            _ => format!("/runs/{id}{rest}"),
+            "/runs/wait" => format!("/threads/{thread}/runs/{id}"),
+            _ => format!("/runs/{id}"),
         };
-        assert_eq!(location, expected);
+        assert_eq!(at, expected);
+        assert_eq!(location, format!("{at}{rest}"));
         assert_eq!(server.get(&location).await.status(), 200);
         drop(response);
     }
@@ -126,8 +126,8 @@ async fn a_stateless_run_that_is_kept_leaves_a_thread() {
     let values = json_of(response, reqwest::StatusCode::OK).await;
     let run = server.get_json(&at).await;
     let (id, thread) = (text(&run["run_id"]), text(&run["thread_id"]));
-    assert_eq!(at, format!("/runs/{id}"));
-    assert_eq!(location, format!("/threads/{thread}/runs/{id}/join"));
+    assert_eq!(at, format!("/threads/{thread}/runs/{id}"));
+    assert_eq!(location, format!("{at}/join"));
     assert_eq!(server.get_json(&location).await, values);
     assert_eq!(server.get_json(&format!("{at}/join")).await, values);
     assert_eq!(
