@@ -93,7 +93,7 @@ pub struct Thread {
     pub metadata: Json,
     /// Where it stands.
     pub status: ThreadStatus,
-    /// An object: configuration that its runs share.
+    /// An object: how its newest run was configured. Later runs do not take it over.
     pub config: Json,
     /// The author's channels at the newest checkpoint, or `None` without one.
     pub values: Option<Json>,

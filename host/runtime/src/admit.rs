@@ -10,7 +10,7 @@ use selvedge_model::run::{ClaimedRun, MultitaskStrategy, Run, RunStatus};
 use selvedge_model::{AssistantId, Json, RunId, Timestamp};
 use selvedge_storage::{Admission, Cancelled, NewRun, Refusal, StorageError, Values};
 
-use crate::assemble::{assemble, members, thread_need};
+use crate::assemble::{assemble, is_given, members, thread_need};
 use crate::hub::Subscription;
 use crate::request::{AdmitError, AssistantRef, CreateRun, Place};
 use crate::{Runtime, Shared, queue};
@@ -53,12 +53,12 @@ impl Runtime {
         // What the request itself shows to be wrong is said first, whatever else there is or is not.
         check(shared, request)?;
         let assistant = find_assistant(shared, &request.assistant).await?;
-        let (thread_metadata, thread_config) = thread_parts(shared, request.place).await?;
+        let thread_metadata = thread_metadata(shared, request.place).await?;
         check_checkpoint(shared, request).await?;
         let now = Timestamp::now();
         Ok(NewRun {
             thread: thread_need(request, &assistant, shared.options.thread_ttl.default),
-            run: assemble(request, &assistant, &thread_metadata, &thread_config, now),
+            run: assemble(request, &assistant, &thread_metadata, now),
             claim_by: None,
             max_pending_runs: shared.options.max_pending_runs,
         })
@@ -131,8 +131,7 @@ fn check(shared: &Shared, request: &CreateRun) -> Result<(), AdmitError> {
         return Err(AdmitError::ResumeWithoutThread);
     }
     let configurable = members(&request.config).swap_remove("configurable");
-    let given = |json: &Option<Json>| json.as_ref().is_some_and(|j| !members(j).is_empty());
-    if given(&configurable) && given(&request.context) {
+    if is_given(configurable.as_ref()) && is_given(request.context.as_ref()) {
         return Err(AdmitError::ConfigurableAndContext);
     }
     if let Some(url) = &request.webhook {
@@ -175,15 +174,15 @@ async fn check_checkpoint(shared: &Shared, request: &CreateRun) -> Result<(), Ad
     }
 }
 
-/// The metadata and configuration that the thread contributes to its runs.
-async fn thread_parts(shared: &Shared, place: Place) -> Result<(Json, Json), AdmitError> {
+/// The metadata that the thread contributes to its runs.
+async fn thread_metadata(shared: &Shared, place: Place) -> Result<Json, AdmitError> {
     let empty = || Json::object::<&str>([]);
     let Place::Thread { id, create } = place else {
-        return Ok((empty(), empty()));
+        return Ok(empty());
     };
     match shared.storage.thread(id, Values::Skip).await? {
-        Some(thread) => Ok((thread.metadata, thread.config)),
-        None if create => Ok((empty(), empty())),
+        Some(thread) => Ok(thread.metadata),
+        None if create => Ok(empty()),
         None => Err(AdmitError::NotFound),
     }
 }

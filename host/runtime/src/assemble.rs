@@ -26,8 +26,11 @@ pub(crate) const RESERVED_CONFIGURABLE: [&str; 13] = [
     "__otel_tracestate__",
     "__dd_trace_headers__",
     "__pregel_node_finished",
-    "__context_provided__",
+    CONTEXT_PROVIDED,
 ];
+
+/// Says in `configurable` that it mirrors a `context` that the caller gave, and not the other way round.
+pub(crate) const CONTEXT_PROVIDED: &str = "__context_provided__";
 
 /// Members that callers cannot set in metadata (LangGraph's list).
 const RESERVED_METADATA: [&str; 5] = [
@@ -45,7 +48,6 @@ pub(crate) fn assemble(
     request: &CreateRun,
     assistant: &Assistant,
     thread_metadata: &Json,
-    thread_config: &Json,
     now: Timestamp,
 ) -> Run {
     let run_id = RunId::new();
@@ -55,8 +57,6 @@ pub(crate) fn assemble(
     };
     let mut config = members(&assistant.config);
     let assistant_configurable = config.shift_remove("configurable");
-    config.extend(members(thread_config));
-    config.shift_remove("configurable");
     let mut asked = members(&request.config);
     let asked_configurable = asked.shift_remove("configurable");
     let asked_metadata = asked.shift_remove("metadata");
@@ -71,6 +71,9 @@ pub(crate) fn assemble(
         members(asked_configurable.as_ref().unwrap_or(&context)),
         &RESERVED_CONFIGURABLE,
     ));
+    if is_given(request.context.as_ref()) {
+        configurable.insert(CONTEXT_PROVIDED.into(), Json::from(json!(true)));
+    }
     configurable.extend(facts(request, assistant, run_id, thread_id, now));
     if let Some(checkpoint) = request.checkpoint_id {
         configurable.insert(
@@ -189,11 +192,7 @@ pub(crate) fn thread_need(
         "graph_id": assistant.graph_id,
         "assistant_id": assistant.assistant_id,
     }));
-    let mut config = members(&request.config);
-    config.retain(|name, _| matches!(name.as_str(), "tags" | "recursion_limit"));
-    // LangGraph's thread has an empty one from its first run on.
-    config.insert("configurable".into(), Json::object::<&str>([]));
-    let config = Json::object(&config);
+    let config = Json::object(&last_config(request, assistant));
     match request.place {
         Place::Thread { create: false, .. } => ThreadNeed::Existing {
             metadata: stamp,
@@ -212,6 +211,20 @@ pub(crate) fn thread_need(
     }
 }
 
+/// What a thread says of how its newest run was configured: `configurable` as far as it came from the assistant.
+fn last_config(request: &CreateRun, assistant: &Assistant) -> Members {
+    let mut config = members(&assistant.config);
+    let configurable = config.shift_remove("configurable");
+    config.extend(members(&request.config));
+    config.retain(|name, _| matches!(name.as_str(), "tags" | "recursion_limit" | "metadata"));
+    if let Some(metadata) = config.get_mut("metadata") {
+        *metadata = without_reserved(metadata);
+    }
+    let configurable = configurable.unwrap_or_else(|| Json::object::<&str>([]));
+    config.insert("configurable".into(), configurable);
+    config
+}
+
 /// Metadata of a caller's, without the members that the server sets.
 pub(crate) fn without_reserved(metadata: &Json) -> Json {
     Json::object(&without(members(metadata), &RESERVED_METADATA))
@@ -221,6 +234,11 @@ pub(crate) fn without_reserved(metadata: &Json) -> Json {
 pub(crate) fn members(json: &Json) -> Members {
     debug_assert!(json.is_object(), "not an object: {json}");
     json.members().unwrap_or_default()
+}
+
+/// Whether a caller gave an object with anything in it.
+pub(crate) fn is_given(object: Option<&Json>) -> bool {
+    object.is_some_and(|object| !members(object).is_empty())
 }
 
 pub(crate) fn without(mut members: Members, reserved: &[&str]) -> Members {

@@ -182,7 +182,8 @@ impl Walk {
         stream: Arc<RunStream>,
     ) -> Result<Self, Unstored> {
         let kwargs = &claimed.run.kwargs;
-        let metadata = checkpoint_metadata(claimed);
+        let config = graph.context.config(kwargs);
+        let metadata = checkpoint_metadata(claimed, &config);
         let Standing {
             base,
             entry,
@@ -205,7 +206,7 @@ impl Walk {
             interrupt_before: kwargs.interrupt_before.clone(),
             interrupt_after: kwargs.interrupt_after.clone(),
             metadata,
-            facts: facts(claimed, graph),
+            facts: facts(claimed, graph, &config),
             modes: engine_modes,
         };
         let execution = Execution::start(
@@ -463,7 +464,7 @@ fn recursion_limit(config: &Json, default: u32) -> u32 {
 }
 
 /// What every guest call is told about its run.
-fn facts(claimed: &ClaimedRun, graph: &ServedGraph) -> Json {
+fn facts(claimed: &ClaimedRun, graph: &ServedGraph, config: &Json) -> Json {
     let run = &claimed.run;
     let about = Json::from(json!({
         "run_id": run.run_id,
@@ -475,14 +476,14 @@ fn facts(claimed: &ClaimedRun, graph: &ServedGraph) -> Json {
     }));
     Json::object([
         ("run", &about),
-        ("config", &run.kwargs.config),
-        ("context", &run.kwargs.context),
+        ("config", config),
+        ("context", &graph.context.context(&run.kwargs.context)),
     ])
 }
 
 /// What callers can filter checkpoints by; LangGraph merges the run's metadata into it, and what the caller set in
 /// `configurable`.
-fn checkpoint_metadata(claimed: &ClaimedRun) -> Json {
+fn checkpoint_metadata(claimed: &ClaimedRun, config: &Json) -> Json {
     let run = &claimed.run;
     if run.kwargs.temporary {
         return Json::from(json!({}));
@@ -495,10 +496,10 @@ fn checkpoint_metadata(claimed: &ClaimedRun) -> Json {
     for name in ["user_id", "langgraph_auth_user_id"] {
         metadata.insert(name.into(), Json::string(""));
     }
-    if let Some(id) = request_id(&run.kwargs.config) {
+    if let Some(id) = request_id(config) {
         metadata.insert("langgraph_request_id".into(), id);
     }
-    for (name, value) in settings(&run.kwargs.config) {
+    for (name, value) in settings(config) {
         metadata.entry(name).or_insert(value);
     }
     Json::object(&metadata)
@@ -511,7 +512,7 @@ fn request_id(config: &Json) -> Option<Json> {
 
 /// The plain members of `configurable` that are the caller's own.
 fn settings(config: &Json) -> impl Iterator<Item = (String, Json)> {
-    const OURS: [&str; 3] = ["user_id", "checkpoint_id", "checkpoint_ns"];
+    const OURS: [&str; 2] = ["user_id", "checkpoint_ns"];
     let configurable = config
         .members()
         .and_then(|config| config.get("configurable")?.members());

@@ -10,6 +10,7 @@ use selvedge_pregel::{Graph, GraphProblem};
 use selvedge_sandbox::Component;
 
 use crate::assistants::Settings;
+use crate::context::DeclaredContext;
 
 /// A graph as the operator configured it.
 pub struct GraphSource {
@@ -39,6 +40,8 @@ pub struct ServedGraph {
     pub graph: Arc<Graph>,
     /// The assistant that runs it as configured.
     pub default_assistant: Assistant,
+    /// Which members of a run's context it gets.
+    pub(crate) context: DeclaredContext,
 }
 
 impl ServedGraph {
@@ -195,6 +198,7 @@ fn serve(source: GraphSource, now: Timestamp) -> Result<ServedGraph, GraphError>
             version: 1,
             description: text,
         },
+        context: DeclaredContext::of_schema(description.schemas.context.as_ref()),
         id: source.id,
         component: source.component,
         name,

@@ -39,6 +39,7 @@ mod batch;
 pub mod cancel;
 mod chain;
 mod commit;
+mod context;
 mod development;
 mod dispatch;
 mod execute;

@@ -290,7 +290,7 @@ fn options(thread: ThreadId, served: &ServedGraph) -> selvedge_pregel::Options {
         facts: Json::object([
             ("run", &about),
             ("config", &assistant.config),
-            ("context", &assistant.context),
+            ("context", &served.context.context(&assistant.context)),
         ]),
         modes: Vec::new(),
     }
