@@ -89,7 +89,7 @@ SESSIONS = [
         get("/threads/{thread}/runs/{run}/stream", headers={"last-event-id": "0"}),
         get("/threads/{thread}/runs/{run}/stream", headers={"last-event-id": "-"}),
         get("/threads/{thread}/runs/{run}/stream?stream_mode=values", headers={"last-event-id": "0"}),
-        get('/threads/{thread}/runs/{run}/stream?stream_mode=["updates"]', headers={"last-event-id": "0"}),
+        get("/threads/{thread}/runs/{run}/stream?stream_mode=%5B%22updates%22%5D", headers={"last-event-id": "0"}),
         get(
             "/threads/{thread}/runs/{run}/stream?stream_mode=values&stream_mode=updates",
             headers={"last-event-id": "0"},
