@@ -76,6 +76,9 @@ impl Execution {
                         Err(error) => return self.fail(error),
                     };
                     if forks {
+                        for (channel, _) in &of_command {
+                            self.take_superseded(channel);
+                        }
                         null_writes = of_command;
                     } else {
                         let added = self.add_to_pending(&of_command);
@@ -164,20 +167,31 @@ impl Execution {
         }
         let mut added = Vec::with_capacity(found.len());
         for (channel, value) in found {
-            let fixed = interrupt::fixed_index(channel);
+            let place = interrupt::fixed_index(channel).or_else(|| self.take_superseded(channel));
             added.push(PendingWrite {
                 task: NULL_TASK,
-                index: fixed.unwrap_or(index),
+                index: place.unwrap_or(index),
                 channel: channel.clone(),
                 value: value.clone(),
             });
-            index += i32::from(fixed.is_none());
+            index += i32::from(place.is_none());
         }
         self.pending.extend(added.iter().cloned());
         if had_answer && interrupt::loose_answer(&added).is_none() {
             added.push(used_answer());
         }
         added
+    }
+
+    /// Takes out what an earlier command wrote to a channel that keeps its last value: on a thread that rests, no
+    /// step has come in between, and both would be the same step's. The new write takes its place.
+    fn take_superseded(&mut self, channel: &str) -> Option<i32> {
+        if !self.graph.keeps_last_value(channel) {
+            return None;
+        }
+        let earlier = |w: &PendingWrite| w.task == NULL_TASK && w.channel == channel;
+        let position = self.pending.iter().position(earlier)?;
+        Some(self.pending.remove(position).index)
     }
 }
 

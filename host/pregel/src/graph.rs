@@ -107,6 +107,12 @@ impl Graph {
         self.channel(name).is_some_and(|c| c < self.state.len())
     }
 
+    /// Whether this key takes one value per step, which replaces what it held.
+    pub(crate) fn keeps_last_value(&self, name: &str) -> bool {
+        let spec = self.channels.get(name);
+        spec.is_some_and(|spec| spec.kind == Kind::LastValue)
+    }
+
     /// Whether an input may write this key.
     pub(crate) fn is_input(&self, name: &str) -> bool {
         self.channel(name).is_some_and(|c| self.inputs.contains(&c))

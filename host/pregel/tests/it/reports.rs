@@ -33,6 +33,35 @@ fn input() -> Entry {
 }
 
 #[test]
+fn a_thread_that_rests_is_updated_again_and_again() {
+    let mut guest = Guest::new(&json!({"nodes": {"a": [{"return": null}]}, "branches": {}}));
+    let mut thread = Thread::new(graph(&json!({
+        "name": "g",
+        "channels": [{"name": "foo"}, {"name": "log", "reducer": "append"}],
+        "nodes": [{"name": "a"}],
+        "edges": [{"from": ["__start__"], "to": "a"}],
+    })));
+    run(&mut thread, input(), &mut |w| guest.work(w));
+    let update = |foo: &str| {
+        Entry::Command(Command {
+            update: Some(Json::from(json!({"foo": foo, "log": [foo]}))),
+            ..Command::default()
+        })
+    };
+    // LangGraph 1.2 would have two values of one step for `foo` the second time.
+    for (foo, log) in [
+        ("L", json!(["L"])),
+        ("M", json!(["L", "M"])),
+        ("N", json!(["L", "M", "N"])),
+    ] {
+        let ran = run(&mut thread, update(foo), &mut |w| guest.work(w));
+        let end = ran.end.unwrap();
+        assert_eq!(end.kind, EndKind::Success);
+        assert_eq!(end.values.to_value(), json!({"foo": foo, "log": log}));
+    }
+}
+
+#[test]
 fn an_answer_is_never_used_for_a_later_question() {
     let ask = json!([{"interrupt": "first?"}, {"interrupt": "second?"}, {"return": {"update": {"log": [{"$": "answers"}]}}}]);
     let mut guest = Guest::new(&json!({"nodes": {"a": ask}, "branches": {}}));
