@@ -113,13 +113,13 @@ fn matcher(query: &AssistantQuery) -> impl Fn(&Assistant) -> bool {
     }
 }
 
-/// Ties are broken by age, so that pages do not overlap.
+/// Ties are broken by age, so that pages do not overlap. Names stand as in a dictionary, as far as they are ASCII.
 fn order(query: &AssistantQuery) -> String {
     let column = match query.sort_by {
         AssistantSort::AssistantId => "uuid",
         AssistantSort::CreatedAt => "created_at",
         AssistantSort::UpdatedAt => "updated_at",
-        AssistantSort::Name => "name",
+        AssistantSort::Name => "name COLLATE NOCASE",
         AssistantSort::GraphId => "graph_id",
     };
     let direction = if query.descending { "DESC" } else { "ASC" };

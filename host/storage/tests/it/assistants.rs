@@ -134,7 +134,7 @@ pub async fn assistants_are_found_by_name_graph_and_metadata_in_pages(home: &dyn
         descending: false,
         ..query
     };
-    assert_eq!(names(&page).await, found(&["second"], true));
+    assert_eq!(names(&page).await, found(&["Straße"], true));
 }
 
 fn numbers(versions: &[Assistant]) -> Vec<i64> {
