@@ -79,6 +79,7 @@ async fn a_copy_has_the_same_history_and_goes_its_own_way() {
     assert_eq!(version, 4);
     let states = [server.state(&thread).await, server.state(id).await];
     assert_eq!(states[0]["values"], states[1]["values"]);
+    assert_eq!(states[1]["metadata"]["thread_id"], id);
     assert_eq!(
         checkpoints(&server, id).await,
         checkpoints(&server, &thread).await
@@ -91,7 +92,10 @@ async fn a_copy_has_the_same_history_and_goes_its_own_way() {
     assert_eq!(server.state(&thread).await, states[0]);
 
     let missing = format!("/threads/{NOBODY}/copy");
-    assert_eq!(server.refused(&missing, &json!({}), 409).await, "Conflict");
+    assert_eq!(
+        server.refused(&missing, &json!({}), 404).await,
+        format!("Thread with ID {NOBODY} not found")
+    );
 }
 
 #[tokio::test]

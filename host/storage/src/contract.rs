@@ -157,7 +157,7 @@ pub trait Storage: Reads {
         update: ThreadUpdate,
     ) -> Result<Updated, StorageError>;
     /// Makes a thread with another id that has the same metadata, checkpoints and pending writes; `None` when there
-    /// is none to copy. It rests: what a run has under way stays behind. An error when the new id is taken.
+    /// is none to copy. Metadata of checkpoints that names its thread names the copy. It rests: what a run has under way stays behind. An error when the new id is taken.
     async fn copy_thread(
         &self,
         from: ThreadId,

@@ -106,10 +106,15 @@ pub(super) fn copy(
     let Some((copy, original)) = keys else {
         return Ok(None);
     };
-    for sql in [
+    // Their metadata names the thread that they are on.
+    conn.prepare_cached(
         "INSERT INTO checkpoint (thread, namespace, uuid, parent, created_at, step, source, metadata, channels, \
-         seen, updated) SELECT ?1, namespace, uuid, parent, created_at, step, source, metadata, channels, seen, \
-         updated FROM checkpoint WHERE thread = ?2 ORDER BY id",
+         seen, updated) SELECT ?1, namespace, uuid, parent, created_at, step, source, \
+         json_replace(metadata, '$.thread_id', ?3), channels, seen, updated \
+         FROM checkpoint WHERE thread = ?2 ORDER BY id",
+    )?
+    .execute(params![copy, original, to.to_string()])?;
+    for sql in [
         "INSERT INTO channel_value (thread, segment, idx, data) \
          SELECT ?1, segment, idx, data FROM channel_value WHERE thread = ?2",
         "INSERT INTO pending_write (thread, checkpoint, task, idx, channel, value) \

@@ -201,7 +201,8 @@ pub async fn a_copy_has_the_history_and_a_life_of_its_own(home: &dyn Home) {
     };
     assert_eq!(contents(copy).await, contents(original).await);
     let lease = claimed(&storage, new_run(copy, at(10))).await.lease;
-    let more = step([grow(4, Some(3), "{}")]);
+    let on = |thread: ThreadId| format!(r#"{{"by":"x","thread_id":"{thread}"}}"#);
+    let more = step([grow(4, Some(3), &on(copy))]);
     storage.commit_step(lease, more).await.unwrap();
     storage.delete_thread(original).await.unwrap();
     let saved = storage.checkpoint(copy, "", None).await.unwrap().unwrap();
@@ -217,6 +218,7 @@ pub async fn a_copy_has_the_history_and_a_life_of_its_own(home: &dyn Home) {
         .unwrap();
     let saved = storage.checkpoint(second, "", None).await.unwrap().unwrap();
     assert_eq!(saved.checkpoint.id, checkpoint_id(4));
+    assert_eq!(saved.checkpoint.metadata, json(&on(second)));
 
     let missing = storage.copy_thread(original, ThreadId::new(), at(12)).await;
     assert!(missing.unwrap().is_none());
