@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub struct Drawing {
     /// START, the nodes in their order, and END when something leads there.
     pub nodes: Vec<DrawnNode>,
-    /// Sorted by source and target.
+    /// Sorted by source and target, those without a condition that end the graph last.
     pub edges: Vec<DrawnEdge>,
 }
 
@@ -145,8 +145,11 @@ fn edges(graph: &GraphDescription) -> Vec<DrawnEdge> {
         .map(|n| edge(&n.name, END, false, None))
         .collect();
     all.extend(last);
+    let (ends, others): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|e| e.target == END && !e.conditional);
     let mut drawn: Vec<DrawnEdge> = Vec::new();
-    for edge in all {
+    for edge in others.into_iter().chain(ends) {
         // One line between two nodes, as LangGraph draws.
         if !drawn
             .iter()
@@ -168,8 +171,8 @@ mod tests {
     fn a_drawing_has_langgraphs_members() {
         let description = serde_json::from_value(json!({
             "name": "g", "channels": [], "nodes": [{"name": "a"}, {"name": "b", "defer": true}],
-            "edges": [{"from": ["__start__"], "to": "a"}],
-            "branches": [{"from": "a", "name": "c", "destinations": {"go": "b", "__end__": "__end__"}}],
+            "edges": [{"from": ["__start__"], "to": "b"}],
+            "branches": [{"from": "b", "name": "c", "destinations": {"go": "a", "__end__": "__end__"}}],
         }))
         .unwrap();
         assert_eq!(
@@ -182,10 +185,10 @@ mod tests {
                     {"id": "__end__"},
                 ],
                 "edges": [
-                    {"source": "__start__", "target": "a"},
-                    {"source": "a", "target": "__end__", "conditional": true},
-                    {"source": "a", "target": "b", "data": "go", "conditional": true},
-                    {"source": "b", "target": "__end__"},
+                    {"source": "__start__", "target": "b"},
+                    {"source": "b", "target": "__end__", "conditional": true},
+                    {"source": "b", "target": "a", "data": "go", "conditional": true},
+                    {"source": "a", "target": "__end__"},
                 ],
             })
         );
