@@ -29,7 +29,7 @@ pub(crate) fn graph<S: State>(graph: &StateGraph<S>, name: &str) -> Value {
         "output_channels": graph.output_channels,
         "interrupt_before": graph.interrupt_before,
         "interrupt_after": graph.interrupt_after,
-        "schemas": schemas(graph),
+        "schemas": schemas(graph, name),
     })
 }
 
@@ -63,23 +63,33 @@ fn branch(branch: &Branch) -> Value {
     json!({"from": branch.from, "name": branch.name, "destinations": destinations})
 }
 
-fn schemas<S: State>(graph: &StateGraph<S>) -> Value {
-    let state = schema::<S>();
+fn schemas<S: State>(graph: &StateGraph<S>, name: &str) -> Value {
+    let whole = schema::<S>();
     json!({
-        "input": graph.schemas.input.map_or_else(|| input_of::<S>(&state), |make| make()),
-        "output": graph.schemas.output.map_or_else(|| state.clone(), |make| make()),
-        "state": state,
+        "input": graph.schemas.input.map_or_else(|| input_of::<S>(&whole), |make| make()),
+        "output": graph.schemas.output.map_or_else(|| whole.clone(), |make| make()),
+        "state": state_of(whole, name),
         "config": graph.schemas.config.map(|make| make()),
         "context": graph.schemas.context.map(|make| make()),
     })
 }
 
-/// The JSON Schema (draft 2020-12) of a type.
+/// The JSON Schema (draft 2020-12) of a type. As LangGraph's, it does not name its draft.
 pub(crate) fn schema<T: JsonSchema>() -> Value {
-    SchemaSettings::draft2020_12()
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.meta_schema = None;
+    settings
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value()
+}
+
+/// LangGraph's state schema has its title after the graph, whatever the type's name is.
+fn state_of(mut schema: Value, graph: &str) -> Value {
+    if let Some(members) = schema.as_object_mut() {
+        members.insert("title".to_owned(), Value::from(format!("{graph}_state")));
+    }
+    schema
 }
 
 /// The state's schema, where a caller may leave out the channels that have a value without them.

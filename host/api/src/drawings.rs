@@ -48,13 +48,14 @@ pub(crate) async fn schemas(
 ) -> ApiResult<JsonBody<Value>> {
     let served = graph(&edge, &AssistantRef::Id(path.assistant()?)).await?;
     let schemas = &served.graph.description().schemas;
-    let empty = || Json::object::<&str>([]);
+    // `configurable` and `context` mirror each other: what describes the one describes the other.
+    let config = schemas.config.clone().or_else(|| schemas.context.clone());
     Ok(JsonBody(json!({
         "graph_id": served.id,
         "input_schema": schemas.input,
         "output_schema": schemas.output,
         "state_schema": schemas.state,
-        "config_schema": schemas.config.clone().unwrap_or_else(empty),
+        "config_schema": config.unwrap_or_else(|| Json::object::<&str>([])),
         "context_schema": schemas.context,
     })))
 }

@@ -14,6 +14,7 @@ struct Tone {
     level: Option<i64>,
 }
 
+/// What the node saw. `foo` is there for the input.
 #[derive(State, Serialize, Deserialize, JsonSchema)]
 pub struct Seen {
     #[serde(default)]

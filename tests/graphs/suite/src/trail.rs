@@ -2,12 +2,11 @@
 
 use selvedge_sdk::prelude::*;
 
+/// A value that each node extends, and the names of the nodes that ran.
 #[derive(State, Serialize, Deserialize, JsonSchema)]
 pub struct Trail {
-    /// A value that nodes extend.
     #[serde(default)]
     pub foo: String,
-    /// The names of the nodes that ran.
     #[channel(append)]
     #[serde(default)]
     pub log: Vec<String>,
