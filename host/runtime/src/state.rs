@@ -161,7 +161,7 @@ impl Runtime {
             base,
             addressed,
             updates,
-            options(id, served),
+            options(id, at, served),
             &mut mint,
         );
         let update = update.map_err(UpdateError::Refused)?;
@@ -271,7 +271,11 @@ impl TaskEvents for Unshown {
     fn message(&self, _: Json, _: Json) {}
 }
 
-fn options(thread: ThreadId, served: &ServedGraph) -> selvedge_pregel::Options {
+fn options(
+    thread: ThreadId,
+    at: Option<CheckpointId>,
+    served: &ServedGraph,
+) -> selvedge_pregel::Options {
     let assistant = &served.default_assistant;
     let about = Json::from(json!({
         "run_id": null,
@@ -281,12 +285,16 @@ fn options(thread: ThreadId, served: &ServedGraph) -> selvedge_pregel::Options {
         "attempt": 1,
         "user": null,
     }));
+    let mut metadata = json!({"graph_id": served.id, "thread_id": thread});
+    if let Some(at) = at {
+        metadata["checkpoint_id"] = json!(at);
+    }
     selvedge_pregel::Options {
         namespace: String::new(),
         recursion_limit: 1,
         interrupt_before: None,
         interrupt_after: None,
-        metadata: Json::from(json!({"graph_id": served.id, "thread_id": thread})),
+        metadata: Json::from(metadata),
         facts: Json::object([
             ("run", &about),
             ("config", &assistant.config),
