@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::server::{detail_of, names};
+use crate::support::server::{detail_of, names, text};
 use crate::support::{Server, Setup};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
@@ -208,7 +208,9 @@ async fn what_needs_a_thread_is_not_looked_at_without_one() {
 #[tokio::test]
 async fn what_to_show_of_a_thread_can_be_asked_for() {
     let server = Setup::probes(&["two"]).start().await;
-    let thread = server.new_thread().await;
+    let body = json!({"ttl": {"strategy": "delete", "ttl": 90}});
+    let thread = server.post_json("/threads", &body).await;
+    let thread = text(&thread["thread_id"]);
     let path = format!("/threads/{thread}");
     assert!(!names(&server.get_json(&path).await).contains(&"ttl"));
     for include in ["ttl", "ttl,ttl", ""] {
@@ -218,12 +220,13 @@ async fn what_to_show_of_a_thread_can_be_asked_for() {
             !include.is_empty(),
             "{include}"
         );
-        assert!(thread["ttl"].is_null());
     }
+    let stays = format!("/threads/{}?include=ttl", server.new_thread().await);
+    assert!(!names(&server.get_json(&stays).await).contains(&"ttl"));
     let detail = detail_of(server.get(&format!("{path}?include=bogus")).await, 422).await;
     assert!(detail.contains("\"bogus\""), "{detail}");
     // There are no subgraphs whose states could be added.
-    let state = server.state(&thread).await;
+    let state = server.state(thread).await;
     for subgraphs in ["true", "false"] {
         let path = format!("{path}/state?subgraphs={subgraphs}");
         assert_eq!(server.get_json(&path).await, state);

@@ -13,9 +13,7 @@ use selvedge_storage::{AssistantPatch, Insert, VersionQuery};
 use uuid::Uuid;
 
 use crate::error::{ApiError, ApiResult};
-use crate::request::{
-    Fields, ObjectBody, OptionalObjectBody, PathIds, Query, Selection, parse_id, run_config,
-};
+use crate::request::{Fields, ObjectBody, PathIds, Query, Selection, parse_id, run_config};
 use crate::routes::Edge;
 
 /// The members of a version: an assistant has one more, the time of its last change.
@@ -109,7 +107,7 @@ pub(crate) async fn delete(
 pub(crate) async fn versions(
     State(edge): State<Arc<Edge>>,
     path: PathIds,
-    OptionalObjectBody(fields): OptionalObjectBody,
+    ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let id = path.assistant()?;
     let query = VersionQuery {

@@ -9,13 +9,13 @@ use selvedge_storage::Truncate;
 use serde_json::json;
 
 use crate::error::ApiResult;
-use crate::request::OptionalObjectBody;
+use crate::request::ObjectBody;
 use crate::routes::Edge;
 
 /// Empties the tables that the body names; without any, none.
 pub(crate) async fn truncate(
     State(edge): State<Arc<Edge>>,
-    OptionalObjectBody(fields): OptionalObjectBody,
+    ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let named = |name: &str| -> ApiResult<bool> { Ok(fields.boolean(name)?.unwrap_or(false)) };
     let what = Truncate {

@@ -9,9 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use selvedge_model::Json;
 
 use crate::error::ApiResult;
-use crate::request::{
-    ObjectBody, OptionalObjectBody, SearchAssistants, SearchThreads, thread_filter,
-};
+use crate::request::{ObjectBody, SearchAssistants, SearchThreads, thread_filter};
 use crate::routes::Edge;
 use crate::threads;
 
@@ -29,7 +27,7 @@ pub(crate) async fn assistants(
 
 pub(crate) async fn count_assistants(
     State(edge): State<Arc<Edge>>,
-    OptionalObjectBody(fields): OptionalObjectBody,
+    ObjectBody(fields): ObjectBody,
 ) -> ApiResult<JsonBody<u64>> {
     let SearchAssistants { query, .. } = SearchAssistants::read(&fields)?;
     Ok(JsonBody(edge.reads.count_assistants(query).await?))
@@ -60,7 +58,7 @@ pub(crate) async fn threads(
 
 pub(crate) async fn count_threads(
     State(edge): State<Arc<Edge>>,
-    OptionalObjectBody(fields): OptionalObjectBody,
+    ObjectBody(fields): ObjectBody,
 ) -> ApiResult<JsonBody<u64>> {
     let filter = thread_filter(&fields)?;
     Ok(JsonBody(edge.reads.count_threads(filter).await?))

@@ -16,14 +16,14 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{ApiError, ApiResult};
 use crate::request::{
-    ObjectBody, OptionalObjectBody, PathIds, Selection, ThreadParts, parse_id, supersteps,
-    thread_ttl, wants_nothing_back,
+    ObjectBody, PathIds, Selection, ThreadParts, parse_id, supersteps, thread_ttl,
+    wants_nothing_back,
 };
 use crate::routes::Edge;
 
 pub(crate) async fn create(
     State(edge): State<Arc<Edge>>,
-    OptionalObjectBody(fields): OptionalObjectBody,
+    ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let id = match fields.string("thread_id")? {
         Some(text) => parse_id(&text, "thread")?,
@@ -68,7 +68,7 @@ pub(crate) async fn get(
 ) -> ApiResult<Response> {
     let id = path.thread()?;
     let thread = edge.runtime.thread(id).await?.ok_or_else(|| missing(id))?;
-    let ttl = ttl.then(|| ShownTtl::of(&thread));
+    let ttl = ShownTtl::of(&thread).filter(|_| ttl);
     Ok(JsonBody(Shown {
         ttl,
         ..shown(&thread)
@@ -105,9 +105,9 @@ pub(crate) async fn patch(
 }
 
 pub(crate) async fn copy(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
-    let copy = edge.runtime.copy_thread(path.thread()?).await?;
-    // LangGraph's status for a thread that is not there; its clients know no other here.
-    let copy = copy.ok_or_else(|| ApiError::new(StatusCode::CONFLICT, "Conflict"))?;
+    let original = path.thread()?;
+    let copy = edge.runtime.copy_thread(original).await?;
+    let copy = copy.ok_or_else(|| missing(original))?;
     Ok(JsonBody(without_values().of(&shown(&copy))).into_response())
 }
 
@@ -192,9 +192,9 @@ pub(crate) struct Shown<'a> {
     values: Option<&'a Json>,
     #[serde(flatten)]
     outcome: Option<&'a ThreadOutcome>,
-    /// Only when it was asked for, and then `null` for a thread that stays.
+    /// Only when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ttl: Option<Option<ShownTtl>>,
+    ttl: Option<ShownTtl>,
 }
 
 /// When a thread goes by itself.

@@ -15,9 +15,6 @@ use crate::routes::Edge;
 /// A body that must be a JSON object.
 pub(crate) struct ObjectBody(pub(crate) Fields);
 
-/// The same, where no body at all means `{}`.
-pub(crate) struct OptionalObjectBody(pub(crate) Fields);
-
 /// A body that must be an array of JSON objects, of at least one.
 pub(crate) struct ArrayBody(pub(crate) Vec<Fields>);
 
@@ -26,18 +23,6 @@ impl FromRequest<Arc<Edge>> for ObjectBody {
 
     async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
         let bytes = read(request.into_body(), edge).await?;
-        object(&bytes).map(Self)
-    }
-}
-
-impl FromRequest<Arc<Edge>> for OptionalObjectBody {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body(), edge).await?;
-        if bytes.trim_ascii().is_empty() {
-            return Ok(Self(Fields::default()));
-        }
         object(&bytes).map(Self)
     }
 }

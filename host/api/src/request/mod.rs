@@ -32,7 +32,7 @@ mod thread_queries;
 mod thread_stream;
 mod ttl;
 
-pub(crate) use body::{ArrayBody, ObjectBody, OptionalObjectBody};
+pub(crate) use body::{ArrayBody, ObjectBody};
 pub(crate) use cancel::{Cancel, CancelRuns};
 pub(crate) use extract::Extract;
 pub(crate) use fields::Fields;

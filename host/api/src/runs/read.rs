@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use selvedge_model::Json;
+use selvedge_model::{Json, ThreadId};
+use selvedge_storage::Values;
 
 use super::shown::Shown;
 use crate::error::{ApiError, ApiResult};
@@ -15,9 +16,21 @@ use crate::threads::missing;
 
 pub(crate) async fn get(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
     let (thread, run) = (path.thread_if_any()?, path.run()?);
-    let run = edge.runtime.run(thread, run).await?;
-    let run = run.ok_or_else(|| ApiError::not_found("Not Found"))?;
+    let found = edge.runtime.run(thread, run).await?;
+    let Some(run) = found else {
+        return Err(nowhere(&edge, thread).await?);
+    };
     Ok(JsonBody(Shown::from(&run)).into_response())
+}
+
+/// What is said of a run that is not there: whether its thread is missing too.
+async fn nowhere(edge: &Edge, thread: Option<ThreadId>) -> ApiResult<ApiError> {
+    if let Some(id) = thread
+        && edge.reads.thread(id, Values::Skip).await?.is_none()
+    {
+        return Ok(missing(id));
+    }
+    Ok(ApiError::not_found("Not Found"))
 }
 
 pub(crate) async fn list(
