@@ -132,8 +132,9 @@ SESSIONS = [
             {"assistant_id": "slow", "input": {"steps": 1, "secs": 30}},
             save={"run": "run_id"},
         ),
-        get("/threads/{thread}", until={"status": "busy"}),
         finished("running"),
+        # Without its values: how many steps it has made is chance.
+        post("/threads/search", {"ids": ["{thread}"], "select": ["status", "metadata", "config", "interrupts"]}),
         post("/threads/{thread}/state", {"values": {"log": ["x"]}, "as_node": "step"}, shape=True),
         delete("/threads/{thread}"),
         get("/threads/{thread}"),
