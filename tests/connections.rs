@@ -169,3 +169,34 @@ async fn a_request_that_is_no_http_is_refused_and_its_connection_closed() {
     }
     assert_eq!(server.get("/ok").await.status(), 200);
 }
+
+#[tokio::test]
+async fn a_connection_stays_when_a_request_is_refused_before_its_body_is_there() {
+    let server = Setup::probes(&["two"]).start().await;
+    for path in ["/threads/x/runs", "/nothing/here"] {
+        let mut connection = connect(&server).await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
+        );
+        let next = "{}GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        connection.write_all(head.as_bytes()).await.expect("a head");
+        let mut told = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+        connection.read_exact(&mut told).await.expect("a nod");
+        connection.write_all(next.as_bytes()).await.expect("a body");
+        let answers = String::from_utf8(rest_of(connection).await).expect("text");
+        assert!(answers.starts_with("HTTP/1.1 4"), "{answers}");
+        assert!(answers.contains("HTTP/1.1 200 OK"), "{answers}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_when_a_body_is_too_long_to_keep_the_connection() {
+    let server = Setup::probes(&["two"]).start().await;
+    let mut connection = connect(&server).await;
+    let head =
+        format!("POST /threads/x/runs HTTP/1.1\r\nhost: x\r\ncontent-length: {LONG}\r\n\r\n");
+    connection.write_all(head.as_bytes()).await.expect("a head");
+    let answer = String::from_utf8(rest_of(connection).await).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+}

@@ -6,7 +6,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`options`] | the bounds of the edge |
-//! | [`server`], `stall` | connections: accept, bound, drain |
+//! | [`server`], `stall`, `leftover` | connections: accept, bound, keep, drain |
 //! | `routes`, `paths`, `openapi` | which handler answers what, and the document that says so |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
@@ -19,6 +19,7 @@ mod development;
 mod drawings;
 mod error;
 mod history;
+mod leftover;
 mod openapi;
 pub mod options;
 mod paths;

@@ -15,8 +15,8 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::error::ApiError;
 use crate::paths::Routes;
 use crate::{
-    Options, assistants, development, drawings, history, runs, search, state, store, system,
-    thread_stream, threads,
+    Options, assistants, development, drawings, history, leftover, runs, search, state, store,
+    system, thread_stream, threads,
 };
 
 /// What every handler has.
@@ -56,6 +56,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         })
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(cors(edge.options.development))
+        .layer(axum::middleware::from_fn(leftover::take))
         .with_state(edge)
 }
 
