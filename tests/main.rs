@@ -50,6 +50,7 @@ mod store;
 mod store_in_graphs;
 mod stream_modes;
 mod streams;
+mod supersteps;
 mod support;
 mod thread_changes;
 mod thread_search;

@@ -179,16 +179,6 @@ async fn a_checkpoint_that_is_not_there_is_404_and_one_of_a_subgraph_is_not_supp
 }
 
 #[tokio::test]
-async fn options_that_are_not_carried_out_yet_are_refused_and_not_ignored() {
-    let server = Setup::probes(&["two"]).start().await;
-    let unsupported = " is not supported by this version of Selvedge yet";
-    let update = json!({"as_node": "a", "command": {"goto": "b"}});
-    let commanded = json!({"supersteps": [{"updates": [update]}]});
-    let detail = server.refused("/threads", &commanded, 422).await;
-    assert_eq!(detail, format!("command in a superstep{unsupported}"));
-}
-
-#[tokio::test]
 async fn what_needs_a_thread_is_not_looked_at_without_one() {
     let server = Setup::probes(&["two"]).start().await;
     for (member, value) in [

@@ -215,7 +215,7 @@ pub(crate) fn unasked(writes: Vec<(String, Json)>) -> TaskWrites {
 }
 
 /// On a thread without a checkpoint a command also counts as the input.
-fn command_as_input(command: &Command) -> Json {
+pub(crate) fn command_as_input(command: &Command) -> Json {
     let command = Json::encode(command).unwrap_or_default();
     Json::object([(COMMAND, &command)])
 }
@@ -232,11 +232,13 @@ pub(crate) fn start_output(input: &Json) -> Json {
     let Some(command) = command else {
         return Json::object([("update", input)]);
     };
+    answer_of(command.get("update"), command.get("goto"))
+}
+
+/// A command in the form of a node's answer.
+pub(crate) fn answer_of(update: Option<&Json>, goto: Option<&Json>) -> Json {
     let mut answer = Vec::new();
-    match command
-        .get("update")
-        .map(|u| (u, u.decode::<Vec<(String, Json)>>()))
-    {
+    match update.map(|u| (u, u.decode::<Vec<(String, Json)>>())) {
         Some((_, Ok(pairs))) => {
             for (key, value) in pairs {
                 let update = Json::object([(key, &value)]);
@@ -248,7 +250,7 @@ pub(crate) fn start_output(input: &Json) -> Json {
         }
         _ => {}
     }
-    if let Some(goto) = command.get("goto") {
+    if let Some(goto) = goto {
         answer.push(Json::object([("goto", goto)]));
     }
     Json::array(&answer)

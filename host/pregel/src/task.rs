@@ -85,7 +85,7 @@ pub(crate) struct Task {
     pub(crate) info: Arc<TaskInfo>,
     pub(crate) node: usize,
     pub(crate) path: Path,
-    /// A `Send`'s input, or what an update from outside gives.
+    /// A `Send`'s input, or what an update from outside takes the node to have given.
     pub(crate) packet: Option<Json>,
     pub(crate) answers: Vec<Json>,
     /// Empty as long as it is not finished.

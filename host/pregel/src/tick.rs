@@ -119,10 +119,7 @@ impl Execution {
     fn plan_of(&self, index: usize) -> Plan {
         let task = &self.tasks[index];
         let opening = if let Path::Update(_) = task.path {
-            Opening::Given(Json::object([(
-                "update",
-                &task.packet.clone().unwrap_or_default(),
-            )]))
+            Opening::Given(task.packet.clone().unwrap_or_default())
         } else if task.is_internal() {
             let channel = self.graph.nodes[START_NODE].triggers.first();
             let input = channel.and_then(|&c| value_of(&self.board.held[c]));

@@ -10,10 +10,10 @@ use selvedge_model::checkpoint::{
     Change, Checkpoint, CheckpointWrite, SavedCheckpoint, Source, Version,
 };
 use selvedge_model::graph::{END, START, TimeoutPolicy};
-use selvedge_model::run::RunError;
+use selvedge_model::run::{Command, RunError};
 use selvedge_model::{CheckpointId, Json, TaskId};
 
-use crate::begin::unasked;
+use crate::begin::{answer_of, command_as_input, unasked};
 use crate::board::INTERRUPT;
 use crate::errors::{invalid_update, value_error};
 use crate::execution::{
@@ -30,8 +30,37 @@ pub const INPUT: &str = "__input__";
 /// As whom an update copies the checkpoint.
 pub const COPY: &str = "__copy__";
 
-/// What to write and as which node; without one, as the node that wrote last.
-pub type Update = (Json, Option<String>);
+/// What somebody says that a node returned.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// What it was.
+    pub returned: Returned,
+    /// The node; without one, the node that wrote last.
+    pub as_node: Option<String>,
+}
+
+/// What a node can return.
+#[derive(Clone, Debug)]
+pub enum Returned {
+    /// An update of the state, or `null`.
+    Values(Json),
+    /// A command. As from a node, an answer in it is for nobody.
+    Command(Command),
+}
+
+impl Returned {
+    fn is_null(&self) -> bool {
+        matches!(self, Self::Values(values) if values.is_null())
+    }
+
+    /// As the guest would have given it.
+    fn as_answer(&self) -> Json {
+        match self {
+            Self::Values(values) => Json::object([("update", values)]),
+            Self::Command(command) => answer_of(command.update.as_ref(), command.goto.as_ref()),
+        }
+    }
+}
 
 /// A state update under way.
 #[derive(Debug)]
@@ -67,7 +96,7 @@ impl StateUpdate {
         options: Options,
         mint: &mut dyn Mint,
     ) -> Result<StateUpdate, RunError> {
-        let Some((values, as_node)) = updates.first().cloned() else {
+        let Some(Update { returned, as_node }) = updates.first().cloned() else {
             return Err(value_error("No updates provided"));
         };
         let alone = |what: &str| match updates.len() {
@@ -75,17 +104,17 @@ impl StateUpdate {
             _ => Err(invalid_update(what)),
         };
         match as_node.as_deref() {
-            Some(END) if values.is_null() => {
+            Some(END) if returned.is_null() => {
                 alone("Cannot apply multiple updates when clearing state")?;
                 Ok(Self::clear(graph, base, options, mint))
             }
             Some(INPUT) => {
                 alone("Cannot apply multiple updates when updating as input")?;
-                Self::input(graph, base, values, options, mint)
+                Self::input(graph, base, returned, options, mint)
             }
             Some(COPY) => {
                 alone("Cannot copy checkpoint with multiple updates")?;
-                Self::copy(graph, base, &values, options, mint)
+                Self::copy(graph, base, &returned, options, mint)
             }
             _ => {
                 let mut execution = Execution::at_rest(graph, base, options, mint);
@@ -130,8 +159,8 @@ impl StateUpdate {
         let mut ids = execution.open_task_ids();
         execution.step = execution.step.max(0);
         let mut tasks = Vec::new();
-        for (index, (values, as_node)) in updates.into_iter().enumerate() {
-            let name = match as_node {
+        for (index, update) in updates.into_iter().enumerate() {
+            let name = match update.as_node {
                 Some(name) => name,
                 None if several => {
                     return Err(invalid_update(
@@ -158,7 +187,8 @@ impl StateUpdate {
                 cache: None,
                 namespace: String::new(),
             };
-            tasks.push(Task::new(info, node, Path::Update(index), Some(values)));
+            let answer = update.returned.as_answer();
+            tasks.push(Task::new(info, node, Path::Update(index), Some(answer)));
         }
         execution.tasks = tasks;
         execution.phase = Phase::HandOut;
@@ -191,13 +221,17 @@ impl StateUpdate {
     fn input(
         graph: Arc<Graph>,
         base: Option<SavedCheckpoint>,
-        values: Json,
+        returned: Returned,
         options: Options,
         mint: &mut dyn Mint,
     ) -> Result<Self, RunError> {
-        if values.is_null() {
+        if returned.is_null() {
             return Err(invalid_update("Received no input writes for __start__"));
         }
+        let values = match returned {
+            Returned::Values(values) => values,
+            Returned::Command(command) => command_as_input(&command),
+        };
         let mut execution = Execution::at_rest(graph, base, options, mint);
         let writes = vec![unasked(vec![(START.to_owned(), values)])];
         execution.fold(writes, Then::Updated(Source::Input), mint);
@@ -208,14 +242,17 @@ impl StateUpdate {
     fn copy(
         graph: Arc<Graph>,
         base: Option<SavedCheckpoint>,
-        values: &Json,
+        returned: &Returned,
         options: Options,
         mint: &mut dyn Mint,
     ) -> Result<Self, RunError> {
         let Some(base) = base else {
             return Err(invalid_update("Cannot copy a non-existent checkpoint"));
         };
-        let updates = updates_on_copy(values)?;
+        let updates = match returned {
+            Returned::Values(values) => updates_on_copy(values)?,
+            Returned::Command(_) => Vec::new(),
+        };
         let mut copied = base.checkpoint;
         copied.id = mint.checkpoint_id(copied.step + 1);
         copied.step += 1;
@@ -292,7 +329,12 @@ fn updates_on_copy(values: &Json) -> Result<Vec<Update>, RunError> {
     }
     Ok(by_node
         .into_iter()
-        .flat_map(|(node, all)| all.into_iter().map(move |values| (values, node.clone())))
+        .flat_map(|(node, all)| {
+            all.into_iter().map(move |values| Update {
+                returned: Returned::Values(values),
+                as_node: node.clone(),
+            })
+        })
         .collect())
 }
 

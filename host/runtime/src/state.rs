@@ -6,7 +6,7 @@ use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::run::RunError;
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
 use selvedge_model::{CheckpointId, Json, RunId, ThreadId, Timestamp};
-pub use selvedge_pregel::update::Update;
+pub use selvedge_pregel::update::{Returned, Update};
 use selvedge_pregel::{Addressed, End, EndKind, Outcome, Output, StateUpdate, Step, Work};
 use selvedge_sandbox::{Job, TaskEvents};
 use selvedge_storage::{

@@ -5,6 +5,7 @@
 //! | `path`, `query`, `body` | the parts of a request, each with refusals of our own instead of axum's |
 //! | `fields` | the members of a body |
 //! | `new_run` | a run to be created |
+//! | `command` | the command of a run or of an update |
 //! | `cancel` | which runs to cancel, and how |
 //! | `run_queries` | which runs to list, how to follow one |
 //! | `state` | which checkpoints to show, how a state is to change |

@@ -1,12 +1,12 @@
 //! Which checkpoints of a thread to show, and how its state is to change.
 
 use selvedge_model::{CheckpointId, Json, ThreadId};
-use selvedge_runtime::state::Update;
+use selvedge_runtime::state::{Returned, Update};
 use selvedge_storage::HistoryQuery;
 
 use super::body::shortened;
 use super::new_run::refuse_subgraphs;
-use super::{Fields, Query, parse_id};
+use super::{Fields, Query, command, parse_id};
 use crate::error::{ApiError, ApiResult};
 
 /// How many checkpoints a request without a `limit` gets; LangGraph's server differs here from its documentation.
@@ -99,7 +99,10 @@ impl StateChange {
         };
         Ok(Self {
             at,
-            update: (values(fields)?, fields.string("as_node")?),
+            update: Update {
+                returned: Returned::Values(values(fields)?),
+                as_node: fields.string("as_node")?,
+            },
         })
     }
 }
@@ -126,11 +129,16 @@ pub(crate) fn supersteps(fields: &Fields) -> ApiResult<Vec<Vec<Update>>> {
     steps.iter().map(updates_of).collect()
 }
 
+/// A command takes the place of values.
 fn update_of_step(update: &Fields) -> ApiResult<Update> {
-    if update.json("command").is_some() {
-        return Err(ApiError::unsupported("command in a superstep"));
-    }
-    Ok((values(update)?, Some(update.required_string("as_node")?)))
+    let values = values(update)?;
+    Ok(Update {
+        returned: match command::of_body(update)? {
+            Some(command) => Returned::Command(command),
+            None => Returned::Values(values),
+        },
+        as_node: Some(update.required_string("as_node")?),
+    })
 }
 
 fn objects(fields: &Fields, name: &str) -> ApiResult<Vec<Fields>> {

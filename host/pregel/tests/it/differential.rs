@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use selvedge_model::Json;
 use selvedge_model::run::{Command, StreamMode};
+use selvedge_pregel::update::{Returned, Update};
 use selvedge_pregel::{EndKind, Entry, StateView, record_with, view, view_with};
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::xxh3_64;
@@ -112,7 +113,10 @@ fn act(thread: &mut Thread, guest: &mut Guest, action: &Value, seed: usize) -> V
     let what = action["do"].as_str().unwrap();
     let ran = if what == "update" {
         let updates = action["updates"].as_array().unwrap().iter();
-        let updates = updates.map(|u| (Json::from(u[0].clone()), u[1].as_str().map(str::to_owned)));
+        let updates = updates.map(|u| Update {
+            returned: Returned::Values(Json::from(u[0].clone())),
+            as_node: u[1].as_str().map(str::to_owned),
+        });
         thread.update(at, updates.collect(), &mut |w| guest.work(w), &mut pick)
     } else {
         let entry = match what {
