@@ -298,6 +298,24 @@ async fn a_checkpoint_is_read_by_its_id_or_as_an_object() {
     server.refused(&named, &json!({}), 422).await;
     let unknown = json!({"checkpoint": {"checkpoint_id": NOBODY}});
     assert!(server.refused(&named, &unknown, 404).await.contains(NOBODY));
-    let below = json!({"checkpoint": {"checkpoint_id": id, "checkpoint_ns": "sub:1"}});
-    server.refused(&named, &below, 422).await;
+}
+
+#[tokio::test]
+async fn the_namespace_of_a_subgraph_holds_nothing() {
+    let (server, thread) = ran().await;
+    let newest = server.state(&thread).await["checkpoint_id"].clone();
+    let path = format!("/threads/{thread}/state/checkpoint");
+    let any = json!({"checkpoint": {"checkpoint_ns": "sub:1"}});
+    let state = server.post_json(&path, &any).await;
+    assert_eq!(
+        (&state["values"], &state["checkpoint"]),
+        (&json!({}), &Value::Null)
+    );
+    let named = json!({"checkpoint": {"checkpoint_id": newest, "checkpoint_ns": "sub:1"}});
+    server.refused(&path, &named, 404).await;
+    let change = json!({"values": {"foo": "y"}, "checkpoint": {"checkpoint_ns": "sub:1"}});
+    let path = format!("/threads/{thread}/state");
+    let detail = server.refused(&path, &change, 400).await;
+    assert_eq!(detail, "Subgraph sub not found");
+    assert_eq!(server.state(&thread).await["checkpoint_id"], newest);
 }

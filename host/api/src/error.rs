@@ -66,13 +66,6 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 
-    /// 422: an option that would change what happens and that is not carried out yet.
-    pub(crate) fn unsupported(option: &str) -> Self {
-        Self::invalid(format!(
-            "{option} is not supported by this version of Selvedge yet"
-        ))
-    }
-
     /// The same about one item of a list that was sent.
     pub(crate) fn of_item(self, position: usize) -> Self {
         let detail = format!("{}\n\nOn instance[{position}]", self.detail);

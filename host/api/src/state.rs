@@ -12,22 +12,19 @@ use selvedge_runtime::threads::{TaskView, ThreadState};
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, ApiResult};
-use crate::request::{ObjectBody, PathIds, StateChange, named_checkpoint};
+use crate::request::{NamedCheckpoint, ObjectBody, PathIds, StateChange};
 use crate::routes::Edge;
 use crate::threads::missing;
 
 pub(crate) async fn newest(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
-    let thread = path.thread()?;
-    let state = edge.runtime.thread_state(thread, None).await?;
-    let state = state.ok_or_else(|| missing(thread))?;
-    Ok(JsonBody(shown(thread, &state)).into_response())
+    read_at(&edge, path.thread()?, "", None).await
 }
 
 pub(crate) async fn at_checkpoint(
     State(edge): State<Arc<Edge>>,
     path: PathIds,
 ) -> ApiResult<Response> {
-    read_at(&edge, path.thread()?, path.checkpoint()?).await
+    read_at(&edge, path.thread()?, "", Some(path.checkpoint()?)).await
 }
 
 /// As [`at_checkpoint`], for clients that have the checkpoint as an object.
@@ -37,18 +34,25 @@ pub(crate) async fn named(
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let thread = path.thread()?;
-    match named_checkpoint(&fields)? {
-        Some(checkpoint) => read_at(&edge, thread, checkpoint).await,
-        None => newest(State(edge), path).await,
-    }
+    let checkpoint = NamedCheckpoint::required(&fields)?;
+    read_at(&edge, thread, &checkpoint.namespace, checkpoint.id).await
 }
 
-async fn read_at(edge: &Edge, thread: ThreadId, checkpoint: CheckpointId) -> ApiResult<Response> {
-    let state = edge.runtime.thread_state(thread, Some(checkpoint)).await?;
-    let state = state.ok_or_else(|| {
-        ApiError::not_found(format!(
+async fn read_at(
+    edge: &Edge,
+    thread: ThreadId,
+    namespace: &str,
+    checkpoint: Option<CheckpointId>,
+) -> ApiResult<Response> {
+    let state = edge
+        .runtime
+        .thread_state(thread, namespace, checkpoint)
+        .await?;
+    let state = state.ok_or_else(|| match checkpoint {
+        None => missing(thread),
+        Some(checkpoint) => ApiError::not_found(format!(
             "Checkpoint {checkpoint} not found on thread {thread}"
-        ))
+        )),
     })?;
     Ok(JsonBody(shown(thread, &state)).into_response())
 }
@@ -64,7 +68,7 @@ pub(crate) async fn update(
         .runtime
         .update_state(thread, change.at, &[change.update])
         .await?;
-    if let Some(state) = edge.runtime.thread_state(thread, Some(made)).await? {
+    if let Some(state) = edge.runtime.thread_state(thread, "", Some(made)).await? {
         let told = json!({"state": shown(thread, &state), "thread_id": thread});
         edge.runtime
             .tell_state_update(thread, Json::from(told))

@@ -223,7 +223,7 @@ pub(crate) async fn not_taken_up(
 /// What a run that is not taken up again has left: its last values, and whether its thread rests there.
 pub(crate) async fn what_it_left(shared: &Arc<Shared>, claimed: &ClaimedRun) -> (Json, bool) {
     let runtime = Runtime(shared.clone());
-    match runtime.thread_state(claimed.run.thread_id, None).await {
+    match runtime.thread_state(claimed.run.thread_id, "", None).await {
         Ok(Some(state)) => (state.view.values, state.view.next.is_empty()),
         // A temporary run has left nothing.
         _ => (Json::null(), true),

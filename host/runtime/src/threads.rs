@@ -160,17 +160,19 @@ impl Runtime {
         Ok(true)
     }
 
-    /// A thread's state at a checkpoint, or at its newest; `None` when there is no such thread or checkpoint.
+    /// A thread's state at a checkpoint of a namespace, or at its newest; `None` when there is no such thread or
+    /// checkpoint. Only the graph's own namespace, the empty one, has any.
     pub async fn thread_state(
         &self,
         id: ThreadId,
+        namespace: &str,
         at: Option<CheckpointId>,
     ) -> Result<Option<ThreadState>, StorageError> {
         let storage = &self.0.storage;
         let Some(thread) = storage.thread(id, Values::Skip).await? else {
             return Ok(None);
         };
-        let Some(saved) = storage.checkpoint(id, "", at).await? else {
+        let Some(saved) = storage.checkpoint(id, namespace, at).await? else {
             return Ok(at.is_none().then(|| ThreadState {
                 saved: None,
                 view: only_values(Json::object::<&str>([])),

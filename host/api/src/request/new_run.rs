@@ -1,6 +1,4 @@
 //! A run to be created: what the routes, the headers and the bodies say, as one typed request.
-//!
-//! An option that would change what happens and that this version does not carry out is refused, not ignored.
 
 use std::sync::Arc;
 
@@ -187,12 +185,14 @@ fn tracer(fields: &Fields) -> ApiResult<Option<Tracer>> {
     Ok(fields.json("langsmith_tracer").map(|_| tracer))
 }
 
-/// The checkpoint to take up again, in any of its three spellings.
+/// The checkpoint to take up again, in any of its three spellings. It is its id that says which: a run is always of the
+/// graph as a whole, so that a namespace beside the id says nothing more, as in LangGraph.
 fn checkpoint(fields: &Fields) -> ApiResult<Option<CheckpointId>> {
     let configurable = fields.fields("config")?.fields("configurable")?;
     let checkpoint = fields.fields("checkpoint")?;
     for place in [&checkpoint, &configurable] {
-        refuse_subgraphs(place)?;
+        place.string("checkpoint_ns")?;
+        place.fields("checkpoint_map")?;
     }
     let mut ids = [fields, &checkpoint, &configurable].into_iter();
     let id = ids.find_map(|place| place.string("checkpoint_id").transpose());
@@ -201,17 +201,4 @@ fn checkpoint(fields: &Fields) -> ApiResult<Option<CheckpointId>> {
             .map_err(|_| ApiError::invalid("Invalid checkpoint ID"))
     };
     id.transpose()?.map(read).transpose()
-}
-
-/// There are no subgraphs yet, and so no checkpoints in any namespace but the root's.
-pub(super) fn refuse_subgraphs(checkpoint: &Fields) -> ApiResult<()> {
-    let namespace = checkpoint.string("checkpoint_ns")?.unwrap_or_default();
-    let map = checkpoint.fields("checkpoint_map")?;
-    let mut namespaces = map.names().chain([namespace.as_str()]);
-    match namespaces.find(|namespace| !namespace.is_empty()) {
-        Some(namespace) => Err(ApiError::unsupported(&format!(
-            "a checkpoint of a subgraph (checkpoint_ns: {namespace:?})"
-        ))),
-        None => Ok(()),
-    }
 }

@@ -5,7 +5,6 @@ use selvedge_runtime::state::{Returned, Update};
 use selvedge_storage::HistoryQuery;
 
 use super::body::shortened;
-use super::new_run::refuse_subgraphs;
 use super::{Fields, Query, command, parse_id};
 use crate::error::{ApiError, ApiResult};
 
@@ -70,18 +69,43 @@ fn before(fields: &Fields) -> ApiResult<Option<CheckpointId>> {
     id.map(|id| parse_id(&id, "checkpoint")).transpose()
 }
 
-/// `checkpoint` of a body that must have one; without an id, the newest.
-pub(crate) fn named_checkpoint(fields: &Fields) -> ApiResult<Option<CheckpointId>> {
-    if fields.json("checkpoint").is_none() {
-        return Err(ApiError::invalid("\"checkpoint\" is a required property"));
-    }
-    checkpoint(&fields.fields("checkpoint")?)
+/// A checkpoint as clients name it.
+pub(crate) struct NamedCheckpoint {
+    /// Empty: the graph's own.
+    pub(crate) namespace: String,
+    /// Without one, the newest.
+    pub(crate) id: Option<CheckpointId>,
 }
 
-fn checkpoint(checkpoint: &Fields) -> ApiResult<Option<CheckpointId>> {
-    refuse_subgraphs(checkpoint)?;
-    let id = checkpoint.string("checkpoint_id")?;
-    id.map(|id| parse_id(&id, "checkpoint")).transpose()
+impl NamedCheckpoint {
+    /// `checkpoint` of a body that must have one.
+    pub(crate) fn required(fields: &Fields) -> ApiResult<Self> {
+        if fields.json("checkpoint").is_none() {
+            return Err(ApiError::invalid("\"checkpoint\" is a required property"));
+        }
+        Self::read(&fields.fields("checkpoint")?)
+    }
+
+    fn read(checkpoint: &Fields) -> ApiResult<Self> {
+        checkpoint.fields("checkpoint_map")?;
+        let id = checkpoint.string("checkpoint_id")?;
+        Ok(Self {
+            namespace: checkpoint.string("checkpoint_ns")?.unwrap_or_default(),
+            id: id.map(|id| parse_id(&id, "checkpoint")).transpose()?,
+        })
+    }
+
+    /// The id of one of the graph's own.
+    fn of_graph(self) -> ApiResult<Option<CheckpointId>> {
+        let subgraph = self.namespace.split(':').next().unwrap_or_default();
+        if self.namespace.is_empty() {
+            Ok(self.id)
+        } else {
+            Err(ApiError::bad_request(format!(
+                "Subgraph {subgraph} not found"
+            )))
+        }
+    }
 }
 
 /// A change of a thread's state.
@@ -93,7 +117,8 @@ pub(crate) struct StateChange {
 impl StateChange {
     pub(crate) fn read(fields: &Fields) -> ApiResult<Self> {
         let short = fields.string("checkpoint_id")?;
-        let at = match checkpoint(&fields.fields("checkpoint")?)? {
+        let checkpoint = NamedCheckpoint::read(&fields.fields("checkpoint")?)?;
+        let at = match checkpoint.of_graph()? {
             Some(id) => Some(id),
             None => short.map(|id| parse_id(&id, "checkpoint")).transpose()?,
         };
