@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::server::{json_of, text};
+use crate::support::server::{detail_of, json_of, text};
+use crate::support::sse::Events;
 use crate::support::{Gate, Setup, sse};
 
 fn two(foo: &str) -> Value {
@@ -134,4 +135,63 @@ async fn a_stateless_run_that_is_kept_leaves_a_thread() {
         server.wait(thread, &two("y")).await["log"],
         json!(["a", "b", "a", "b"])
     );
+}
+
+#[tokio::test]
+async fn the_stream_of_a_stateless_run_is_taken_up_again_while_it_lives_and_a_while_after() {
+    let gate = Gate::closed().await;
+    let mut server = gate.setup(&["two"]).start().await;
+    let mut body = gate.run();
+    body["stream_resumable"] = json!(true);
+    body["stream_mode"] = json!(["values", "tasks"]);
+    let response = server.post("/runs/stream", &body).await;
+    let at = header(&response, "location");
+    let run = header(&response, "content-location");
+    let run = server.get_json(&run).await;
+    let (thread, id) = (text(&run["thread_id"]), text(&run["run_id"]));
+    let on_thread = format!("/threads/{thread}/runs/{id}/stream");
+    let mut live = Events::of(response);
+    let first = live.next().await.expect("metadata");
+    let after_first = first.id.clone().expect("an id");
+    gate.holds(3).await;
+    let again = server.get_after(&at, &after_first).await;
+    gate.open();
+    let again = sse::events(again).await;
+    let mut seen = vec![first];
+    while let Some(event) = live.next().await {
+        seen.push(event);
+    }
+    assert_eq!(again, seen[1..]);
+
+    // The run is gone; what it showed is not, also not by a restart.
+    assert_eq!(server.get(&format!("/runs/{id}")).await.status(), 404);
+    server.kill();
+    server.restart().await;
+    for path in [&at, &on_thread] {
+        for (index, event) in seen.iter().enumerate() {
+            let last = event.id.as_deref().expect("an id");
+            let rest = sse::events(server.get_after(path, last).await).await;
+            assert_eq!(rest, seen[index + 1..], "{path} after {index}");
+        }
+        assert_eq!(sse::events(server.get_after(path, "0").await).await, seen);
+        let values = server
+            .get_after(&format!("{path}?stream_mode=values"), "0")
+            .await;
+        let values = sse::events(values).await;
+        assert!(values.iter().all(|event| event.name != "tasks"));
+        assert!(values.iter().any(|event| event.name == "values"));
+        // Without an event to come back to, there is nothing to follow.
+        assert_eq!(sse::events(server.get(path).await).await[0].name, "error");
+    }
+    let elsewhere = server.new_thread().await;
+    let elsewhere = format!("/threads/{elsewhere}/runs/{id}/stream");
+    let nothing = sse::events(server.get_after(&elsewhere, "0").await).await;
+    assert_eq!(nothing[0].data, no_such_run()["__error__"]);
+
+    // Of a run whose stream is not kept nothing is left.
+    let response = server.post("/runs/stream", &two("x")).await;
+    let at = header(&response, "location");
+    sse::events(response).await;
+    let nothing = sse::events(server.get_after(&at, "0").await).await;
+    assert_eq!(nothing[0].data, no_such_run()["__error__"]);
 }

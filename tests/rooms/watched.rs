@@ -134,6 +134,10 @@ impl Reads for Watched {
         self.inner.events(query).await
     }
 
+    async fn thread_of_events(&self, run: RunId) -> Result<Option<ThreadId>, StorageError> {
+        self.inner.thread_of_events(run).await
+    }
+
     async fn last_event_id(&self, thread: ThreadId) -> Result<Option<EventId>, StorageError> {
         self.inner.last_event_id(thread).await
     }

@@ -36,11 +36,17 @@ pub(crate) struct ThreadModes {
 }
 
 impl Filter {
-    /// What the run was created with.
-    pub(crate) fn of_run(run: &Run) -> Self {
-        Self::Run {
-            modes: run.kwargs.stream_mode.clone(),
-            subgraphs: run.kwargs.subgraphs,
+    /// What the run was created with. Of one that is gone there are only events that it was to show.
+    pub(crate) fn of_run(run: Option<&Run>) -> Self {
+        match run {
+            Some(run) => Self::Run {
+                modes: run.kwargs.stream_mode.clone(),
+                subgraphs: run.kwargs.subgraphs,
+            },
+            None => Self::Run {
+                modes: StreamMode::ALL.to_vec(),
+                subgraphs: true,
+            },
         }
     }
 

@@ -19,6 +19,14 @@ pub enum Followed {
     Ended(Box<Finished>),
 }
 
+/// The stream of a run from an event on.
+pub struct Replayed {
+    /// `None` for one that is gone, as a stateless run is once it has ended: its events stay a while.
+    pub run: Option<Run>,
+    /// What is kept, then what comes.
+    pub events: Subscription,
+}
+
 impl Runtime {
     /// One run; `thread: None` finds it on any thread.
     pub async fn run(
@@ -61,22 +69,31 @@ impl Runtime {
         Ok(finished.map(|finished| Followed::Ended(Box::new(finished))))
     }
 
-    /// The stream of a run after an event: what is kept of it, then what comes; `None` when there is no such run. A run
-    /// that has not ended can be made to go with its reader, as in [`follow`](Self::follow).
+    /// The stream of a run after an event: what is kept of it, then what comes; `None` when there is no such run and
+    /// nothing is kept of one. A run that has not ended can be made to go with its reader, as in
+    /// [`follow`](Self::follow).
     pub async fn replay(
         &self,
         thread: Option<ThreadId>,
         id: RunId,
         after: EventId,
         cancel_on_disconnect: bool,
-    ) -> Result<Option<(Run, Subscription)>, StorageError> {
+    ) -> Result<Option<Replayed>, StorageError> {
         let shared = &self.0;
         let row = shared.storage.run(thread, id);
-        let Some((run, live)) = look(&shared.hub, &shared.options, id, row).await? else {
+        let (run, live) = match look(&shared.hub, &shared.options, id, row).await? {
+            Some((run, live)) => (Some(run), live),
+            None => (None, None),
+        };
+        let of = match &run {
+            Some(run) => Some(run.thread_id),
+            None => shared.storage.thread_of_events(id).await?,
+        };
+        let Some(of) = of.filter(|of| thread.is_none_or(|thread| thread == *of)) else {
             return Ok(None);
         };
         let query = EventQuery {
-            thread_id: run.thread_id,
+            thread_id: of,
             run_id: Some(id),
             after: None,
             limit: 0,
@@ -87,7 +104,10 @@ impl Runtime {
             Some(live) => live,
             None => shared.hub.over(&shared.options),
         };
-        Ok(Some((run, live.after(replay))))
+        Ok(Some(Replayed {
+            run,
+            events: live.after(replay),
+        }))
     }
 
     /// What a run that ended before gave: its thread has it, unless both were deleted meanwhile.

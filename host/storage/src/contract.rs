@@ -71,6 +71,8 @@ pub trait Reads: Send + Sync + 'static {
     /// Stored events in the order of their ids, and whether there are more. Fewer than asked for come when they are
     /// large.
     async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StorageError>;
+    /// The thread of a run whose events are stored: they outlive the run.
+    async fn thread_of_events(&self, run: RunId) -> Result<Option<ThreadId>, StorageError>;
     /// The last id that is stored of a thread, or of a temporary run's: the next must be higher.
     async fn last_event_id(&self, thread: ThreadId) -> Result<Option<EventId>, StorageError>;
 

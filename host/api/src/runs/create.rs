@@ -41,7 +41,7 @@ pub(crate) async fn stream(
     let place = request.place;
     let accepted = edge.runtime.create_run(request).await?;
     let address = Address::of(&accepted.run, place);
-    let filter = sse::Filter::of_run(&accepted.run);
+    let filter = sse::Filter::of_run(Some(&accepted.run));
     let response = sse::response(accepted.stream, filter);
     Ok(address.content_location(address.location(response, "stream")))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use selvedge_model::event::EventId;
 use selvedge_model::run::RunError;
 use selvedge_runtime::runs::Followed;
 
@@ -27,29 +28,32 @@ pub(crate) async fn join_stream(
     State(edge): State<Arc<Edge>>,
     follow: Follow,
 ) -> ApiResult<Response> {
-    let found = match follow.after {
-        Some(after) => edge
-            .runtime
-            .replay(
-                follow.thread,
-                follow.run,
-                after,
-                follow.cancel_on_disconnect,
-            )
-            .await?
-            .map(|(run, events)| Followed::Live(Box::new(run), events)),
-        None => followed(&edge, &follow).await?,
+    let response = match follow.after {
+        Some(after) => replayed(&edge, &follow, after).await?,
+        None => match followed(&edge, &follow).await? {
+            Some(Followed::Live(run, events)) => {
+                let filter = sse::Filter::of_run(Some(&run)).narrowed(&follow.modes);
+                Some(sse::response(events, filter))
+            }
+            Some(Followed::Ended(_)) => Some(sse::complete(&[])),
+            None => None,
+        },
     };
-    let response = match found {
-        Some(Followed::Live(run, subscription)) => {
-            let filter = sse::Filter::of_run(&run).narrowed(&follow.modes);
-            sse::response(subscription, filter)
-        }
-        Some(Followed::Ended(_)) => sse::complete(&[]),
-        None => sse::complete(&[sse::error_frame(&no_such_run())]),
-    };
+    let response = response.unwrap_or_else(|| sse::complete(&[sse::error_frame(&no_such_run())]));
     let address = Address::followed(&follow);
     Ok(address.content_location(address.location(response, "stream")))
+}
+
+async fn replayed(edge: &Edge, follow: &Follow, after: EventId) -> ApiResult<Option<Response>> {
+    let (thread, run) = (follow.thread, follow.run);
+    let replayed = edge
+        .runtime
+        .replay(thread, run, after, follow.cancel_on_disconnect)
+        .await?;
+    Ok(replayed.map(|replayed| {
+        let filter = sse::Filter::of_run(replayed.run.as_ref()).narrowed(&follow.modes);
+        sse::response(replayed.events, filter)
+    }))
 }
 
 async fn followed(edge: &Edge, follow: &Follow) -> ApiResult<Option<Followed>> {

@@ -164,6 +164,15 @@ fn read_one(conn: &Connection, key: &Row<'_>) -> Result<StoredEvent, StorageErro
     })
 }
 
+/// See [`Reads::thread_of_events`](crate::Reads::thread_of_events).
+pub(super) fn thread_of(conn: &Connection, run: RunId) -> Result<Option<ThreadId>, StorageError> {
+    let thread: Option<[u8; 16]> = conn
+        .prepare_cached("SELECT thread FROM event_log WHERE run = ?1")?
+        .query_row([run.0.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(thread.map(|thread| ThreadId(uuid::Uuid::from_bytes(thread))))
+}
+
 /// See [`Reads::last_event_id`](crate::Reads::last_event_id). A look at the end of each of the thread's logs.
 pub(super) fn last_id(
     conn: &Connection,

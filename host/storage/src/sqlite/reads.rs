@@ -114,6 +114,12 @@ impl Reads for Sqlite {
             .await
     }
 
+    async fn thread_of_events(&self, run: RunId) -> Result<Option<ThreadId>, StorageError> {
+        self.readers
+            .read(move |conn| events::thread_of(conn, run))
+            .await
+    }
+
     async fn last_event_id(&self, thread: ThreadId) -> Result<Option<EventId>, StorageError> {
         self.readers
             .read(move |conn| events::last_id(conn, thread))

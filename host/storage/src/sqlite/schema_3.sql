@@ -62,6 +62,7 @@ CREATE TABLE event_log (
     UNIQUE (thread, run)
 ) STRICT;
 CREATE INDEX event_log_touched ON event_log (touched_at);
+CREATE INDEX event_log_run ON event_log (run);
 
 CREATE TABLE event (
     log       INTEGER NOT NULL REFERENCES event_log (id) ON DELETE CASCADE,

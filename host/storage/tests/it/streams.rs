@@ -172,12 +172,16 @@ pub async fn events_stay_a_while_after_their_run(home: &dyn Home) {
     storage.delete_thread(leases[1].thread_id).await.unwrap();
     for lease in &leases {
         assert_eq!(texts(&storage, query(lease)).await.0.len(), 1);
+        let thread = storage.thread_of_events(lease.run_id).await.unwrap();
+        assert_eq!(thread, Some(lease.thread_id));
     }
     assert_eq!(storage.sweep_events(at(1)).await.unwrap(), 0);
     // Those of a run that has not ended stay, however long it is silent.
     assert_eq!(storage.sweep_events(at(999)).await.unwrap(), 2);
     assert_eq!(storage.sweep_events(at(999)).await.unwrap(), 0);
     assert!(texts(&storage, query(&leases[0])).await.0.is_empty());
+    let swept = storage.thread_of_events(leases[0].run_id).await.unwrap();
+    assert_eq!(swept, None);
     assert_eq!(texts(&storage, query(&leases[2])).await.0.len(), 1);
 }
 
