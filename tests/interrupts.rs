@@ -140,6 +140,59 @@ async fn of_several_questions_each_is_answered_by_its_id() {
     assert_eq!(both["__error__"]["error"], "InvalidUpdateError", "{both}");
 }
 
+/// A thread on which two nodes have asked in one super-step: the ids of their questions.
+async fn asked_by_both(server: &Server, thread: &str) -> [String; 2] {
+    let run = json!({"assistant_id": "both", "input": {}});
+    let asked = server.wait(thread, &run).await["__interrupt__"].clone();
+    let values = [0, 1].map(|n| text(&asked[n]["value"]).to_owned());
+    assert_eq!(values, ["left", "right"]);
+    [0, 1].map(|n| text(&asked[n]["id"]).to_owned())
+}
+
+#[tokio::test]
+async fn several_questions_are_answered_together_or_one_after_the_other() {
+    let server = Setup::probes(&["both"]).start().await;
+    let resume = |answers: Value| json!({"assistant_id": "both", "command": {"resume": answers}});
+    let all = json!(["left: L", "right: R", "after"]);
+
+    let thread = server.new_thread().await;
+    let [left, right] = asked_by_both(&server, &thread).await;
+    let together = resume(json!({&left: "L", &right: "R"}));
+    assert_eq!(server.wait(&thread, &together).await["log"], all);
+
+    let thread = server.new_thread().await;
+    let [_, right] = asked_by_both(&server, &thread).await;
+    let error = server.wait(&thread, &resume(json!("L"))).await["__error__"].clone();
+    assert_eq!(error["error"], "RuntimeError");
+    server.wait(&thread, &resume(json!({&right: "R"}))).await;
+    let waiting = server.state(&thread).await["interrupts"].clone();
+    assert_eq!(waiting.as_array().map(Vec::len), Some(1), "{waiting}");
+    assert_eq!(waiting[0]["value"], "left");
+    // The only question that is left needs no id.
+    let rest = server.wait(&thread, &resume(json!("L"))).await;
+    assert_eq!(rest["log"], all);
+}
+
+#[tokio::test]
+async fn a_command_answers_updates_and_leads_on_at_once() {
+    let server = Setup::probes(&["both"]).start().await;
+    let thread = server.new_thread().await;
+    let [left, right] = asked_by_both(&server, &thread).await;
+    let command = json!({
+        "resume": {&left: "L", &right: "R"},
+        "update": {"log": ["update"]},
+        "goto": {"node": "after", "input": {"log": []}},
+    });
+    let values = server
+        .wait(
+            &thread,
+            &json!({"assistant_id": "both", "command": command}),
+        )
+        .await;
+    let log = json!(["update", "left: L", "right: R", "after", "after"]);
+    assert_eq!(values["log"], log);
+}
+
 #[tokio::test]
 async fn breakpoints_stop_before_or_after_nodes_and_are_passed_with_no_input() {
     let server = Setup::probes(&["two"]).start().await;

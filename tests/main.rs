@@ -56,6 +56,7 @@ mod thread_changes;
 mod thread_search;
 mod thread_stream;
 mod threads;
+mod time_travel;
 mod truncate;
 mod webhook_policy;
 mod webhooks;

@@ -248,47 +248,6 @@ async fn a_command_updates_the_state_and_picks_the_next_node() {
 }
 
 #[tokio::test]
-async fn a_run_from_an_earlier_checkpoint_branches_off() {
-    let server = Setup::probes(&["two"]).start().await;
-    let thread = server.new_thread().await;
-    server
-        .wait(
-            &thread,
-            &json!({"assistant_id": "two", "input": {"foo": "x"}}),
-        )
-        .await;
-    let newest = server.state(&thread).await;
-    let before_b = newest["parent_checkpoint_id"].clone();
-    // Both spellings of the checkpoint.
-    for at in [
-        json!({"checkpoint_id": before_b}),
-        json!({"checkpoint": {"checkpoint_id": before_b}}),
-    ] {
-        let mut body = at;
-        body["assistant_id"] = json!("two");
-        let values = server.wait(&thread, &body).await;
-        assert_eq!(values, json!({"foo": "xab", "log": ["a", "b"]}));
-        let state = server.state(&thread).await;
-        assert_ne!(state["checkpoint_id"], newest["checkpoint_id"]);
-        let fork = format!(
-            "/threads/{thread}/state/{}",
-            text(&state["parent_checkpoint_id"])
-        );
-        let fork = server.get_json(&fork).await;
-        assert_eq!(
-            (&fork["metadata"]["source"], &fork["parent_checkpoint_id"]),
-            (&json!("fork"), &before_b)
-        );
-    }
-    // A new input on the old branch point: what came later is not in it.
-    let body = json!({"assistant_id": "two", "input": {"foo": "y"}, "checkpoint_id": before_b});
-    assert_eq!(
-        server.wait(&thread, &body).await,
-        json!({"foo": "yab", "log": ["a", "a", "b"]})
-    );
-}
-
-#[tokio::test]
 async fn options_that_ask_for_nothing_special_are_accepted() {
     let server = Setup::probes(&["two"]).start().await;
     let thread = server.new_thread().await;

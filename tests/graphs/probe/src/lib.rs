@@ -33,6 +33,7 @@ selvedge_sdk::graphs! {
     "effects" => effects::graph(),
     "excess" => excess::graph(),
     "hitl" => hitl::graph(),
+    "both" => hitl::both(),
     "steps" => steps::graph(),
     "custom" => shows::custom(),
     "tokens" => shows::tokens(),
