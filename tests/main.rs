@@ -18,6 +18,7 @@ mod bad_input;
 mod batch;
 mod bounds;
 mod cancel;
+mod cancel_anytime;
 mod commands;
 mod commits;
 mod configuration;

@@ -433,6 +433,7 @@ impl Walk {
                             retry::delay_before(policy, attempt + 1, rand::random())
                         });
                         if let Some(pause) = pause {
+                            tracing::debug!(%run, attempt, ?pause, kind = failure.kind, "a task is tried again");
                             tokio::time::sleep(pause).await;
                             attempt += 1;
                             continue;

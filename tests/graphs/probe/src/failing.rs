@@ -2,8 +2,10 @@
 //!
 //! `fail` returns an error, `panic` panics, `trap` traps without a word, `spin` never ends, `recurse` calls itself for
 //! ever, `bomb` allocates for ever. `spinroute` has a node that does nothing, and a branch after it that never ends.
+//! `retry` fails and is tried again an hour later.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use selvedge_sdk::prelude::*;
 
@@ -22,6 +24,22 @@ fn single(name: &'static str, node: fn(Empty, &Context) -> NodeResult<Empty>) ->
 
 pub fn fail() -> StateGraph<Empty> {
     single("fail", |_, _| Err(NodeError::new("ValueError", "boom")))
+}
+
+pub fn retries() -> StateGraph<Empty> {
+    const PAUSE: Duration = Duration::from_secs(3_600);
+    let node = |_: Empty, _: &Context| -> NodeResult<Empty> {
+        Err(NodeError::new("ConnectionError", "nobody answers"))
+    };
+    let policy = Retry::new()
+        .max_attempts(2)
+        .on(["ConnectionError"])
+        .initial_interval(PAUSE)
+        .max_interval(PAUSE);
+    StateGraph::new()
+        .node_with("retry", node, NodeOptions::new().retry(policy))
+        .edge(START, "retry")
+        .edge("retry", END)
 }
 
 pub fn panics() -> StateGraph<Empty> {

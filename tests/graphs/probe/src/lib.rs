@@ -34,6 +34,7 @@ selvedge_sdk::graphs! {
     "excess" => excess::graph(),
     "hitl" => hitl::graph(),
     "both" => hitl::both(),
+    "retry" => failing::retries(),
     "steps" => steps::graph(),
     "custom" => shows::custom(),
     "tokens" => shows::tokens(),
