@@ -21,6 +21,7 @@ mod cancel;
 mod cancel_anytime;
 mod commands;
 mod commits;
+mod complaints;
 mod configuration;
 mod connections;
 mod contract;
