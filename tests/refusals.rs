@@ -165,6 +165,32 @@ async fn a_checkpoint_that_is_not_there_is_404_and_what_is_none_422() {
 }
 
 #[tokio::test]
+async fn a_command_must_have_a_form_that_a_graph_can_follow() {
+    let server = Setup::probes(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    let runs = format!("/threads/{thread}/runs");
+    for (part, value) in [
+        ("goto", json!(3)),
+        ("goto", json!(["a", 3])),
+        ("goto", json!({"input": {}})),
+        ("goto", json!({"node": 3, "input": {}})),
+        ("update", json!(3)),
+        ("update", json!("foo")),
+        ("update", json!([["foo"]])),
+        ("update", json!([["foo", 1, 2]])),
+    ] {
+        let command = json!({ part: value });
+        let body = json!({"assistant_id": "two", "command": command});
+        for path in [runs.as_str(), "/runs"] {
+            let detail = server.refused(path, &body, 422).await;
+            let expected = format!("command.{part}: {value} is not ");
+            assert!(detail.starts_with(&expected), "{detail}");
+        }
+    }
+    assert_eq!(server.get_json(&runs).await, json!([]));
+}
+
+#[tokio::test]
 async fn what_needs_a_thread_is_not_looked_at_without_one() {
     let server = Setup::probes(&["two"]).start().await;
     for (member, value) in [

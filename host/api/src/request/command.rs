@@ -12,9 +12,9 @@ pub(super) fn of_body(fields: &Fields) -> ApiResult<Option<Command>> {
     let parts = fields.fields("command")?;
     if let Some(update) = parts.json("update")
         && !update.is_object()
-        && !update.is_array()
+        && update.decode::<Vec<(String, Json)>>().is_err()
     {
-        return Err(wrong("update", update, "an object or a list of pairs"));
+        return Err(wrong("update", update, "an object or a list of [key, value] pairs"));
     }
     if let Some(goto) = parts.json("goto")
         && !is_goto(goto)
