@@ -144,6 +144,25 @@ async fn a_run_can_create_its_thread() {
 }
 
 #[tokio::test]
+async fn checkpoint_during_is_the_older_word_for_durability_and_counts_in_its_absence() {
+    let server = Setup::probes(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    for (during, durability, expected) in [
+        (json!(true), Value::Null, "async"),
+        (json!(false), Value::Null, "exit"),
+        (json!(false), json!("sync"), "sync"),
+        (Value::Null, Value::Null, "async"),
+    ] {
+        let body = json!({
+            "assistant_id": "two", "input": {"foo": "x"}, "checkpoint_during": during, "durability": durability,
+        });
+        let run = server.create_run(&thread, &body).await;
+        assert_eq!(run["kwargs"]["durability"], expected, "{body}");
+        server.ended_run(&run).await;
+    }
+}
+
+#[tokio::test]
 async fn durability_decides_what_is_stored_on_the_way_and_not_what_comes_out() {
     let server = Setup::probes(&["two", "hitl"]).start().await;
     let mut lengths = Vec::new();

@@ -195,3 +195,20 @@ async fn the_stream_of_a_stateless_run_is_taken_up_again_while_it_lives_and_a_wh
     let nothing = sse::events(server.get_after(&at, "0").await).await;
     assert_eq!(nothing[0].data, no_such_run()["__error__"]);
 }
+
+#[tokio::test]
+async fn a_stateless_run_is_deleted_where_its_creator_was_told_that_it_is() {
+    let gate = Gate::closed().await;
+    let server = gate.setup(&[]).start().await;
+    let response = server.post("/runs", &gate.run()).await;
+    let at = header(&response, "content-location");
+    let join = server.get(&format!("{at}/join")).await;
+    assert_eq!(server.delete(&at).await.status(), 204);
+    let told = json_of(join, reqwest::StatusCode::OK).await;
+    assert_eq!(text(&told["__error__"]["error"]), "ServiceUnavailable");
+    assert_eq!(
+        detail_of(server.delete(&at).await, 404).await,
+        "Run not found"
+    );
+    assert_eq!(detail_of(server.get(&at).await, 404).await, "Not Found");
+}

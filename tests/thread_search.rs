@@ -73,6 +73,7 @@ async fn threads_are_found_by_id_metadata_values_and_status() {
         (json!({"status": "interrupted"}), vec![&waiting]),
         (json!({"status": "idle"}), vec![&idle, &empty]),
         (json!({"status": "busy"}), vec![]),
+        (json!({"status": "error"}), vec![]),
     ] {
         let ids = found.ids(filter.clone()).await;
         assert_eq!(ids.iter().collect::<Vec<_>>(), expected, "{filter}");

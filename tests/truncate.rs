@@ -40,6 +40,12 @@ async fn an_authors_server_empties_the_tables_that_are_named() {
         .post_json(TRUNCATE, &json!({"checkpoint": true}))
         .await;
     assert_eq!(server.state(&thread).await["values"], json!({}));
+    // What LangGraph's documentation calls it.
+    server.wait(&thread, &two).await;
+    server
+        .post_json(TRUNCATE, &json!({"checkpoints": true}))
+        .await;
+    assert_eq!(server.state(&thread).await["values"], json!({}));
     let rest = json!({"threads": true, "assistants": true});
     server.post_json(TRUNCATE, &rest).await;
     assert_eq!(there().await, (false, false));
