@@ -25,6 +25,7 @@ mod complaints;
 mod configuration;
 mod connections;
 mod contract;
+mod coverage;
 mod crashes;
 mod disconnect;
 mod discovery;

@@ -6,10 +6,8 @@ use std::collections::HashSet;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::documented::{document, resolved, validator};
+use crate::support::documented::{METHODS, document, resolved, validator};
 use crate::support::{Server, Setup};
-
-const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
 /// Path, method and description of each operation.
 fn operations() -> Vec<(&'static str, &'static str, &'static Value)> {

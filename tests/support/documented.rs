@@ -8,6 +8,9 @@ use jsonschema::{Draft, Validator};
 use reqwest::{Method, Response, ResponseBuilderExt, StatusCode};
 use serde_json::{Value, json};
 
+/// What an operation may be called in the document.
+pub const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
+
 /// The document.
 pub fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
