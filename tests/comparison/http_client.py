@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from steps import NO_BODY, Json
 
-ANSWER_DEADLINE_SECONDS = 30
+ANSWER_DEADLINE_SECONDS = 60
 """No answer of a session takes longer; a stream that stays open is cut by its step before that."""
 
 Event = dict[str, Json]

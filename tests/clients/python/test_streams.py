@@ -310,9 +310,9 @@ async def test_the_stream_of_a_thread_may_show_updates_of_its_state(client: Clie
 
 
 async def test_a_silent_stream_and_a_silent_wait_are_kept_alive(server: Server, thread: str, client: Client) -> None:
-    run = await client.runs.create(thread, "slow", input=slowly(1, 5.5), stream_mode="updates")
+    run = await client.runs.create(thread, "slow", input=slowly(1, 8.0), stream_mode="updates")
     path = f"/threads/{thread}/runs/{run['run_id']}"
-    async with httpx.AsyncClient(base_url=server.url, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
         waiting = http.build_request("GET", f"{path}/join")
         join = await http.send(waiting, stream=True)
         streamed = await http.get(f"{path}/stream")

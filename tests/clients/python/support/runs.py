@@ -11,7 +11,7 @@ from langgraph_sdk.schema import StreamPart
 from support.clients import Client, Json
 
 # What a server that has nothing else to do needs at most for anything in this suite.
-PATIENCE_SECS = 10.0
+PATIENCE_SECS = 30.0
 
 
 def slowly(steps: int, secs: float) -> dict[str, Any]:

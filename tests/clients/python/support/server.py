@@ -29,7 +29,7 @@ GRAPHS = (
 )
 
 # Selvedge compiles the component when it first sees it; the reference imports half of PyPI.
-STARTING_SECS = 120
+STARTING_SECS = 300
 
 
 def _free_port() -> int:
