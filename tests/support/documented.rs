@@ -1,8 +1,8 @@
 //! Holds every answer that a test gets against `host/api/openapi.json`: its status, its type, and the schema of its
 //! body.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jsonschema::{Draft, Validator};
 use reqwest::{Method, Response, ResponseBuilderExt, StatusCode};
@@ -94,15 +94,16 @@ fn path_of(path: &str) -> Option<&'static str> {
     paths.min_by_key(|pattern| pattern.matches('{').count())
 }
 
+/// Schemas are compiled once, by where in the document they stand.
 fn assert_fits(value: &Value, schema: &'static Value, what: &str) {
-    static VALIDATORS: OnceLock<Mutex<HashMap<usize, &'static Validator>>> = OnceLock::new();
-    let validators = VALIDATORS.get_or_init(Mutex::default);
-    let address = std::ptr::from_ref(schema) as usize;
-    let validator: &'static Validator = *validators
-        .lock()
-        .expect("not poisoned")
-        .entry(address)
-        .or_insert_with(|| Box::leak(Box::new(validator(schema))));
+    static VALIDATORS: Mutex<BTreeMap<usize, Arc<Validator>>> = Mutex::new(BTreeMap::new());
+    let place = std::ptr::from_ref(schema).addr();
+    let mut validators = VALIDATORS.lock().expect("not poisoned");
+    let validator = validators.entry(place);
+    let validator = validator
+        .or_insert_with(|| Arc::new(self::validator(schema)))
+        .clone();
+    drop(validators);
     let problems: Vec<String> = validator
         .iter_errors(value)
         .map(|error| format!("{}: {error}", error.instance_path()))
