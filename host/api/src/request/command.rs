@@ -14,7 +14,11 @@ pub(super) fn of_body(fields: &Fields) -> ApiResult<Option<Command>> {
         && !update.is_object()
         && update.decode::<Vec<(String, Json)>>().is_err()
     {
-        return Err(wrong("update", update, "an object or a list of [key, value] pairs"));
+        return Err(wrong(
+            "update",
+            update,
+            "an object or a list of [key, value] pairs",
+        ));
     }
     if let Some(goto) = parts.json("goto")
         && !is_goto(goto)

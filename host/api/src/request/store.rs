@@ -143,7 +143,7 @@ fn place(fields: &Fields) -> ApiResult<(Vec<String>, String)> {
 fn refusal(error: NamespaceError) -> ApiError {
     match error {
         NamespaceError::Label(label) => {
-            let shown = NamespaceError::Label(shortened(&label).into());
+            let shown = NamespaceError::Label(shortened(&label));
             ApiError::invalid(shown.to_string()).written_as_text()
         }
         NamespaceError::Empty | NamespaceError::Reserved(_) => {
