@@ -171,9 +171,11 @@ async fn what_a_thread_waits_for_is_in_every_view_of_it() {
     let server = Setup::probes(&["hitl"]).start().await;
     let thread = server.new_thread().await;
     let body = json!({"assistant_id": "hitl", "input": {}});
-    let asked = server.wait(&thread, &body).await["__interrupt__"].clone();
+    let shown = server.wait(&thread, &body).await["__interrupt__"].clone();
     let state = server.state(&thread).await;
-    assert_eq!(state["interrupts"], asked);
+    let asked = state["interrupts"].clone();
+    assert_eq!(asked[0]["id"], shown[0]["id"]);
+    assert_eq!(asked[0]["value"], shown[0]["value"]);
     let by_task = json!({text(&state["tasks"][0]["id"]): asked});
     let thread = server.get_json(&format!("/threads/{thread}")).await;
     assert_eq!(thread["interrupts"], by_task);
