@@ -195,3 +195,51 @@ async fn events_shows_the_graph_and_its_nodes_as_langchain_does() {
         json!({"output": {"foo": "inab", "log": ["a", "b"]}})
     );
 }
+
+#[tokio::test]
+async fn events_shows_a_message_in_pieces_as_the_call_of_a_model() {
+    let server = Setup::probes(&["tokens"]).start().await;
+    let thread = server.new_thread().await;
+    let body = json!({"assistant_id": "tokens", "input": {}, "stream_mode": "events"});
+    let events = server.stream(&thread, &body).await;
+    let shown = data(&events, "events");
+    let mut kinds: Vec<(&str, &str)> = shown
+        .iter()
+        .map(|e| (text(&e["name"]), text(&e["event"])))
+        .collect();
+    kinds.dedup();
+    assert_eq!(
+        kinds,
+        [
+            ("tokens", "on_chain_start"),
+            ("chat", "on_chain_start"),
+            ("ChatModel", "on_chat_model_start"),
+            ("ChatModel", "on_chat_model_stream"),
+            ("ChatModel", "on_chat_model_end"),
+            ("chat", "on_chain_stream"),
+            ("chat", "on_chain_end"),
+            ("tokens", "on_chain_end"),
+        ]
+    );
+    let of_model: Vec<&Value> = shown
+        .iter()
+        .copied()
+        .filter(|e| text(&e["event"]).starts_with("on_chat_model"))
+        .collect();
+    let (graph, node) = (&shown[0]["run_id"], &shown[1]["run_id"]);
+    for event in &of_model {
+        assert_eq!(event["parent_ids"], json!([graph, node]));
+        assert_eq!(event["run_id"], of_model[0]["run_id"]);
+        assert_eq!(event["metadata"]["langgraph_node"], "chat");
+    }
+    let said: String = of_model
+        .iter()
+        .filter_map(|e| e["data"]["chunk"]["content"].as_str())
+        .collect();
+    assert_eq!(said, "hello there world");
+    let whole = &of_model.last().expect("an end")["data"]["output"];
+    assert_eq!(
+        (&whole["content"], &whole["type"]),
+        (&json!("hello there world"), &json!("ai"))
+    );
+}

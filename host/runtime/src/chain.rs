@@ -1,5 +1,5 @@
 //! The mode `events`: LangChain's events (version 2) of the graph and of its nodes, made of what `pregel` shows of
-//! the run's tasks. Those of chat models come from the pieces of messages; see `shown`.
+//! the run's tasks. Those of chat models come from the pieces of messages; see `spoken`.
 
 use std::collections::HashMap;
 
@@ -148,7 +148,10 @@ impl Chain {
     }
 }
 
-fn chain_event<'a>(members: impl IntoIterator<Item = (&'static str, &'a Json)>) -> StreamEvent {
+/// An event of this mode.
+pub(crate) fn chain_event<'a>(
+    members: impl IntoIterator<Item = (&'static str, &'a Json)>,
+) -> StreamEvent {
     StreamEvent {
         kind: EventKind::Mode(StreamMode::Events),
         namespace: String::new(),

@@ -435,6 +435,7 @@ impl Walk {
                         if let Some(pause) = pause {
                             tracing::debug!(%run, attempt, ?pause, kind = failure.kind, "a task is tried again");
                             tokio::time::sleep(pause).await;
+                            shown.begins_again();
                             attempt += 1;
                             continue;
                         }

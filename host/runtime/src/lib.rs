@@ -20,8 +20,9 @@
 //! | [`hub`], `thread_hub` | streams of runs and of threads: events, readers |
 //! | `log` | what is kept of the streams of resumable runs |
 //! | `shown`, `pieces` | what tasks show: custom data, messages and their pieces |
-//! | `inspect`, `chain` | tasks, checkpoints and LangChain's events as callers see them |
-//! | [`graphs`] | the graphs that are served |
+//! | `inspect` | tasks and checkpoints as callers see them |
+//! | `chain`, `spoken` | LangChain's events: of the graph and its nodes, of chat models |
+//! | [`graphs`], `context` | the graphs that are served; what of a run's context they get |
 //! | [`state`] | a thread's history, and changing its state from outside |
 //! | `development` | what only `selvedge dev` offers |
 //! | [`items`], `graph_store` | the store, and the end of its items; how graphs reach it |
@@ -59,6 +60,7 @@ mod queue;
 pub mod request;
 pub mod runs;
 mod shown;
+mod spoken;
 mod standing;
 pub mod state;
 pub mod sweep;

@@ -14,6 +14,12 @@ pub(crate) struct Pieces(Map<String, Value>);
 impl Pieces {
     /// Adds a piece and gives the message as far as it has come.
     pub(crate) fn add(&mut self, piece: &Json) -> Json {
+        self.hear(piece);
+        self.message()
+    }
+
+    /// Adds a piece.
+    pub(crate) fn hear(&mut self, piece: &Json) {
         if let Value::Object(piece) = piece.to_value() {
             for (name, value) in piece {
                 match self.0.get_mut(&name) {
@@ -25,10 +31,10 @@ impl Pieces {
                 }
             }
         }
-        self.message()
     }
 
-    fn message(&self) -> Json {
+    /// The message as far as it has come.
+    pub(crate) fn message(&self) -> Json {
         let mut message = self.0.clone();
         if let Some(Value::Array(chunks)) = message.get("tool_call_chunks")
             && !chunks.is_empty()

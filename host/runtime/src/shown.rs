@@ -15,10 +15,18 @@ use crate::graphs::ServedGraph;
 use crate::hub::RunStream;
 use crate::inspect::origin;
 use crate::pieces::Pieces;
+use crate::spoken::Spoken;
 
 /// A message that grew beyond this is not shown piece by piece any longer in the mode `messages`, but once, whole, at
 /// the end of its task: each of its events repeats all of it.
-const LONGEST_GROWING_BYTES: usize = 1 << 20;
+pub(crate) const LONGEST_GROWING_BYTES: usize = 1 << 20;
+
+/// The modes that show messages.
+const OF_MESSAGES: [StreamMode; 3] = [
+    StreamMode::Messages,
+    StreamMode::MessagesTuple,
+    StreamMode::Events,
+];
 
 /// Turns what one task emits into events.
 pub(crate) struct Shown {
@@ -30,6 +38,8 @@ pub(crate) struct Shown {
     graph: Arc<ServedGraph>,
     /// Messages that went out in pieces already, by their ids.
     streamed: Mutex<HashMap<String, Growing>>,
+    /// For the mode `events`.
+    spoken: Option<Mutex<Spoken>>,
 }
 
 /// A message that comes in pieces, as the mode `messages` shows it.
@@ -50,13 +60,16 @@ impl Shown {
         graph: &Arc<ServedGraph>,
         task: Option<&TaskInfo>,
     ) -> Self {
-        let wants_messages =
-            modes.contains(&StreamMode::MessagesTuple) || modes.contains(&StreamMode::Messages);
+        let metadata = match task {
+            Some(task) if modes.iter().any(|mode| OF_MESSAGES.contains(mode)) => {
+                task_metadata(claimed, task)
+            }
+            _ => Json::null(),
+        };
+        let task = task.filter(|_| modes.contains(&StreamMode::Events));
         Self {
-            metadata: match task {
-                Some(task) if wants_messages => task_metadata(claimed, task),
-                _ => Json::null(),
-            },
+            metadata,
+            spoken: task.map(|task| Mutex::new(Spoken::new(claimed.run.run_id, task))),
             stream,
             modes,
             graph: graph.clone(),
@@ -67,6 +80,9 @@ impl Shown {
     /// Shows the messages that the finished task returned and had not streamed, except those that it was given: a node
     /// may return all messages and not just its own.
     pub(crate) fn finished(&self, writes: &Writes, work: &Work) {
+        if let Some(spoken) = &self.spoken {
+            self.push_all(spoken.lock().finished());
+        }
         if !self.wants_messages() {
             return;
         }
@@ -97,6 +113,14 @@ impl Shown {
                 }
                 self.tell(MessagePart::Complete, Json::array([&message]));
             }
+        }
+    }
+
+    /// The task is tried again: what it said before does not belong to what it says now.
+    pub(crate) fn begins_again(&self) {
+        self.streamed.lock().clear();
+        if let Some(spoken) = &self.spoken {
+            spoken.lock().forget();
         }
     }
 
@@ -143,6 +167,12 @@ impl Shown {
             data,
         });
     }
+
+    fn push_all(&self, events: Vec<StreamEvent>) {
+        for event in events {
+            self.stream.push(event);
+        }
+    }
 }
 
 impl TaskEvents for Shown {
@@ -153,7 +183,7 @@ impl TaskEvents for Shown {
     }
 
     fn message(&self, chunk: Json, metadata: Json) {
-        if !self.wants_messages() {
+        if self.spoken.is_none() && !self.wants_messages() {
             return;
         }
         let metadata = match metadata.members() {
@@ -169,6 +199,9 @@ impl TaskEvents for Shown {
             self.push(EventKind::Mode(StreamMode::MessagesTuple), data);
         }
         let Some(id) = id_of(&chunk) else { return };
+        if let Some(spoken) = &self.spoken {
+            self.push_all(spoken.lock().piece(&id, &chunk, &metadata));
+        }
         if self.wants(StreamMode::Messages) {
             self.grow(id, &chunk, &metadata);
         } else {
