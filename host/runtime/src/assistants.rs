@@ -12,9 +12,9 @@ use selvedge_storage::{
 use serde_json::json;
 
 use crate::Runtime;
-use crate::assemble::{Members, RESERVED_CONFIGURABLE, members, without, without_reserved};
+use crate::admit::assemble::{Members, RESERVED_CONFIGURABLE, members, without, without_reserved};
+use crate::admit::request::AssistantRef;
 use crate::graphs::ServedGraph;
-use crate::request::AssistantRef;
 
 /// Threads that are deleted together with their assistant in one write.
 const THREADS_AT_ONCE: u32 = 100;

@@ -14,7 +14,7 @@ use selvedge_webhook::{Ended, FinalStatus};
 
 use crate::Shared;
 use crate::cancel::thread_status;
-use crate::commit::{Unstored, insist};
+use crate::execute::commit::{Unstored, insist};
 use crate::hub::{Ending, Finished, RunStream};
 
 /// How a run ended, before it is written down.

@@ -10,70 +10,48 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`request`] | what a caller asks for, and why it may be refused |
-//! | [`admit`], `batch`, `assemble` | from a request to a durable run; what is stored of it |
-//! | `queue`, `dispatch` | places for running runs; claiming what waits |
-//! | `execute`, `standing`, `together` | `pregel` asks, the sandbox answers; where it begins; what a step may leave |
-//! | [`cancel`], `leash` | ending runs before their time; those that go with their readers |
-//! | `commit` | progress made durable, in the caller's mode |
+//! | [`admit`] | from what a caller asks for to a durable run, or a refusal |
+//! | `queue` | places for running runs; claiming what waits |
+//! | `execute` | `pregel` asks, the sandbox answers; progress made durable, in the caller's mode |
 //! | `finish` | the one transaction that ends a run, and what follows it |
-//! | [`hub`], `thread_hub` | streams of runs and of threads: events, readers |
-//! | `log` | what is kept of the streams of resumable runs |
-//! | `shown`, `pieces` | what tasks show: custom data, messages and their pieces |
-//! | `inspect` | tasks and checkpoints as callers see them |
-//! | `chain`, `spoken` | LangChain's events: of the graph and its nodes, of chat models |
-//! | [`graphs`], `context` | the graphs that are served; what of a run's context they get |
-//! | [`state`] | a thread's history, and changing its state from outside |
-//! | `development` | what only `selvedge dev` offers |
-//! | [`items`], `graph_store` | the store, and the end of its items; how graphs reach it |
-//! | `node_cache` | what nodes wrote on an input, for the next time |
+//! | [`cancel`] | ending runs before their time; those that go with their readers |
+//! | [`hub`] | streams of runs and of threads: events, readers, what is kept for those who come back |
+//! | `shown` | what runs show: messages, tasks, checkpoints, LangChain's events |
+//! | [`graphs`] | the graphs that are served; what of a run's context they get |
 //! | [`threads`], [`assistants`], [`runs`] | reading and changing them |
+//! | [`state`] | a thread's history, and changing its state from outside |
+//! | [`items`] | the store, for callers and for graphs, and the end of its items |
 //! | [`sweep`] | threads whose time has come |
+//! | `development` | what only `selvedge dev` offers |
 //! | `mint` | ids and time for `pregel` |
 //! | [`options`] | the bounds |
 #![forbid(unsafe_code)]
 
 pub mod admit;
-mod assemble;
 pub mod assistants;
-mod batch;
 pub mod cancel;
-mod chain;
-mod commit;
-mod context;
 mod development;
-mod dispatch;
 mod execute;
 mod finish;
-mod graph_store;
 pub mod graphs;
 pub mod hub;
-mod inspect;
 pub mod items;
-mod leash;
-mod log;
 mod mint;
-mod node_cache;
 pub mod options;
-mod pieces;
 mod queue;
-pub mod request;
 pub mod runs;
 mod shown;
-mod spoken;
-mod standing;
 pub mod state;
 pub mod sweep;
-mod thread_hub;
 pub mod threads;
-mod together;
 
 use std::sync::Arc;
 
+pub use admit::request::{AdmitError, AssistantRef, CreateRun, Place, Tracer};
 pub use assistants::{AssistantError, NewAssistant};
+use execute::node_cache::NodeCache;
 pub use graphs::{GraphError, GraphSource, Graphs};
 pub use options::Options;
-pub use request::{AdmitError, AssistantRef, CreateRun, Place};
 use selvedge_model::run::{ClaimedRun, RunError};
 use selvedge_sandbox::Sandbox;
 use selvedge_storage::{Recovery, Storage, StorageError};
@@ -93,8 +71,8 @@ pub(crate) struct Shared {
     hub: hub::Hub,
     queue: queue::Queue,
     alarm: sweep::Alarm,
-    store_turns: graph_store::Turns,
-    node_cache: node_cache::NodeCache,
+    store_turns: items::graph_store::Turns,
+    node_cache: NodeCache,
     phase: watch::Sender<Phase>,
 }
 
@@ -124,7 +102,7 @@ impl Runtime {
             .await?;
         let runtime = Self(Arc::new(Shared {
             queue: queue::Queue::new(options.max_running_runs),
-            node_cache: node_cache::NodeCache::new(options.node_cache_bytes),
+            node_cache: NodeCache::new(options.node_cache_bytes),
             options,
             storage,
             sandbox,
@@ -132,14 +110,14 @@ impl Runtime {
             graphs,
             hub: hub::Hub::default(),
             alarm: sweep::Alarm::default(),
-            store_turns: graph_store::Turns::default(),
+            store_turns: items::graph_store::Turns::default(),
             phase: watch::Sender::new(Phase::Open),
         }));
         runtime.take_up(recovery).await;
         tokio::spawn(runtime.clone().dispatch());
         tokio::spawn(items::sweep(runtime.0.clone()));
         tokio::spawn(sweep::sweep(runtime.0.clone()));
-        tokio::spawn(log::sweep(runtime.0.clone()));
+        tokio::spawn(hub::log::sweep(runtime.0.clone()));
         Ok(runtime)
     }
 

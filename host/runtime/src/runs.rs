@@ -7,8 +7,8 @@ use selvedge_model::run::{Run, RunStatus};
 use selvedge_model::{Json, RunId, ThreadId};
 use selvedge_storage::{EventQuery, RunQuery, StorageError, Values};
 
+use crate::hub::log::Replay;
 use crate::hub::{Finished, Hub, Subscription};
-use crate::log::Replay;
 use crate::{Options, Runtime};
 
 /// A run that someone wants to follow.

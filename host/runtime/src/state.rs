@@ -15,9 +15,9 @@ use selvedge_storage::{
 use serde_json::json;
 
 use crate::Runtime;
-use crate::assemble::members;
-use crate::graph_store::GraphStore;
+use crate::admit::assemble::members;
 use crate::graphs::ServedGraph;
+use crate::items::graph_store::GraphStore;
 use crate::mint::SystemMint;
 use crate::threads::{ThreadState, only_values, visible};
 

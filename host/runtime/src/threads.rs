@@ -14,7 +14,7 @@ use selvedge_storage::{
 use uuid::Uuid;
 
 use crate::Runtime;
-use crate::assemble::without_reserved;
+use crate::admit::assemble::without_reserved;
 use crate::graphs::ServedGraph;
 
 /// Threads that one write prunes; others get their turn between two.

@@ -6,7 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::HeaderMap;
 use selvedge_model::run::{Breakpoints, Durability, MultitaskStrategy};
 use selvedge_model::{CheckpointId, Json, ThreadId};
-use selvedge_runtime::request::Tracer;
+use selvedge_runtime::Tracer;
 use selvedge_runtime::{AssistantRef, CreateRun, Place};
 
 use super::{ArrayBody, Fields, ObjectBody, PathIds, command, stream_modes};

@@ -1,5 +1,7 @@
 //! The graphs that this process serves, and their default assistants.
 
+pub(crate) mod context;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use selvedge_pregel::{Graph, GraphProblem};
 use selvedge_sandbox::Component;
 
 use crate::assistants::Settings;
-use crate::context::DeclaredContext;
+use context::DeclaredContext;
 
 /// A graph as the operator configured it.
 pub struct GraphSource {

@@ -1,5 +1,10 @@
 //! What a task shows while it runs, as events of the run's stream.
 
+pub(crate) mod chain;
+pub(crate) mod inspect;
+mod pieces;
+mod spoken;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -13,9 +18,9 @@ use serde_json::json;
 
 use crate::graphs::ServedGraph;
 use crate::hub::RunStream;
-use crate::inspect::origin;
-use crate::pieces::Pieces;
-use crate::spoken::Spoken;
+use inspect::origin;
+use pieces::Pieces;
+use spoken::Spoken;
 
 /// A message that grew beyond this is not shown piece by piece any longer in the mode `messages`, but once, whole, at
 /// the end of its task: each of its events repeats all of it.

@@ -3,7 +3,7 @@
 use selvedge_model::run::Run;
 use selvedge_storage::{Admission, Batch, NewRun, StorageError};
 
-use crate::request::{AdmitError, CreateRun};
+use super::request::{AdmitError, CreateRun};
 use crate::{Runtime, queue};
 
 impl Runtime {

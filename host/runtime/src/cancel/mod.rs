@@ -4,6 +4,8 @@
 //! in storage, and its execution, which hears of it through the run's stream, ends it. The mark is what counts: an
 //! execution that never heard of it is told by storage when it ends, and the next process when it starts.
 
+pub(crate) mod leash;
+
 use std::sync::Arc;
 
 use selvedge_model::cancel::CancelRequest;

@@ -10,8 +10,8 @@ use selvedge_model::run::{ClaimedRun, StreamMode};
 use selvedge_pregel::{TaskInfo, Work};
 use serde_json::json;
 
-use crate::assemble::members;
-use crate::inspect::origin;
+use super::inspect::origin;
+use crate::admit::assemble::members;
 
 /// Turns the starts and ends of one run's tasks into events.
 pub(crate) struct Chain {

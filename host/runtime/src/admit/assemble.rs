@@ -10,7 +10,7 @@ use selvedge_model::{Json, RunId, ThreadId, Timestamp};
 use selvedge_storage::ThreadNeed;
 use serde_json::{Value, json};
 
-use crate::request::{CreateRun, Place};
+use super::request::{CreateRun, Place};
 
 /// Members that callers cannot set in `configurable` and `context` (LangGraph's list).
 pub(crate) const RESERVED_CONFIGURABLE: [&str; 13] = [

@@ -5,8 +5,8 @@ use selvedge_model::run::{ClaimedRun, Command};
 use selvedge_model::{CheckpointId, Json};
 use selvedge_pregel::{Addressed, Entry};
 
+use super::commit::{Unstored, insist};
 use crate::Shared;
-use crate::commit::{Unstored, insist};
 
 /// Where an execution begins.
 pub(crate) struct Standing {

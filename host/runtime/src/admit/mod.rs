@@ -4,16 +4,20 @@
 //! not allow, options that contradict each other. Storage then accepts the run in one transaction, and claims it for
 //! this process at once when a place is free, so that nothing polls between admission and execution.
 
+pub(crate) mod assemble;
+mod batch;
+pub(crate) mod request;
+
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::run::{ClaimedRun, MultitaskStrategy, Run, RunStatus};
 use selvedge_model::{AssistantId, Json, RunId, Timestamp};
 use selvedge_storage::{Admission, Cancelled, NewRun, Refusal, StorageError, Values};
 
-use crate::assemble::{assemble, is_given, members, thread_need};
 use crate::hub::Subscription;
-use crate::request::{AdmitError, AssistantRef, CreateRun, Place};
 use crate::{Runtime, Shared, queue};
+use assemble::{assemble, is_given, members, thread_need};
+use request::{AdmitError, AssistantRef, CreateRun, Place};
 
 /// A run that was accepted.
 pub struct Accepted {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use selvedge_model::Json;
 use selvedge_model::run::RunKwargs;
 
-use crate::assemble::{CONTEXT_PROVIDED, members};
+use crate::admit::assemble::{CONTEXT_PROVIDED, members};
 
 /// The members of a graph's context; `None` where the graph takes any.
 pub(crate) struct DeclaredContext(Option<BTreeSet<String>>);

@@ -9,8 +9,8 @@ use selvedge_model::event::StreamEvent;
 use selvedge_model::{Json, RunId};
 use selvedge_pregel::TaskInfo;
 
-use crate::chain::chain_event;
-use crate::pieces::Pieces;
+use super::chain::chain_event;
+use super::pieces::Pieces;
 use crate::shown::LONGEST_GROWING_BYTES;
 
 /// What a model is called that does not say its name in the metadata of its pieces.

@@ -1,5 +1,7 @@
 //! The store over its lifetime: items put, read, kept alive by reading, and swept when their time has come.
 
+pub(crate) mod graph_store;
+
 use std::sync::Arc;
 use std::time::Duration;
 

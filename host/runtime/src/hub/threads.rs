@@ -9,8 +9,8 @@ use selvedge_model::event::{EventId, EventKind, StoredEvent, StreamEvent};
 use selvedge_model::{Json, ThreadId, Timestamp};
 use selvedge_storage::{EventQuery, StorageError};
 
+use super::log::Replay;
 use crate::hub::{Ending, RunStream, Subscription};
-use crate::log::Replay;
 use crate::{Options, Runtime};
 
 /// All watched threads.

@@ -5,7 +5,7 @@ use selvedge_model::run::{ClaimedRun, StreamMode};
 use selvedge_model::{Json, ThreadId};
 use serde_json::json;
 
-use crate::assemble::{Members, members};
+use crate::admit::assemble::{Members, members};
 
 /// A member of `configurable` that LangGraph leaves out of the configurations that it shows.
 const UNSHOWN: &str = "__request_start_time_ms__";

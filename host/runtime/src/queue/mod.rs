@@ -4,6 +4,8 @@
 //! storage, and the dispatcher claims it when a place comes free, when a run ahead of it on its thread ends, or when
 //! its time has come.
 
+mod dispatch;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

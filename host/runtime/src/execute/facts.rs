@@ -1,0 +1,79 @@
+//! What a run's graph and its checkpoints are told about the run.
+
+use selvedge_model::Json;
+use selvedge_model::run::ClaimedRun;
+use serde_json::json;
+
+use crate::admit::assemble::RESERVED_CONFIGURABLE;
+use crate::graphs::ServedGraph;
+
+pub(super) fn recursion_limit(config: &Json, default: u32) -> u32 {
+    config
+        .members()
+        .and_then(|c| c.get("recursion_limit")?.decode().ok())
+        .unwrap_or(default)
+}
+
+/// What every guest call is told about its run.
+pub(super) fn facts(claimed: &ClaimedRun, graph: &ServedGraph, config: &Json) -> Json {
+    let run = &claimed.run;
+    let about = Json::from(json!({
+        "run_id": run.run_id,
+        "thread_id": run.thread_id,
+        "assistant_id": run.assistant_id,
+        "graph_id": graph.id,
+        "attempt": claimed.attempt,
+        "user": null,
+    }));
+    Json::object([
+        ("run", &about),
+        ("config", config),
+        ("context", &graph.context.context(&run.kwargs.context)),
+    ])
+}
+
+/// What callers can filter checkpoints by; LangGraph merges the run's metadata into it, and what the caller set in
+/// `configurable`.
+pub(super) fn checkpoint_metadata(claimed: &ClaimedRun, config: &Json) -> Json {
+    let run = &claimed.run;
+    if run.kwargs.temporary {
+        return Json::from(json!({}));
+    }
+    let mut metadata = run.metadata.members().unwrap_or_default();
+    metadata.insert("run_id".into(), Json::from(json!(run.run_id)));
+    metadata.insert("thread_id".into(), Json::from(json!(run.thread_id)));
+    metadata.insert("run_attempt".into(), Json::from(json!(claimed.attempt)));
+    // LangGraph's name the caller as well: nobody, as long as there is no authentication.
+    for name in ["user_id", "langgraph_auth_user_id"] {
+        metadata.insert(name.into(), Json::string(""));
+    }
+    if let Some(id) = request_id(config) {
+        metadata.insert("langgraph_request_id".into(), id);
+    }
+    for (name, value) in settings(config) {
+        metadata.entry(name).or_insert(value);
+    }
+    Json::object(&metadata)
+}
+
+fn request_id(config: &Json) -> Option<Json> {
+    let configurable = config.members()?.get("configurable")?.members()?;
+    configurable.get("langgraph_request_id").cloned()
+}
+
+/// The plain members of `configurable` that are the caller's own.
+fn settings(config: &Json) -> impl Iterator<Item = (String, Json)> {
+    const OURS: [&str; 2] = ["user_id", "checkpoint_ns"];
+    let configurable = config
+        .members()
+        .and_then(|config| config.get("configurable")?.members());
+    configurable
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|(name, value)| {
+            let ours = name.starts_with("__")
+                || OURS.contains(&name.as_str())
+                || RESERVED_CONFIGURABLE.contains(&name.as_str());
+            !ours && !value.as_str().starts_with(['{', '[', 'n'])
+        })
+}

@@ -1,0 +1,253 @@
+//! An execution under way: `pregel` says what to do next, the tasks do it side by side, and what came of it is stored
+//! and shown.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use selvedge_model::event::{EventKind, StreamEvent};
+use selvedge_model::run::{ClaimedRun, Durability, StreamMode};
+use selvedge_pregel::{End, EndKind, Execution, Output, Step, Work, WorkId};
+use selvedge_storage::PendingCommit;
+
+use super::Cut;
+use super::commit::{Committer, Unstored};
+use super::facts::{checkpoint_metadata, facts, recursion_limit};
+use super::standing::{Standing, standing};
+use super::together::Together;
+use crate::Shared;
+use crate::graphs::ServedGraph;
+use crate::hub::RunStream;
+use crate::mint::SystemMint;
+use crate::shown::chain::Chain;
+use crate::shown::inspect::Inspection;
+
+/// An execution under way.
+pub(super) struct Walk {
+    pub(super) shared: Arc<Shared>,
+    pub(super) claimed: ClaimedRun,
+    pub(super) graph: Arc<ServedGraph>,
+    pub(super) execution: Execution,
+    mint: SystemMint,
+    together: Together,
+    pub(super) committer: Committer,
+    pub(super) stream: Arc<RunStream>,
+    pub(super) modes: Arc<[StreamMode]>,
+    inspection: Inspection,
+    chain: Option<Chain>,
+    durability: Durability,
+    /// What the last step shows, once the end of the run is durable.
+    pub(super) last_events: Vec<StreamEvent>,
+}
+
+impl Walk {
+    pub(super) async fn start(
+        shared: &Arc<Shared>,
+        claimed: &ClaimedRun,
+        graph: &Arc<ServedGraph>,
+        stream: Arc<RunStream>,
+    ) -> Result<Self, Unstored> {
+        let kwargs = &claimed.run.kwargs;
+        let config = graph.context.config(kwargs);
+        let metadata = checkpoint_metadata(claimed, &config);
+        let Standing {
+            base,
+            entry,
+            addressed,
+            newest,
+        } = standing(shared, claimed, &metadata).await?;
+        let mut mint = SystemMint::after(newest);
+        let modes: Arc<[StreamMode]> = kwargs.stream_mode.as_slice().into();
+        let chain = Chain::new(claimed, &graph.id);
+        let mut engine_modes = modes.to_vec();
+        if chain.is_some() && !modes.contains(&StreamMode::Tasks) {
+            engine_modes.push(StreamMode::Tasks);
+        }
+        let options = selvedge_pregel::Options {
+            namespace: String::new(),
+            recursion_limit: recursion_limit(
+                &kwargs.config,
+                shared.options.default_recursion_limit,
+            ),
+            interrupt_before: kwargs.interrupt_before.clone(),
+            interrupt_after: kwargs.interrupt_after.clone(),
+            metadata,
+            facts: facts(claimed, graph, &config),
+            modes: engine_modes,
+        };
+        let execution = Execution::start(
+            graph.graph.clone(),
+            base,
+            addressed,
+            entry,
+            options,
+            &mut mint,
+        );
+        Ok(Self {
+            committer: Committer::new(
+                shared.clone(),
+                claimed.lease,
+                stream.clone(),
+                kwargs.durability,
+                kwargs.temporary,
+            ),
+            shared: shared.clone(),
+            claimed: claimed.clone(),
+            graph: graph.clone(),
+            execution,
+            mint,
+            together: Together::new(&shared.options),
+            stream,
+            modes,
+            inspection: Inspection::new(claimed),
+            chain,
+            durability: kwargs.durability,
+            last_events: Vec::new(),
+        })
+    }
+
+    pub(super) async fn until_the_end(&mut self) -> Result<End, Cut> {
+        let limit = self.shared.options.run_timeout;
+        tokio::time::timeout(limit, self.walk())
+            .await
+            .unwrap_or(Err(Cut::TimedOut))
+    }
+
+    async fn walk(&mut self) -> Result<End, Cut> {
+        let max_parallel = self.shared.options.max_parallel_tasks.max(1);
+        let shared = self.shared.clone();
+        let stream = self.stream.clone();
+        let deleted = stream.ended();
+        let cancelled = stream.cancelled();
+        tokio::pin!(deleted, cancelled);
+        let mut waiting: VecDeque<Work> = VecDeque::new();
+        let mut running = FuturesUnordered::new();
+        let mut outstanding: BTreeSet<WorkId> = BTreeSet::new();
+        if let Some(chain) = &self.chain {
+            self.stream
+                .push(chain.begun(&self.claimed.run.kwargs.input));
+        }
+        loop {
+            if self.execution.is_failing() && !outstanding.is_empty() {
+                // The step fails whatever the others do; like LangGraph, do not wait for them.
+                running.clear();
+                waiting.clear();
+                for work in std::mem::take(&mut outstanding) {
+                    self.execution.abandon(work);
+                }
+            }
+            let step = self.execution.step(&mut self.mint);
+            if let (Some(chain), Step::Work(work)) = (&mut self.chain, &step) {
+                let runs = |work: &&Work| !shared.node_cache.knows(&self.graph, work);
+                chain.begins(work.iter().filter(runs));
+            }
+            let mut events = self.gather();
+            match step {
+                Step::Work(work) => {
+                    outstanding.extend(work.iter().map(|work| work.id));
+                    if let Some(task) = work.iter().find_map(|work| work.task.as_ref()) {
+                        self.together.begin(task.step);
+                    }
+                    waiting.extend(work);
+                }
+                Step::Waiting => {}
+                Step::Ended(end) => {
+                    if let (Some(chain), EndKind::Success | EndKind::Interrupted) =
+                        (&self.chain, &end.kind)
+                    {
+                        events.push(chain.ended(&end.values));
+                    }
+                    // The last checkpoint belongs into the transaction that ends the run.
+                    self.last_events = events;
+                    return Ok(end);
+                }
+            }
+            self.put_out(events).await?;
+            while running.len() < max_parallel
+                && let Some(work) = waiting.pop_front()
+            {
+                running.push(self.perform(work));
+            }
+            tokio::select! {
+                biased;
+                wish = &mut cancelled => return Err(Cut::Cancelled(wish)),
+                () = shared.released() => return Err(Cut::Stopping),
+                // Nobody else ends the stream of a run that is going on.
+                _ = &mut deleted => return Err(Cut::Fenced),
+                Some((work, outcome)) = running.next() => {
+                    outstanding.remove(&work);
+                    let outcome = self.together.count(outcome);
+                    self.execution.complete(work, outcome, &mut self.mint);
+                }
+                committed = self.committer.progress() => committed.map_err(Cut::from)?,
+                () = stream.wants_storing() => self.committer.begin(),
+            }
+        }
+    }
+
+    /// Takes what the last step left: its checkpoints and writes for the next commit, its events for the stream.
+    fn gather(&mut self) -> Vec<StreamEvent> {
+        let mut events = Vec::new();
+        for output in self.execution.take_output() {
+            match output {
+                Output::Checkpoint(checkpoint) => self.committer.add_checkpoint(checkpoint),
+                Output::Pending {
+                    checkpoint,
+                    namespace,
+                    writes,
+                } => self.committer.add_pending(PendingCommit {
+                    checkpoint,
+                    namespace,
+                    writes,
+                }),
+                Output::Event(event) => self.add_event(event, &mut events),
+            }
+        }
+        events
+    }
+
+    /// Adds an event of the engine's as callers see it, and what it says in the mode `events`.
+    fn add_event(&mut self, event: StreamEvent, events: &mut Vec<StreamEvent>) {
+        if event.kind == EventKind::Mode(StreamMode::Tasks) {
+            if let Some(chain) = &mut self.chain {
+                events.extend(chain.of_task(&event.data));
+            }
+            if !self.modes.contains(&StreamMode::Tasks) {
+                return;
+            }
+        }
+        events.extend(self.inspection.shown(event));
+    }
+
+    /// Begins to make the step durable, and shows it. In mode `sync` nothing is shown that a crash could undo.
+    async fn put_out(&mut self, events: Vec<StreamEvent>) -> Result<(), Cut> {
+        if !self.claimed.run.kwargs.resumable {
+            self.make_durable().await?;
+            self.push(events);
+        } else if self.durability == Durability::Sync {
+            self.stream.hold();
+            self.push(events);
+            self.make_durable().await?;
+            self.stream.release();
+        } else {
+            self.push(events);
+            self.make_durable().await?;
+        }
+        Ok(())
+    }
+
+    async fn make_durable(&mut self) -> Result<(), Unstored> {
+        match self.durability {
+            Durability::Sync => self.committer.flush().await?,
+            Durability::Async | Durability::Exit => self.committer.begin(),
+        }
+        Ok(())
+    }
+
+    fn push(&self, events: Vec<StreamEvent>) {
+        for event in events {
+            self.stream.push(event);
+        }
+    }
+}
