@@ -119,7 +119,7 @@ fn callers_may_leave_out_what_has_a_value_without_them() {
         described["schemas"]["input"].get("required"),
         Some(&json!([]))
     );
-    assert_eq!(described["schemas"]["state"]["title"], "Kinds");
+    assert_eq!(described["schemas"]["state"]["title"], "kinds_state");
     assert_eq!(
         described["schemas"]["state"]["description"],
         "All kinds of channels."
