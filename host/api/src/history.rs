@@ -6,12 +6,11 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use selvedge_model::ThreadId;
-use serde_json::Value;
 
 use crate::error::ApiResult;
 use crate::request::{History, ObjectBody, PathIds, Query};
 use crate::routes::Edge;
-use crate::state::shown;
+use crate::snapshot::Snapshot;
 use crate::threads::missing;
 
 pub(crate) async fn get(
@@ -35,6 +34,7 @@ pub(crate) async fn post(
 async fn read(edge: &Edge, thread: ThreadId, asked: History) -> ApiResult<Response> {
     let states = edge.runtime.history(asked.query).await?;
     let states = states.ok_or_else(|| missing(thread))?;
-    let states: Vec<Value> = states.iter().map(|state| shown(thread, state)).collect();
+    let snapshot = |state| Snapshot::new(thread, state);
+    let states: Vec<Snapshot<'_>> = states.iter().map(snapshot).collect();
     Ok(JsonBody(states).into_response())
 }

@@ -10,7 +10,7 @@
 //! | `routes`, `paths`, `openapi` | which handler answers what, and the document that says so |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
-//! | `system`, `assistants`, `drawings`, `threads`, `search`, `state`, `history`, `runs`, `store`, `development` | the handlers |
+//! | `system`, `assistants`, `drawings`, `threads`, `search`, `state`, `snapshot`, `history`, `runs`, `store`, `development` | the handlers |
 //! | `sse`, `waiting` | answers that last as long as a run |
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ mod routes;
 mod runs;
 mod search;
 pub mod server;
+mod snapshot;
 mod sse;
 mod stall;
 mod state;

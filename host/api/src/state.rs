@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use selvedge_model::{CheckpointId, Json, ThreadId};
 use selvedge_runtime::state::UpdateError;
-use selvedge_runtime::threads::{TaskView, ThreadState};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::error::{ApiError, ApiResult};
 use crate::request::{NamedCheckpoint, ObjectBody, PathIds, StateChange};
 use crate::routes::Edge;
+use crate::snapshot::Snapshot;
 use crate::threads::missing;
 
 pub(crate) async fn newest(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
@@ -54,7 +54,7 @@ async fn read_at(
             "Checkpoint {checkpoint} not found on thread {thread}"
         )),
     })?;
-    Ok(JsonBody(shown(thread, &state)).into_response())
+    Ok(JsonBody(Snapshot::new(thread, &state)).into_response())
 }
 
 pub(crate) async fn update(
@@ -69,10 +69,11 @@ pub(crate) async fn update(
         .update_state(thread, change.at, &[change.update])
         .await?;
     if let Some(state) = edge.runtime.thread_state(thread, "", Some(made)).await? {
-        let told = json!({"state": shown(thread, &state), "thread_id": thread});
-        edge.runtime
-            .tell_state_update(thread, Json::from(told))
-            .await?;
+        let told = Json::object([
+            ("state", &Json::written(&Snapshot::new(thread, &state))),
+            ("thread_id", &Json::written(&thread)),
+        ]);
+        edge.runtime.tell_state_update(thread, told).await?;
     }
     let reference = json!({"thread_id": thread, "checkpoint_ns": "", "checkpoint_id": made});
     let answer = json!({"checkpoint": reference, "configurable": reference, "checkpoint_id": made});
@@ -91,38 +92,4 @@ impl From<UpdateError> for ApiError {
         };
         Self::new(status, error.to_string())
     }
-}
-
-pub(crate) fn shown(thread: ThreadId, state: &ThreadState) -> Value {
-    let view = &state.view;
-    let checkpoint = state.saved.as_ref().map(|saved| &saved.checkpoint);
-    let id = checkpoint.map(|c| c.id);
-    let parent = checkpoint.and_then(|c| c.parent);
-    let reference =
-        |id: CheckpointId| json!({"checkpoint_id": id, "thread_id": thread, "checkpoint_ns": ""});
-    json!({
-        "values": view.values,
-        "next": view.next,
-        "tasks": view.tasks.iter().map(task).collect::<Vec<_>>(),
-        "metadata": checkpoint.map(|_| &view.metadata),
-        "created_at": checkpoint.map(|c| c.created_at),
-        "checkpoint": id.map(reference),
-        "parent_checkpoint": parent.map(reference),
-        "interrupts": view.interrupts().collect::<Vec<_>>(),
-        "checkpoint_id": id,
-        "parent_checkpoint_id": parent,
-    })
-}
-
-fn task(task: &TaskView) -> Value {
-    json!({
-        "id": task.id,
-        "name": task.name,
-        "path": task.path,
-        "error": task.error_text(),
-        "interrupts": task.interrupts,
-        "checkpoint": null,
-        "state": null,
-        "result": task.result,
-    })
 }

@@ -50,7 +50,7 @@ pub(crate) async fn search(
     let found = edge.runtime.search_items(search).await?;
     let unscored = |item| Found { item, score: None };
     let items: Vec<Found<'_>> = found.rows.iter().map(unscored).collect();
-    Ok(JsonBody(json!({"items": items})).into_response())
+    Ok(JsonBody(Items { items }).into_response())
 }
 
 pub(crate) async fn namespaces(
@@ -60,6 +60,11 @@ pub(crate) async fn namespaces(
     let ListNamespaces(query) = ListNamespaces::read(&fields)?;
     let namespaces = edge.runtime.list_namespaces(query).await?;
     Ok(JsonBody(json!({"namespaces": namespaces})).into_response())
+}
+
+#[derive(Serialize)]
+struct Items<'a> {
+    items: Vec<Found<'a>>,
 }
 
 /// An item that a search found. Without an index nothing is scored.

@@ -4,7 +4,8 @@
 //! inside it (a reducer, a filter) does. [`Json`] is that text, shared by reference count, with promises that hold
 //! for every value in the program because there is no other way to make one: it is valid JSON, it has no
 //! insignificant white space (so it fits one `data:` line of an event stream), it is at most [`MAX_DEPTH`] deep,
-//! and its strings hold neither U+0000 nor half a surrogate pair.
+//! its strings hold neither U+0000 nor half a surrogate pair, and its numbers, however many digits they have, are
+//! finite doubles.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -41,6 +42,9 @@ pub enum JsonError {
     /// A property name with U+0000 in it: it would not survive storage and is refused rather than renamed.
     #[error("a property name contains the character U+0000")]
     NulInName,
+    /// A number that no reader of JSON could hold: it would become infinite, or nothing at all.
+    #[error("the number {0} is beyond what a double can hold")]
+    HugeNumber(String),
 }
 
 impl Json {
@@ -246,7 +250,7 @@ impl PartialEq for Json {
             || self.as_str() == other.as_str()
             || match (self.decode::<Value>(), other.decode::<Value>()) {
                 (Ok(one), Ok(other)) => one == other,
-                // A number beyond every Rust type: equal only to its own text.
+                // Read back from storage, which takes what an earlier version wrote.
                 _ => false,
             }
     }
@@ -346,6 +350,7 @@ fn clean(text: &str, max_depth: usize) -> Result<Cow<'_, str>, JsonError> {
                 at += 1;
                 copied = at;
             }
+            b'-' | b'0'..=b'9' => at = check_number(text, at)?,
             _ => at += 1,
         }
     }
@@ -356,6 +361,21 @@ fn clean(text: &str, max_depth: usize) -> Result<Cow<'_, str>, JsonError> {
             Cow::Owned(out)
         }
     })
+}
+
+/// Goes over the number that begins at `start` and returns the position after it.
+fn check_number(text: &str, start: usize) -> Result<usize, JsonError> {
+    /// Shorter numbers without an exponent are below 10^308.
+    const ALWAYS_FINITE_BYTES: usize = 308;
+    let rest = &text[start..];
+    let in_number = |byte: u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    let length = rest.bytes().take_while(|&byte| in_number(byte)).count();
+    let number = &rest[..length];
+    let may_be_huge = length > ALWAYS_FINITE_BYTES || number.contains(['e', 'E']);
+    if may_be_huge && !number.parse().is_ok_and(f64::is_finite) {
+        return Err(JsonError::HugeNumber(number.chars().take(40).collect()));
+    }
+    Ok(start + length)
 }
 
 /// Goes over the string that opens at `start` and returns the position after its closing quote.
@@ -473,11 +493,31 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_no_type_holds_are_equal_only_to_themselves() {
-        let number = |text: &str| Json::parse(text).unwrap();
-        assert_eq!(number("1e999"), number("1e999"));
-        assert_ne!(number("1e999"), number("2e999"));
-        assert_eq!(number("1.0"), number("1.00"));
+    fn numbers_keep_their_digits_and_are_finite() {
+        let number = |text: &str| Json::parse(text);
+        let digits = "1".repeat(309);
+        for kept in [
+            "12345678901234567890123",
+            "1.10",
+            "-0.0",
+            "1e-999",
+            "1.7e308",
+            &digits[1..],
+        ] {
+            assert_eq!(number(kept).unwrap().as_str(), kept);
+        }
+        for huge in [
+            "1e999",
+            "-1E309",
+            "[{\"a\": 2e308}]",
+            &digits.replace('1', "9"),
+        ] {
+            assert!(
+                matches!(number(huge), Err(JsonError::HugeNumber(_))),
+                "{huge}"
+            );
+        }
+        assert_eq!(number("1.0").unwrap(), number("1.00").unwrap());
     }
 
     #[test]
