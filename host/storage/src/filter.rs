@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 use selvedge_model::Json;
 use serde_json::Value;
 
+use crate::numbers::{self, equal};
+
 /// Conditions on an item's value, all of which must hold. The default has none.
 #[derive(Clone, Debug, Default)]
 pub struct ItemFilter {
@@ -139,15 +141,10 @@ fn compares(operator: Operator, value: &Value, operand: &Value) -> bool {
 /// Numbers are ordered among themselves, and so are texts; nothing else is.
 fn order(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a.as_f64()?.partial_cmp(&b.as_f64()?),
+        (Value::Number(a), Value::Number(b)) => numbers::order(a, b),
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
         _ => None,
     }
-}
-
-/// `1` and `1.0` are one number.
-fn equal(a: &Value, b: &Value) -> bool {
-    a == b || (a.is_number() && b.is_number() && order(a, b) == Some(Ordering::Equal))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`contract`] | the traits |
 //! | [`types`] | what goes in and out of it |
-//! | [`filter`] | conditions on store items |
+//! | [`filter`], `numbers` | conditions on store items; how numbers compare |
 //! | [`error`] | why it could not |
 //! | [`sqlite`] | the embedded default: one writer thread with group commit, read-only readers beside it |
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@
 pub mod contract;
 pub mod error;
 pub mod filter;
+mod numbers;
 pub mod sqlite;
 pub mod types;
 

@@ -6,6 +6,7 @@ use selvedge_model::assistant::Assistant;
 
 use super::codec::{id, json, time};
 use super::contains::contains;
+use super::weight::Weight;
 use crate::StorageError;
 use crate::types::{AssistantQuery, AssistantSort, Page};
 
@@ -62,7 +63,7 @@ pub(super) fn search(
     ))?;
     let matches = matcher(query);
     let mut rows = statement.query([&query.graph_id])?;
-    let mut skip = query.offset;
+    let (mut skip, mut weight) = (query.offset, Weight::default());
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let assistant = from_row(row)?;
@@ -79,12 +80,18 @@ pub(super) fn search(
                 more: true,
             });
         }
+        weight.add(bytes_of(&assistant))?;
         found.push(assistant);
     }
     Ok(Page {
         rows: found,
         more: false,
     })
+}
+
+/// What the parts without a bound weigh.
+pub(super) fn bytes_of(assistant: &Assistant) -> usize {
+    assistant.config.len() + assistant.context.len() + assistant.metadata.len()
 }
 
 /// How many match; order, limit and offset do not count.

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::numbers::equal;
+
 /// Whether `value` contains `wanted`: an object contains another when it has its members and each contains the
 /// other's; an array when each item of the other is contained in one of its own; an array also contains one of
 /// its own scalars; anything else only its equal.
@@ -13,7 +15,9 @@ pub(super) fn contains(value: &Value, wanted: &Value) -> bool {
         (Value::Array(value), Value::Array(wanted)) => wanted
             .iter()
             .all(|wanted| value.iter().any(|value| holds(value, wanted))),
-        (Value::Array(value), wanted) if !wanted.is_object() => value.contains(wanted),
+        (Value::Array(value), wanted) if !wanted.is_object() => {
+            value.iter().any(|item| equal(item, wanted))
+        }
         _ => equal(value, wanted),
     }
 }
@@ -25,11 +29,6 @@ fn holds(item: &Value, wanted: &Value) -> bool {
     } else {
         false
     }
-}
-
-/// `1` and `1.0` are one number.
-fn equal(a: &Value, b: &Value) -> bool {
-    a == b || (a.is_number() && a.as_f64() == b.as_f64())
 }
 
 #[cfg(test)]
@@ -55,6 +54,8 @@ mod tests {
             (json!(["x", "y"]), json!("x"), true),
             (json!({"a": ["x"]}), json!({"a": "x"}), true),
             (json!({"a": {"b": 1}}), json!({"a": 1}), false),
+            (json!([1.0]), json!(1), true),
+            (json!([(1_u64 << 60) + 1]), json!(1_u64 << 60), false),
         ] {
             assert_eq!(contains(&value, &wanted), expected, "{value} @> {wanted}");
         }

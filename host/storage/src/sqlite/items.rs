@@ -8,12 +8,9 @@ use selvedge_model::{Json, Timestamp};
 
 use super::codec::{json, micros, time};
 use super::namespaces::{behind, decode, encode};
+use super::weight::Weight;
 use crate::StorageError;
 use crate::types::{ItemQuery, LabelPattern, NamespaceQuery, Page, PutItem};
-
-/// What the values of one search may weigh together; one may weigh anything. A page that ended early instead would
-/// make a caller who counts pages miss items.
-const MAX_READ_BYTES: usize = 32 << 20;
 
 const COLUMNS: &str = "namespace, key, value, created_at, updated_at, ttl";
 
@@ -111,7 +108,7 @@ pub(super) fn search(conn: &Connection, query: &ItemQuery) -> Result<Page<Item>,
         rows: Vec::new(),
         more: false,
     };
-    let (mut skip, mut bytes) = (query.offset, 0);
+    let (mut skip, mut weight) = (query.offset, Weight::default());
     while let Some(row) = rows.next()? {
         let value: Json = json(row, 2)?;
         if !query.filter.matches(&value) {
@@ -125,13 +122,7 @@ pub(super) fn search(conn: &Connection, query: &ItemQuery) -> Result<Page<Item>,
             found.more = true;
             break;
         }
-        bytes += value.len();
-        if bytes > MAX_READ_BYTES && !found.rows.is_empty() {
-            return Err(StorageError::TooLarge {
-                max_bytes: MAX_READ_BYTES,
-                fit: found.rows.len(),
-            });
-        }
+        weight.add(value.len())?;
         found.rows.push(from_row(row)?);
     }
     Ok(found)

@@ -5,7 +5,7 @@
 //! | `open` | the lock on the directory, pragmas, migrations |
 //! | `queue` | the bounded queue before the threads |
 //! | `writer`, `memory` | group commit on one thread, and what that thread remembers |
-//! | `readers` | read-only connections on a few threads |
+//! | `readers` | read-only connections on a few threads, for short reads and for walks |
 //! | `reads`, `writes` | each promise of [`Reads`](crate::Reads) sent to a reader, of [`Storage`](crate::Storage) to the writer |
 //! | `runs`, `claims`, `steps` | admission and reading; claims, fences, recovery; what a running run writes |
 //! | `cancel`, `rollback` | ending runs before their end, undoing them |
@@ -15,7 +15,7 @@
 //! | `events` | stored streams |
 //! | `items`, `namespaces` | the store |
 //! | `contains`, `deliveries`, `truncate` | containment of JSON, webhooks, emptying for development |
-//! | `codec`, `error` | columns and errors |
+//! | `codec`, `error`, `weight` | columns, errors, what an answer may weigh |
 
 mod assistants;
 mod cancel;
@@ -46,6 +46,7 @@ mod threads;
 mod truncate;
 mod update;
 mod versions;
+mod weight;
 mod writer;
 mod writes;
 

@@ -18,12 +18,16 @@ use crate::StorageError;
 
 /// Reads at once. More than the two or three cores of a small machine would only compete with the runs.
 const READERS: usize = 3;
+/// Walks at once: reads that look at many rows for a few. They have readers of their own, because a run that is to begin
+/// or to go on must not wait behind them.
+const WALKERS: usize = 2;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// The pool.
+/// The pools.
 pub(super) struct Readers {
-    queue: Arc<Queue<Job>>,
+    reads: Arc<Queue<Job>>,
+    walks: Arc<Queue<Job>>,
 }
 
 impl Readers {
@@ -32,17 +36,25 @@ impl Readers {
         options: &Options,
         hold: &Arc<impl Send + Sync + 'static>,
     ) -> Result<(Self, Vec<JoinHandle<()>>), StorageError> {
-        let queue = Arc::new(Queue::new(options.max_queued_reads, usize::MAX));
+        let queue = || Arc::new(Queue::new(options.max_queued_reads, usize::MAX));
         let readers = Self {
-            queue: Arc::clone(&queue),
+            reads: queue(),
+            walks: queue(),
         };
+        let pools = [
+            ("read", READERS, &readers.reads),
+            ("walk", WALKERS, &readers.walks),
+        ];
+        let each = pools
+            .into_iter()
+            .flat_map(|(job, size, queue)| (0..size).map(move |number| (job, number, queue)));
         let mut threads = Vec::new();
-        for number in 0..READERS {
+        for (job, number, queue) in each {
             let conn = open_reader(options)?;
-            let queue = Arc::clone(&queue);
+            let queue = Arc::clone(queue);
             let hold = Arc::clone(hold);
             let thread = std::thread::Builder::new()
-                .name(format!("sqlite-read-{number}"))
+                .name(format!("sqlite-{job}-{number}"))
                 .spawn(move || {
                     serve(&queue, conn);
                     drop(hold);
@@ -59,21 +71,22 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, StorageError> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |conn| {
-            // A caller that went away needs no answer.
-            if !reply.is_closed() {
-                // After a panic nothing is left to take back: the transaction ends as it is dropped.
-                let _ = reply.send(contained(|| in_transaction(conn, work)));
-            }
-        });
-        self.queue.push(0, job)?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        in_turn(&self.reads, work).await
     }
 
-    /// Refuses new reads; the threads end when the queue is empty.
+    /// The same for a read whose cost grows with what it passes over.
+    pub(super) async fn walk<T, F>(&self, work: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StorageError> + Send + 'static,
+    {
+        in_turn(&self.walks, work).await
+    }
+
+    /// Refuses new reads; the threads end when the queues are empty.
     pub(super) fn close(&self) {
-        self.queue.close();
+        self.reads.close();
+        self.walks.close();
     }
 }
 
@@ -82,6 +95,23 @@ impl Drop for Readers {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+async fn in_turn<T, F>(queue: &Queue<Job>, work: F) -> Result<T, StorageError>
+where
+    T: Send + 'static,
+    F: FnOnce(&Transaction<'_>) -> Result<T, StorageError> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let job: Job = Box::new(move |conn| {
+        // A caller that went away needs no answer.
+        if !reply.is_closed() {
+            // After a panic nothing is left to take back: the transaction ends as it is dropped.
+            let _ = reply.send(contained(|| in_transaction(conn, work)));
+        }
+    });
+    queue.push(0, job)?;
+    answer.await.unwrap_or_else(|_| Err(closed()))
 }
 
 fn in_transaction<T>(

@@ -31,13 +31,13 @@ impl Reads for Sqlite {
         query: AssistantQuery,
     ) -> Result<Page<Assistant>, StorageError> {
         self.readers
-            .read(move |conn| assistants::search(conn, &query))
+            .walk(move |conn| assistants::search(conn, &query))
             .await
     }
 
     async fn count_assistants(&self, query: AssistantQuery) -> Result<u64, StorageError> {
         self.readers
-            .read(move |conn| assistants::count(conn, &query))
+            .walk(move |conn| assistants::count(conn, &query))
             .await
     }
 
@@ -58,19 +58,19 @@ impl Reads for Sqlite {
 
     async fn search_threads(&self, query: ThreadQuery) -> Result<Page<Thread>, StorageError> {
         self.readers
-            .read(move |conn| search::search(conn, &query))
+            .walk(move |conn| search::search(conn, &query))
             .await
     }
 
     async fn count_threads(&self, filter: ThreadFilter) -> Result<u64, StorageError> {
         self.readers
-            .read(move |conn| search::count(conn, &filter))
+            .walk(move |conn| search::count(conn, &filter))
             .await
     }
 
     async fn thread_storage(&self, id: ThreadId) -> Result<Option<ThreadStorage>, StorageError> {
         self.readers
-            .read(move |conn| history::storage(conn, id))
+            .walk(move |conn| history::storage(conn, id))
             .await
     }
 
@@ -88,7 +88,7 @@ impl Reads for Sqlite {
 
     async fn history(&self, query: HistoryQuery) -> Result<Page<SavedCheckpoint>, StorageError> {
         self.readers
-            .read(move |conn| history::read(conn, &query))
+            .walk(move |conn| history::read(conn, &query))
             .await
     }
 
@@ -139,7 +139,7 @@ impl Reads for Sqlite {
 
     async fn search_items(&self, query: ItemQuery) -> Result<Page<Item>, StorageError> {
         self.readers
-            .read(move |conn| items::search(conn, &query))
+            .walk(move |conn| items::search(conn, &query))
             .await
     }
 
@@ -148,7 +148,7 @@ impl Reads for Sqlite {
         query: NamespaceQuery,
     ) -> Result<Vec<Vec<String>>, StorageError> {
         self.readers
-            .read(move |conn| items::list(conn, &query))
+            .walk(move |conn| items::list(conn, &query))
             .await
     }
 

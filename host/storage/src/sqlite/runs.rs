@@ -9,6 +9,7 @@ use selvedge_model::{Json, RunId, ThreadId};
 use super::cancel;
 use super::codec::{Coded, coded, document, id, json, time, to_document};
 use super::threads::{self, KnownThread};
+use super::weight::Weight;
 use super::writer::Desk;
 use crate::StorageError;
 use crate::types::{Admission, Batch, Cancelled, NewRun, NewThread, Refusal, RunQuery, ThreadNeed};
@@ -16,10 +17,6 @@ use crate::types::{Admission, Batch, Cancelled, NewRun, NewThread, Refusal, RunQ
 /// The columns that [`run`] reads, of `run r` joined with `run_request q`.
 pub(super) const RUN_COLUMNS: &str = "r.uuid, r.thread_uuid, r.assistant, q.metadata, r.status, q.kwargs, \
      r.multitask, r.created_at, r.updated_at";
-
-/// What the runs of one list may hold in memory: the largest body of a request, unless configured otherwise. A list
-/// that ended early instead would make a caller who counts pages miss runs.
-const MAX_LISTED_BYTES: usize = 32 << 20;
 
 /// Reads a run from a row that begins with [`RUN_COLUMNS`].
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
@@ -275,16 +272,10 @@ pub(super) fn list(conn: &Connection, query: &RunQuery) -> Result<Vec<Run>, Stor
         |row| Ok((weight_of_row(row)?, run(row)?)),
     )?;
     let mut runs = Vec::new();
-    let mut bytes = 0;
+    let mut weight = Weight::default();
     for row in rows {
-        let (weight, run) = row?;
-        bytes += weight;
-        if bytes > MAX_LISTED_BYTES && !runs.is_empty() {
-            return Err(StorageError::TooLarge {
-                max_bytes: MAX_LISTED_BYTES,
-                fit: runs.len(),
-            });
-        }
+        let (bytes, run) = row?;
+        weight.add(bytes)?;
         runs.push(run);
     }
     Ok(runs)

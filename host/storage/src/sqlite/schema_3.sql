@@ -64,6 +64,7 @@ CREATE TABLE event_log (
 CREATE INDEX event_log_touched ON event_log (touched_at);
 CREATE INDEX event_log_run ON event_log (run);
 
+-- With a rowid: an event is often wider than a row of an index without one can be on its page.
 CREATE TABLE event (
     log       INTEGER NOT NULL REFERENCES event_log (id) ON DELETE CASCADE,
     ms        INTEGER NOT NULL,
@@ -72,7 +73,7 @@ CREATE TABLE event (
     namespace TEXT    NOT NULL,
     data      TEXT    NOT NULL,
     PRIMARY KEY (log, ms, n)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- For how `namespace` is written see namespaces.rs: what lies under one is a range.
 CREATE TABLE store_item (

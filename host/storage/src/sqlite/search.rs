@@ -2,12 +2,10 @@
 //!
 //! Rows are read along an index of the asked order and matched here until the page is full, so that a page costs as
 //! much as it skips and shows. What is rare under a metadata or values filter costs a walk over all threads, on a
-//! reader, where it keeps no run waiting; so does sorting by status or by the time of the values, for which no index
-//! is kept because every end of a run would pay for it.
+//! reader for such walks, where it keeps no run waiting; so does sorting by status or by the time of the values, for
+//! which no index is kept because every end of a run would pay for it.
 
-use std::cmp::Ordering;
-
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection};
 use selvedge_model::thread::{Thread, ThreadStatus};
 use selvedge_model::{Json, ThreadId};
 use serde_json::Value;
@@ -16,12 +14,9 @@ use super::codec::Coded;
 use super::contains::contains;
 use super::load::visible_values;
 use super::threads::{THREAD_COLUMNS, from_row};
+use super::weight::Weight;
 use crate::StorageError;
 use crate::types::{Page, ThreadFilter, ThreadQuery, ThreadSort, Values};
-
-/// What the threads of one page may weigh together; one may weigh anything. A page that ended early instead would make
-/// a caller who counts pages miss threads.
-const MAX_READ_BYTES: usize = 32 << 20;
 
 /// See [`Reads::search_threads`](crate::Reads::search_threads).
 pub(super) fn search(conn: &Connection, query: &ThreadQuery) -> Result<Page<Thread>, StorageError> {
@@ -29,16 +24,16 @@ pub(super) fn search(conn: &Connection, query: &ThreadQuery) -> Result<Page<Thre
         matcher: Matcher::new(conn, &query.filter, query.values),
         skip: query.offset,
         limit: query.limit as usize,
-        bytes: 0,
+        weight: Weight::default(),
         found: Page {
             rows: Vec::new(),
             more: false,
         },
     };
     if let Some(ids) = &query.filter.ids {
-        let mut named = read_named(conn, ids)?;
-        named.sort_by(|a, b| compare(query, a, b));
-        for (key, thread) in named {
+        let mut statement = by_key(conn)?;
+        for key in named(conn, ids, &order(query))? {
+            let thread = statement.query_row([key], from_row)?;
             if !page.take(key, thread)? {
                 break;
             }
@@ -64,7 +59,9 @@ pub(super) fn count(conn: &Connection, filter: &ThreadFilter) -> Result<u64, Sto
     let matcher = Matcher::new(conn, filter, Values::Skip);
     let mut count = 0;
     if let Some(ids) = &filter.ids {
-        for (key, mut thread) in read_named(conn, ids)? {
+        let mut statement = by_key(conn)?;
+        for key in named(conn, ids, "id")? {
+            let mut thread = statement.query_row([key], from_row)?;
             count += u64::from(matcher.matches(key, &mut thread)?);
         }
         return Ok(count);
@@ -112,42 +109,31 @@ fn order(query: &ThreadQuery) -> String {
     format!("{column} {direction}, id {direction}")
 }
 
-/// The same order for threads in hand, with their keys.
-fn compare(
-    query: &ThreadQuery,
-    (a_key, a): &(i64, Thread),
-    (b_key, b): &(i64, Thread),
-) -> Ordering {
-    let by_column = match query.sort_by {
-        ThreadSort::ThreadId => a.thread_id.cmp(&b.thread_id),
-        ThreadSort::Status => a.status.as_str().cmp(b.status.as_str()),
-        ThreadSort::CreatedAt => a.created_at.cmp(&b.created_at),
-        ThreadSort::UpdatedAt => a.updated_at.cmp(&b.updated_at),
-        ThreadSort::StateUpdatedAt => a.state_updated_at.cmp(&b.state_updated_at),
-    };
-    let ascending = by_column.then(a_key.cmp(b_key));
-    if query.descending {
-        ascending.reverse()
-    } else {
-        ascending
+/// The keys of threads that are named, each once, in order. Only the keys: whatever is named, a page holds no more
+/// threads than it shows.
+fn named(conn: &Connection, ids: &[ThreadId], order: &str) -> Result<Vec<i64>, StorageError> {
+    let mut hex = String::from("[");
+    for id in ids {
+        if hex.len() > 1 {
+            hex.push(',');
+        }
+        hex.push('"');
+        hex.push_str(&id.0.simple().to_string());
+        hex.push('"');
     }
+    hex.push(']');
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT id FROM thread WHERE uuid IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY {order}"
+    ))?;
+    let keys = statement.query_map([hex], |row| row.get(0))?;
+    Ok(keys.collect::<Result<_, _>>()?)
 }
 
-/// Each once.
-fn read_named(conn: &Connection, ids: &[ThreadId]) -> Result<Vec<(i64, Thread)>, StorageError> {
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT {THREAD_COLUMNS} FROM thread WHERE uuid = ?1"
+fn by_key(conn: &Connection) -> Result<CachedStatement<'_>, StorageError> {
+    let statement = conn.prepare_cached(&format!(
+        "SELECT {THREAD_COLUMNS} FROM thread WHERE id = ?1"
     ))?;
-    let mut threads = Vec::new();
-    for id in ids {
-        let found = statement.query_row(params![id.0.as_bytes()], |row| {
-            Ok((row.get(0)?, from_row(row)?))
-        });
-        threads.extend(found.optional()?);
-    }
-    threads.sort_by_key(|(key, _)| *key);
-    threads.dedup_by_key(|(key, _)| *key);
-    Ok(threads)
+    Ok(statement)
 }
 
 struct Matcher<'a> {
@@ -197,7 +183,7 @@ struct Pager<'a> {
     matcher: Matcher<'a>,
     skip: u32,
     limit: usize,
-    bytes: usize,
+    weight: Weight,
     found: Page<Thread>,
 }
 
@@ -219,13 +205,8 @@ impl Pager<'_> {
             thread.values = visible_values(self.matcher.conn, key)?;
         }
         let values = thread.values.as_ref().map_or(0, Json::len);
-        self.bytes += values + thread.metadata.len() + thread.config.len();
-        if self.bytes > MAX_READ_BYTES && !self.found.rows.is_empty() {
-            return Err(StorageError::TooLarge {
-                max_bytes: MAX_READ_BYTES,
-                fit: self.found.rows.len(),
-            });
-        }
+        self.weight
+            .add(values + thread.metadata.len() + thread.config.len())?;
         self.found.rows.push(thread);
         Ok(true)
     }

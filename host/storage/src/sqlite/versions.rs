@@ -5,10 +5,11 @@ use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::{AssistantId, Timestamp};
 
-use super::assistants::{read, same_content};
+use super::assistants::{bytes_of, read, same_content};
 use super::codec::{json, time};
 use super::contains::contains;
 use super::threads::merged;
+use super::weight::Weight;
 use super::writer::Desk;
 use super::{cancel, codec::id};
 use crate::StorageError;
@@ -145,7 +146,7 @@ pub(super) fn list(
     ))?;
     let wanted = query.metadata.as_ref().map(|wanted| wanted.to_value());
     let mut rows = statement.query([query.assistant_id.0.as_bytes()])?;
-    let mut skip = query.offset;
+    let (mut skip, mut weight) = (query.offset, Weight::default());
     let mut found = Vec::new();
     while found.len() < query.limit as usize {
         let Some(row) = rows.next()? else {
@@ -160,6 +161,7 @@ pub(super) fn list(
         if skip > 0 {
             skip -= 1;
         } else {
+            weight.add(bytes_of(&version))?;
             found.push(version);
         }
     }

@@ -211,7 +211,7 @@ pub async fn what_a_run_was_asked_for_is_read_back_as_it_was(home: &dyn Home) {
     });
     kwargs.interrupt_before = Some(Breakpoints::All);
     kwargs.webhook = Some("https://hooks.example.com/in".to_owned());
-    kwargs.input = json(r#"{"text":"ü \"quoted\" \n","n":1e400}"#);
+    kwargs.input = json(r#"{"text":"ü \"quoted\" \n","n":12345678901234567890123}"#);
     let asked = queued(&storage, new).await;
     let stored = storage.run(None, asked.run_id).await.unwrap().unwrap();
     assert_eq!(
