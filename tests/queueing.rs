@@ -130,3 +130,29 @@ async fn many_runs_at_once_all_end_with_their_own_values() {
         assert_eq!(values["foo"], format!("{n}-ab"));
     }
 }
+
+#[tokio::test]
+async fn a_place_that_an_admission_gives_back_is_found_by_whoever_waits_for_one() {
+    let server = Setup::probes(&["two"])
+        .set("runtime.max_running_runs", 1)
+        .start()
+        .await;
+    let busy = server.new_thread().await;
+    let mut later = two("x");
+    later["after_seconds"] = json!(3600);
+    server.create_run(&busy, &later).await;
+    let runs = format!("/threads/{busy}/runs");
+    let mut reject = two("x");
+    reject["multitask_strategy"] = json!("reject");
+    for round in 0..50 {
+        let refused = (0..8).map(|_| server.post(&runs, &reject));
+        let refused = futures_util::future::join_all(refused);
+        let body = two("x");
+        let wanted = server.post_json("/runs/wait", &body);
+        let (refused, values) = tokio::join!(refused, wanted);
+        assert_eq!(values["foo"], "xab", "{round}");
+        for response in refused {
+            assert_eq!(response.status(), 409);
+        }
+    }
+}

@@ -11,21 +11,38 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// The right to execute one run, given back when dropped.
+/// The right to execute one run. When it is dropped, whoever wants a place is told that there is one, whether a run
+/// ended there or an admission came to nothing.
 pub(crate) struct Place {
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
+    wanted: Arc<Wanted>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Free before anyone looks for it.
+        self.permit = None;
+        if self.wanted.crowded.load(Ordering::SeqCst) {
+            self.wanted.wake.notify_one();
+        }
+    }
+}
+
+/// What the dispatcher is woken by.
+struct Wanted {
+    /// Runs that could begin wait for a place: a new one must not overtake them.
+    crowded: AtomicBool,
+    wake: Notify,
 }
 
 pub(crate) struct Queue {
     places: Arc<Semaphore>,
     capacity: usize,
-    /// Runs that could begin wait for a place: a new one must not overtake them.
-    crowded: AtomicBool,
+    wanted: Arc<Wanted>,
     /// Pending runs, those that wait for their time or for their thread included.
     waiting: AtomicU64,
     /// Runs that have ended, so that the dispatcher sees whether one did while it was looking.
     ended: AtomicU64,
-    wake: Notify,
 }
 
 impl Queue {
@@ -34,47 +51,58 @@ impl Queue {
         Self {
             places: Arc::new(Semaphore::new(capacity)),
             capacity,
-            crowded: AtomicBool::new(false),
+            wanted: Arc::new(Wanted {
+                crowded: AtomicBool::new(false),
+                wake: Notify::new(),
+            }),
             waiting: AtomicU64::new(0),
             ended: AtomicU64::new(0),
-            wake: Notify::new(),
         }
     }
 
     /// A place for a run that is just being admitted, when one is free and it would overtake nobody.
     pub(crate) fn place_for_new_run(&self) -> Option<Place> {
-        if self.crowded.load(Ordering::SeqCst) {
+        if self.wanted.crowded.load(Ordering::SeqCst) {
             return None;
         }
+        self.place()
+    }
+
+    fn place(&self) -> Option<Place> {
         let permit = self.places.clone().try_acquire_owned().ok()?;
-        Some(Place { _permit: permit })
+        Some(Place {
+            permit: Some(permit),
+            wanted: self.wanted.clone(),
+        })
     }
 
     /// A run was admitted and not claimed: for want of a place, or because it has to wait for something else.
     pub(crate) fn run_was_queued(&self, for_want_of_a_place: bool) {
         if for_want_of_a_place {
-            self.crowded.store(true, Ordering::SeqCst);
+            self.wanted.crowded.store(true, Ordering::SeqCst);
         }
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        self.wake.notify_one();
+        self.wanted.wake.notify_one();
     }
 
     /// Something other than an end may have made a pending run the next of its thread.
     pub(crate) fn look_again(&self) {
-        self.wake.notify_one();
+        self.wanted.wake.notify_one();
     }
 
     /// The dispatcher has claimed what it could: so many are pending now, and whether some of them want a place.
     pub(crate) fn dispatched(&self, waiting: u64, crowded: bool) {
         self.waiting.store(waiting, Ordering::SeqCst);
-        self.crowded.store(crowded && waiting > 0, Ordering::SeqCst);
+        self.wanted
+            .crowded
+            .store(crowded && waiting > 0, Ordering::SeqCst);
     }
 
     /// A run ended: its place is free, and its thread may have a next one.
     pub(crate) fn run_ended(&self) {
         self.ended.fetch_add(1, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.wake.notify_one();
+            self.wanted.wake.notify_one();
         }
     }
 
@@ -86,15 +114,15 @@ impl Queue {
     pub(crate) fn take_places(&self, most: usize) -> Vec<Place> {
         let mut places = Vec::new();
         while places.len() < most
-            && let Ok(permit) = self.places.clone().try_acquire_owned()
+            && let Some(place) = self.place()
         {
-            places.push(Place { _permit: permit });
+            places.push(place);
         }
         places
     }
 
     pub(crate) async fn woken(&self) {
-        self.wake.notified().await;
+        self.wanted.wake.notified().await;
     }
 
     /// Waits until no run is being executed.
