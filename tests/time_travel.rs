@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::server::text;
-use crate::support::{Server, Setup};
+use crate::support::{Gate, Server, Setup};
 
 /// A thread with a past.
 struct Past<'a> {
@@ -321,4 +321,34 @@ async fn a_checkpoint_of_another_thread_is_not_there() {
         Some(1)
     );
     assert!(one.added().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_run_whose_checkpoint_is_gone_fails_and_the_thread_keeps_what_it_holds() {
+    let gate = Gate::closed().await;
+    let server = gate.setup(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    let two = json!({"assistant_id": "two", "input": {"foo": "x"}});
+    server.wait(&thread, &two).await;
+    let before = server.state(&thread).await["values"].clone();
+
+    // A name that is found nowhere, where only the graph would look for it.
+    let nowhere = "1f0c0000-0000-6000-8000-000000000000";
+    let mut astray = two.clone();
+    astray["context"] = json!({"checkpoint_id": nowhere});
+    let failed = server.wait(&thread, &astray).await;
+    assert_eq!(failed["__error__"]["error"], "CheckpointNotFound");
+    assert_eq!(server.state(&thread).await["values"], before);
+
+    // And one that the run itself takes away: that of a run which it rolls back.
+    let doomed = server.create_run(&thread, &gate.run()).await;
+    gate.holds(1).await;
+    let checkpoint = server.state(&thread).await["checkpoint_id"].clone();
+    let again = json!({"assistant_id": "two", "input": {"foo": "y"}, "checkpoint_id": checkpoint,
+                       "multitask_strategy": "rollback"});
+    let failed = server.wait(&thread, &again).await;
+    assert_eq!(failed["__error__"]["error"], "CheckpointNotFound");
+    let path = format!("/threads/{thread}/runs/{}", text(&doomed["run_id"]));
+    assert_eq!(server.get(&path).await.status(), 404);
+    assert_eq!(server.state(&thread).await["values"], before);
 }

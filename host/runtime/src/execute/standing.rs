@@ -18,12 +18,26 @@ pub(crate) struct Standing {
     pub(crate) newest: Option<CheckpointId>,
 }
 
+/// Why an execution cannot begin.
+pub(crate) enum NoStanding {
+    /// The checkpoint that the run names is not there, or not any more: another run that was rolled back took it away.
+    /// On an empty state in its place, the run would take away what the thread holds.
+    NoCheckpoint(CheckpointId),
+    Unstored(Unstored),
+}
+
+impl From<Unstored> for NoStanding {
+    fn from(error: Unstored) -> Self {
+        Self::Unstored(error)
+    }
+}
+
 /// The same for a run that was cut off: `pregel` sees in what was stored how much of its beginning is there already.
 pub(crate) async fn standing(
     shared: &Shared,
     claimed: &ClaimedRun,
     metadata: &Json,
-) -> Result<Standing, Unstored> {
+) -> Result<Standing, NoStanding> {
     let kwargs = &claimed.run.kwargs;
     let entry = match &kwargs.command {
         Some(command) => Entry::Command(Command::clone(command)),
@@ -39,10 +53,14 @@ pub(crate) async fn standing(
     if kwargs.temporary {
         return Ok(from_nothing);
     }
+    let named = named_checkpoint(&kwargs.config);
     let thread = claimed.run.thread_id;
     let load = |at| insist(shared, move || shared.storage.checkpoint(thread, "", at));
     let Some(saved) = load(None).await? else {
-        return Ok(from_nothing);
+        return match named {
+            Some(named) => Err(NoStanding::NoCheckpoint(named)),
+            None => Ok(from_nothing),
+        };
     };
     let newest = saved.checkpoint.id;
     let here = Standing {
@@ -56,17 +74,20 @@ pub(crate) async fn standing(
             ..here
         });
     }
-    match named_checkpoint(&kwargs.config) {
+    match named {
         Some(named) if named == newest => Ok(Standing {
             base: Some(saved),
             addressed: Addressed::Newest,
             ..here
         }),
-        Some(named) => Ok(Standing {
-            base: load(Some(named)).await?,
-            addressed: Addressed::Earlier,
-            ..here
-        }),
+        Some(named) => match load(Some(named)).await? {
+            Some(base) => Ok(Standing {
+                base: Some(base),
+                addressed: Addressed::Earlier,
+                ..here
+            }),
+            None => Err(NoStanding::NoCheckpoint(named)),
+        },
         None => Ok(Standing {
             base: Some(saved),
             ..here

@@ -14,7 +14,7 @@ use selvedge_storage::PendingCommit;
 use super::Cut;
 use super::commit::{Committer, Unstored};
 use super::facts::{checkpoint_metadata, facts, recursion_limit};
-use super::standing::{Standing, standing};
+use super::standing::{NoStanding, Standing, standing};
 use super::together::Together;
 use crate::Shared;
 use crate::graphs::ServedGraph;
@@ -47,7 +47,7 @@ impl Walk {
         claimed: &ClaimedRun,
         graph: &Arc<ServedGraph>,
         stream: Arc<RunStream>,
-    ) -> Result<Self, Unstored> {
+    ) -> Result<Self, NoStanding> {
         let kwargs = &claimed.run.kwargs;
         let config = graph.context.config(kwargs);
         let metadata = checkpoint_metadata(claimed, &config);
