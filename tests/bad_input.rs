@@ -245,7 +245,13 @@ async fn a_body_that_is_no_json_is_refused_with_langgraphs_text() {
             .replace("{thread_id}", &asked.thread)
             .replace("{assistant_id}", TWO);
         let url = format!("{}{url}", asked.server.base);
-        for body in ["{", "nonsense", "{\"a\": 1}}", "\u{feff}{}"] {
+        for body in [
+            "{",
+            "nonsense",
+            "{\"a\": 1}}",
+            "\u{feff}{}",
+            "{\"metadata\": {\"n\": 1e999}}",
+        ] {
             let method = method.to_ascii_uppercase().parse().expect("a method");
             let request = asked.server.client.request(method, &url).body(body);
             let detail = detail_of(request.send().await.expect("an answer"), 422).await;

@@ -117,7 +117,8 @@ pub(crate) fn error_frame(error: &RunError) -> Bytes {
 fn lagged() -> Bytes {
     error_frame(&RunError::new(
         "StreamLagged",
-        "this reader was too slow and events were dropped; join the stream again or read the thread's state",
+        "events are missing here: this reader was too slow, or they could not be read; join the stream again, or read \
+         the thread's state",
     ))
 }
 

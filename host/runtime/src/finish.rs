@@ -25,6 +25,8 @@ pub(crate) struct How {
     outcome: ThreadOutcome,
     rest: StepCommit,
     cancelled: Option<CancelAction>,
+    /// Nothing but the end itself is stored: storage has refused the rest.
+    bare: bool,
     /// Shown once the end is durable.
     last_events: Vec<StreamEvent>,
 }
@@ -54,6 +56,7 @@ impl How {
             },
             rest: StepCommit::default(),
             cancelled: None,
+            bare: false,
             last_events: Vec::new(),
         }
     }
@@ -69,7 +72,17 @@ impl How {
             },
             rest: StepCommit::default(),
             cancelled: None,
+            bare: false,
             last_events: Vec::new(),
+        }
+    }
+
+    /// What the run did could not be stored, so nothing of it is: its thread must not be busy for ever.
+    pub(crate) fn unstorable() -> Self {
+        let error = RunError::new("StorageFailed", "what the run did could not be stored");
+        Self {
+            bare: true,
+            ..Self::failed(error)
         }
     }
 
@@ -154,7 +167,7 @@ pub(crate) async fn finish(
         last_events.push(done_event(claimed.run.run_id));
     }
     let mut step = std::mem::take(&mut how.rest);
-    if claimed.run.kwargs.resumable {
+    if claimed.run.kwargs.resumable && !how.bare {
         // With ids before they are stored, and shown after it.
         stream.hold();
         last_events.drain(..).for_each(|event| stream.push(event));
@@ -197,6 +210,11 @@ pub(crate) async fn finish(
             }))
         }
         Err(Unstored::Refused(StorageError::Fenced)) => Ending::Released,
+        Err(Unstored::Refused(error)) if !how.bare => {
+            tracing::error!(run = %run_id, %error, "the end of the run cannot be stored with what it did");
+            stream.retract();
+            return Box::pin(finish(shared, claimed, stream, How::unstorable())).await;
+        }
         Err(error) => {
             tracing::error!(run = %run_id, %error, "the end of the run cannot be stored; it is recovered at the next start");
             Ending::Released

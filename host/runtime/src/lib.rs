@@ -113,7 +113,7 @@ impl Runtime {
             store_turns: items::graph_store::Turns::default(),
             phase: watch::Sender::new(Phase::Open),
         }));
-        runtime.take_up(recovery).await;
+        runtime.take_up(recovery);
         tokio::spawn(runtime.clone().dispatch());
         tokio::spawn(items::sweep(runtime.0.clone()));
         tokio::spawn(sweep::sweep(runtime.0.clone()));
@@ -121,7 +121,7 @@ impl Runtime {
         Ok(runtime)
     }
 
-    async fn take_up(&self, found: Recovery) {
+    fn take_up(&self, found: Recovery) {
         let shared = &self.0;
         if found.requeued > 0 || found.deliveries > 0 || !found.exhausted.is_empty() {
             tracing::info!(
@@ -131,27 +131,12 @@ impl Runtime {
                 "taking up what the last process left"
             );
         }
-        let max_attempts = shared.options.max_attempts;
-        for claimed in found.exhausted {
-            let error = RunError::new(
-                "MaxAttemptsExceeded",
-                format!(
-                    "Run {} exceeded max attempts ({max_attempts})",
-                    claimed.run.run_id
-                ),
-            );
-            let stream = shared.stream_of(&claimed).await;
-            let (values, _) = cancel::what_it_left(shared, &claimed).await;
-            let how = finish::How::failed(error).with_values(values);
-            finish::finish(shared, &claimed, &stream, how).await;
-        }
-        for claimed in found.cancelled {
-            if let Some(wish) = &claimed.cancel {
-                let how = cancel::not_taken_up(shared, &claimed, wish).await;
-                let stream = shared.stream_of(&claimed).await;
-                finish::finish(shared, &claimed, &stream, how).await;
-            }
-        }
+        // On a task of its own: while a disk is full these wait, and whoever asks this server why must be answered.
+        tokio::spawn(end_of_the_line(
+            shared.clone(),
+            found.exhausted,
+            found.cancelled,
+        ));
         // Whatever is pending now waits for the dispatcher.
         shared.queue.run_was_queued(true);
     }
@@ -180,6 +165,35 @@ impl Runtime {
         shared.phase.send_replace(Phase::Released);
         shared.queue.all_ended().await;
         shared.hub.release_all();
+    }
+}
+
+/// Ends the runs that are not taken up again.
+async fn end_of_the_line(
+    shared: Arc<Shared>,
+    exhausted: Vec<ClaimedRun>,
+    cancelled: Vec<ClaimedRun>,
+) {
+    let max_attempts = shared.options.max_attempts;
+    for claimed in exhausted {
+        let error = RunError::new(
+            "MaxAttemptsExceeded",
+            format!(
+                "Run {} exceeded max attempts ({max_attempts})",
+                claimed.run.run_id
+            ),
+        );
+        let stream = shared.stream_of(&claimed).await;
+        let (values, _) = cancel::what_it_left(&shared, &claimed).await;
+        let how = finish::How::failed(error).with_values(values);
+        finish::finish(&shared, &claimed, &stream, how).await;
+    }
+    for claimed in cancelled {
+        if let Some(wish) = &claimed.cancel {
+            let how = cancel::not_taken_up(&shared, &claimed, wish).await;
+            let stream = shared.stream_of(&claimed).await;
+            finish::finish(&shared, &claimed, &stream, how).await;
+        }
     }
 }
 

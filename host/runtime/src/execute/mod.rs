@@ -29,6 +29,7 @@ use crate::hub::{Ending, RunStream};
 use crate::queue::Place;
 use crate::{Runtime, Shared, cancel};
 use commit::Unstored;
+use standing::NoStanding;
 use walk::Walk;
 
 /// Why an execution stopped without the graph having ended.
@@ -92,10 +93,16 @@ async fn execute(shared: &Arc<Shared>, claimed: &ClaimedRun, stream: &Arc<RunStr
             let ended = walk.until_the_end().await;
             settle(shared, claimed, walk, ended).await;
         }
-        Err(Unstored::Stopping(_) | Unstored::Refused(StorageError::Fenced)) => {
-            abandon(shared, claimed, stream);
+        Err(NoStanding::NoCheckpoint(named)) => {
+            let thread = claimed.run.thread_id;
+            let message = format!("Checkpoint {named} not found on thread {thread}");
+            let gone = RunError::new("CheckpointNotFound", message);
+            finish::finish(shared, claimed, stream, How::failed(gone)).await;
         }
-        Err(Unstored::Refused(error)) => {
+        Err(NoStanding::Unstored(
+            Unstored::Stopping(_) | Unstored::Refused(StorageError::Fenced),
+        )) => abandon(shared, claimed, stream),
+        Err(NoStanding::Unstored(Unstored::Refused(error))) => {
             let unreadable = RunError::new("CheckpointUnreadable", error.to_string());
             finish::finish(shared, claimed, stream, How::failed(unreadable)).await;
         }
@@ -124,9 +131,7 @@ async fn settle(
         }
         Err(Cut::Fenced) => return abandon(shared, claimed, &walk.stream),
         Err(Cut::Storage(error)) => {
-            tracing::error!(run = %claimed.run.run_id, %error, "what the run did cannot be stored");
-            let unstored = RunError::new("StorageFailed", "what the run did could not be stored");
-            return finish::finish(shared, claimed, &walk.stream, How::failed(unstored)).await;
+            return give_up(shared, claimed, &walk.stream, &error).await;
         }
         Err(Cut::Stopping) => {
             if walk.committer.flush().await.is_ok() {
@@ -140,11 +145,22 @@ async fn settle(
             let how = how.with_rest(rest, walk.last_events);
             finish::finish(shared, claimed, &walk.stream, how).await;
         }
-        Err(error) => {
-            tracing::warn!(run = %claimed.run.run_id, %error, "the run is left as it is");
+        Err(Unstored::Stopping(_) | Unstored::Refused(StorageError::Fenced)) => {
             abandon(shared, claimed, &walk.stream);
         }
+        Err(Unstored::Refused(error)) => give_up(shared, claimed, &walk.stream, &error).await,
     }
+}
+
+/// Ends a run whose progress storage refuses for good.
+async fn give_up(
+    shared: &Arc<Shared>,
+    claimed: &ClaimedRun,
+    stream: &RunStream,
+    error: &StorageError,
+) {
+    tracing::error!(run = %claimed.run.run_id, %error, "what the run did cannot be stored");
+    finish::finish(shared, claimed, stream, How::unstorable()).await;
 }
 
 fn abandon(shared: &Shared, claimed: &ClaimedRun, stream: &RunStream) {

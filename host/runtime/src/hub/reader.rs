@@ -67,6 +67,7 @@ impl Subscription {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "kept events cannot be read");
+                    self.send_away();
                     return Next::Lagged;
                 }
             }
@@ -90,13 +91,17 @@ impl Subscription {
     /// The next event when there is one already.
     fn ready(&mut self) -> Option<Next> {
         let next = self.stream.next_at(&mut self.cursor);
-        if let Some(Next::Lagged) = next
-            && let Some(leash) = self.leash.take()
-        {
-            // It is sent away, and may come back: it did not leave.
-            leash.untie();
+        if let Some(Next::Lagged) = next {
+            self.send_away();
         }
         next
+    }
+
+    /// A reader who is sent away may come back: it did not leave.
+    fn send_away(&mut self) {
+        if let Some(leash) = self.leash.take() {
+            leash.untie();
+        }
     }
 
     /// Waits for the end alone: no event is kept for this reader any more.

@@ -78,7 +78,7 @@ impl Runtime {
     ) -> Result<Option<Item>, StorageError> {
         let now = Timestamp::now();
         let item = self.0.storage.item(namespace, key, now).await?;
-        self.refresh(item.as_slice(), refresh, now).await?;
+        self.refresh(item.as_slice(), refresh, now).await;
         Ok(item)
     }
 
@@ -102,7 +102,7 @@ impl Runtime {
             now,
         };
         let found = self.0.storage.search_items(query).await?;
-        self.refresh(&found.rows, search.refresh, now).await?;
+        self.refresh(&found.rows, search.refresh, now).await;
         Ok(found)
     }
 
@@ -115,23 +115,21 @@ impl Runtime {
     }
 
     /// Most items have no lifetime, and then reading writes nothing.
-    async fn refresh(
-        &self,
-        read: &[Item],
-        asked: Option<bool>,
-        now: Timestamp,
-    ) -> Result<(), StorageError> {
+    async fn refresh(&self, read: &[Item], asked: Option<bool>, now: Timestamp) {
         if !asked.unwrap_or(self.0.options.item_ttl.refresh_on_read) {
-            return Ok(());
+            return;
         }
         let mortal = read.iter().filter(|item| item.ttl.is_some());
         let names: Vec<(Vec<String>, String)> = mortal
             .map(|item| (item.namespace.clone(), item.key.clone()))
             .collect();
         if names.is_empty() {
-            return Ok(());
+            return;
         }
-        self.0.storage.refresh_items(names, now).await
+        // What was read is an answer, also while nothing can be written.
+        if let Err(error) = self.0.storage.refresh_items(names, now).await {
+            tracing::warn!(%error, "items that were read are not kept longer");
+        }
     }
 }
 
