@@ -17,6 +17,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// A full disk may stay full for long, and asking costs little.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Super-steps that a run may be ahead of storage, so that one on a full disk does not gather its steps in memory.
+const MOST_WAITING_STEPS: usize = 64;
+
 /// How often storage may fail for a reason that it has no name for.
 const MOST_FAILURES: u32 = 5;
 
@@ -102,6 +105,11 @@ impl Committer {
         let has_progress =
             !(self.gathered.checkpoints.is_empty() && self.gathered.pending.is_empty());
         (self.mode == Mode::Steps && has_progress) || self.stream.has_unstored()
+    }
+
+    /// Whether so much waits behind the commit under way that the run should wait too.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.under_way.is_some() && self.gathered.checkpoints.len() >= MOST_WAITING_STEPS
     }
 
     /// Begins the next commit unless one is under way.

@@ -240,6 +240,7 @@ impl Walk {
     async fn make_durable(&mut self) -> Result<(), Unstored> {
         match self.durability {
             Durability::Sync => self.committer.flush().await?,
+            Durability::Async if self.committer.is_behind() => self.committer.flush().await?,
             Durability::Async | Durability::Exit => self.committer.begin(),
         }
         Ok(())

@@ -18,6 +18,8 @@ const MAX_EVENTS_PER_LOG: i64 = 10_000;
 const MAX_READ_BYTES: usize = 4 << 20;
 /// Logs that one unit deletes, so that nobody waits long behind it.
 const MAX_SWEPT_LOGS: u32 = 64;
+/// The same in events, unless a single log holds more.
+const MAX_SWEPT_EVENTS: i64 = 2_000;
 /// In the column `run`: what happened to the thread itself.
 const OF_THE_THREAD: [u8; 16] = [0; 16];
 
@@ -202,18 +204,24 @@ pub(super) fn last_id(
 /// more than may be pending and running.
 pub(super) fn sweep(conn: &Connection, untouched_since: Timestamp) -> Result<u64, StorageError> {
     let mut statement = conn.prepare_cached(
-        "SELECT l.id FROM event_log l INDEXED BY event_log_touched WHERE l.touched_at < ?1 AND NOT EXISTS \
+        "SELECT l.id, l.events FROM event_log l INDEXED BY event_log_touched WHERE l.touched_at < ?1 AND NOT EXISTS \
          (SELECT 1 FROM run r WHERE r.uuid = l.run AND r.status IN (0, 1)) ORDER BY l.touched_at LIMIT ?2",
     )?;
-    let logs: Vec<i64> = statement
+    let logs: Vec<(i64, i64)> = statement
         .query_map(
             params![untouched_since.as_micros(), MAX_SWEPT_LOGS],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )?
         .collect::<Result<_, _>>()?;
-    for log in &logs {
+    let (mut swept, mut events) = (0, 0);
+    for (log, held) in logs {
+        events += held;
+        if swept > 0 && events > MAX_SWEPT_EVENTS {
+            break;
+        }
         conn.prepare_cached("DELETE FROM event_log WHERE id = ?1")?
             .execute([log])?;
+        swept += 1;
     }
-    Ok(logs.len() as u64)
+    Ok(swept)
 }
