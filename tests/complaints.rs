@@ -17,6 +17,8 @@
 //! | a webhook that a stricter rule refuses fails at the end of the run | [`a_refused_webhook_is_refused_before_anything_runs`] |
 //! | webhooks that fail stop the worker | [`webhooks_that_nobody_takes_do_not_stop_runs`] |
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
@@ -138,6 +140,9 @@ async fn whoever_joins_sees_what_the_creator_sees() {
     assert_eq!(joined, created);
 }
 
+/// A sign of life every 5 s meets it on a slow machine too, and one a minute does not.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
+
 #[tokio::test]
 async fn silent_streams_show_that_they_are_alive() {
     let gate = Gate::closed().await;
@@ -153,7 +158,9 @@ async fn silent_streams_show_that_they_are_alive() {
     let streamed = arrives(streamed, ": heartbeat\r\n\r\n");
     let watched = arrives(watched, ": heartbeat\r\n\r\n");
     let waited = arrives(waited, "\n");
-    tokio::join!(streamed, watched, waited);
+    let all = async { tokio::join!(streamed, watched, waited) };
+    let all = tokio::time::timeout(SIGN_OF_LIFE, all).await;
+    all.expect("a sign of life on each stream");
 }
 
 /// Reads an answer until it has this.
