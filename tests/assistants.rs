@@ -69,10 +69,13 @@ async fn an_assistant_that_cannot_be_is_refused() {
     let server = server().await;
     let id = Uuid::new_v4().to_string();
     let first = created(&server, json!({"graph_id": "two", "assistant_id": id})).await;
-    let again = json!({"graph_id": "hitl", "assistant_id": id});
-    let detail = server.refused("/assistants", &again, 409).await;
-    assert_eq!(detail, format!("Assistant {id} already exists"));
-    let mut again = again;
+    let mut again = json!({"graph_id": "hitl", "assistant_id": id});
+    let mut raise = again.clone();
+    raise["if_exists"] = json!("raise");
+    for body in [&again, &raise] {
+        let detail = server.refused("/assistants", body, 409).await;
+        assert_eq!(detail, format!("Assistant {id} already exists"));
+    }
     again["if_exists"] = json!("do_nothing");
     assert_eq!(created(&server, again).await, first);
 
@@ -282,6 +285,44 @@ async fn assistants_are_found_and_counted() {
     server
         .refused("/assistants/count", &json!({"metadata": "x"}), 422)
         .await;
+}
+
+#[tokio::test]
+async fn assistants_are_sorted_by_each_of_their_members_in_either_order() {
+    let server = server().await;
+    let mine = json!({"suite": "sort"});
+    let mut ids = Vec::new();
+    for (graph, name) in [("two", "m"), ("hitl", "z"), ("two", "a")] {
+        let body = json!({"graph_id": graph, "name": name, "metadata": mine});
+        ids.push(text(&created(&server, body).await["assistant_id"]).to_owned());
+    }
+    let [m, z, a] = <[String; 3]>::try_from(ids).expect("three");
+    let patch = json!({"description": "changed last"});
+    let path = format!("/assistants/{m}");
+    assert_eq!(server.patch(&path, &patch).await.status(), 200);
+
+    let sorted = async |by: &str, order: &str| {
+        let body = json!({"metadata": mine, "sort_by": by, "sort_order": order});
+        let rows = server.post_json("/assistants/search", &body).await;
+        let rows = rows.as_array().expect("an array").iter();
+        rows.map(|row| text(&row["assistant_id"]).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut by_id = vec![m.clone(), z.clone(), a.clone()];
+    by_id.sort();
+    for (by, ascending) in [
+        ("assistant_id", by_id),
+        ("created_at", vec![m.clone(), z.clone(), a.clone()]),
+        ("updated_at", vec![z.clone(), a.clone(), m.clone()]),
+        ("name", vec![a.clone(), m.clone(), z.clone()]),
+    ] {
+        assert_eq!(sorted(by, "asc").await, ascending, "{by}");
+        let descending: Vec<_> = ascending.into_iter().rev().collect();
+        assert_eq!(sorted(by, "desc").await, descending, "{by}");
+    }
+    // Two have the same graph, in no particular order.
+    assert_eq!(sorted("graph_id", "asc").await[0], z);
+    assert_eq!(sorted("graph_id", "desc").await[2], z);
 }
 
 #[tokio::test]

@@ -217,6 +217,13 @@ async fn many_runs_are_cancelled_at_once_by_their_status_or_by_their_ids() {
         thread["error"]["message"],
         "interrupt requested via POST /runs/cancel"
     );
+    let running = server.create_run(&one, &gate.run()).await;
+    gate.holds(9).await;
+    let pending = server.create_run(&one, &two("z")).await;
+    post(all, 204).await;
+    for run in [&running, &pending] {
+        assert_eq!(server.ended_run(run).await["status"], "interrupted");
+    }
 }
 
 #[tokio::test]

@@ -58,12 +58,19 @@ impl Named {
         }
     }
 
+    /// A schema within another: under its own name, or without one under that of what it is part of.
+    fn part(&mut self, part: &'static Value, name: Option<&str>) {
+        match component(part) {
+            Some(_) => self.schema(part),
+            None => self.parts(part, name),
+        }
+    }
+
     fn parts(&mut self, schema: &'static Value, name: Option<&str>) {
         for (member, of_member) in schema["properties"].as_object().into_iter().flatten() {
-            if let Some(name) = name {
-                self.names.insert(format!("{name}.{member}"));
-            }
-            self.schema(of_member);
+            let member = name.map(|name| format!("{name}.{member}"));
+            self.names.extend(member.clone());
+            self.part(of_member, member.as_deref());
         }
         for value in schema["enum"].as_array().into_iter().flatten() {
             if let Some(name) = name {
@@ -72,10 +79,7 @@ impl Named {
         }
         for several in ["allOf", "anyOf", "oneOf"] {
             for part in schema[several].as_array().into_iter().flatten() {
-                match component(part) {
-                    Some(_) => self.schema(part),
-                    None => self.parts(part, name),
-                }
+                self.part(part, name);
             }
         }
         if schema["items"].is_object() {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::server::{detail_of, json_of, text};
 use crate::support::sse::Events;
-use crate::support::{Gate, Setup, sse};
+use crate::support::{Gate, Setup, eventually, sse};
 
 fn two(foo: &str) -> Value {
     json!({"assistant_id": "two", "input": {"foo": foo}})
@@ -135,6 +135,21 @@ async fn a_stateless_run_that_is_kept_leaves_a_thread() {
         server.wait(thread, &two("y")).await["log"],
         json!(["a", "b", "a", "b"])
     );
+}
+
+#[tokio::test]
+async fn a_stateless_run_that_is_not_kept_leaves_none() {
+    let server = Setup::probes(&["two"]).start().await;
+    let mut asked_for = two("x");
+    asked_for["on_completion"] = json!("delete");
+    for body in [two("x"), asked_for] {
+        assert_eq!(server.post_json("/runs/wait", &body).await["foo"], "xab");
+        eventually("the thread goes", async || {
+            let left = server.post_json("/threads/count", &json!({})).await;
+            (left == 0).then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -112,9 +112,13 @@ async fn pruning_deletes_threads_or_their_old_checkpoints() {
     assert_eq!(server.state(&threads[0]).await["values"]["foo"], "xab");
     assert_eq!(checkpoints(&server, &threads[1]).await, 4);
 
-    let body = json!({"thread_ids": [threads[0], threads[1], NOBODY]});
-    let pruned = server.post_json("/threads/prune", &body).await;
-    assert_eq!(pruned, json!({"pruned_count": 2}));
+    for body in [
+        json!({"thread_ids": [threads[0], NOBODY]}),
+        json!({"thread_ids": [threads[1], NOBODY], "strategy": "delete"}),
+    ] {
+        let pruned = server.post_json("/threads/prune", &body).await;
+        assert_eq!(pruned, json!({"pruned_count": 1}));
+    }
     for (thread, status) in threads.iter().zip([404, 404, 200]) {
         let path = format!("/threads/{thread}");
         assert_eq!(server.get(&path).await.status(), status);
@@ -212,10 +216,12 @@ async fn a_thread_goes_when_its_time_has_come_also_after_a_restart() {
     // A tenth of a second, in minutes.
     let soon = json!({"ttl": {"ttl": 0.1 / 60.0}});
     let goes = created(&server, soon.clone()).await;
+    let deleted = json!({"ttl": {"ttl": 0.1 / 60.0, "strategy": "delete"}});
+    let deleted = created(&server, deleted).await;
     let given_later = created(&server, json!({})).await;
     let path = format!("/threads/{given_later}");
     assert_eq!(server.patch(&path, &soon).await.status(), 200);
-    for thread in [&goes, &given_later] {
+    for thread in [&goes, &deleted, &given_later] {
         is_gone(&server, thread).await;
     }
     let two_seconds = json!({"ttl": {"ttl": 2.0 / 60.0}});

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Setup;
 use crate::support::server::{Server, json_of, text};
+use crate::support::{Gate, Setup};
 
 struct Found {
     server: Server,
@@ -84,6 +84,70 @@ async fn threads_are_found_by_id_metadata_values_and_status() {
     let row = &found.rows(&json!({"ids": [idle]})).await[0];
     let thread = found.server.get_json(&format!("/threads/{idle}")).await;
     assert_eq!(*row, thread);
+}
+
+#[tokio::test]
+async fn threads_are_found_while_a_run_is_under_way_and_after_one_failed() {
+    let gate = Gate::closed().await;
+    let server = gate.setup(&["fail"]).start().await;
+    let (busy, failed) = (server.new_thread().await, server.new_thread().await);
+    server.create_run(&busy, &gate.run()).await;
+    let run = json!({"assistant_id": "fail", "input": {}});
+    let run = server.create_run(&failed, &run).await;
+    assert_eq!(server.ended_run(&run).await["status"], "error");
+    for (status, thread) in [("busy", busy), ("error", failed)] {
+        let body = json!({"status": status, "select": ["thread_id", "status"]});
+        let found = server.post_json("/threads/search", &body).await;
+        assert_eq!(found, json!([{"thread_id": thread, "status": status}]));
+        let count = json!({"status": status});
+        assert_eq!(server.post_json("/threads/count", &count).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn threads_are_sorted_by_each_of_their_members_in_either_order() {
+    let found = three_threads().await;
+    let [idle, waiting, empty] = [&found.idle, &found.waiting, &found.empty].map(String::clone);
+    // Each order is another one: the first thread had its state last, and the second was changed last.
+    let two = json!({"assistant_id": "two", "input": {"foo": "y"}});
+    found.server.wait(&idle, &two).await;
+    let patch = json!({"metadata": {"touched": true}});
+    let path = format!("/threads/{waiting}");
+    assert_eq!(found.server.patch(&path, &patch).await.status(), 200);
+
+    let sorted = async |by: &str, order: &str| {
+        let body = json!({"sort_by": by, "sort_order": order, "select": ["thread_id"]});
+        let rows = found.rows(&body).await;
+        let rows = rows.as_array().expect("an array").iter();
+        rows.map(|row| text(&row["thread_id"]).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut by_id = vec![idle.clone(), waiting.clone(), empty.clone()];
+    by_id.sort();
+    for (by, ascending) in [
+        ("thread_id", by_id),
+        (
+            "created_at",
+            vec![idle.clone(), waiting.clone(), empty.clone()],
+        ),
+        (
+            "updated_at",
+            vec![empty.clone(), idle.clone(), waiting.clone()],
+        ),
+    ] {
+        assert_eq!(sorted(by, "asc").await, ascending, "{by}");
+        let descending: Vec<_> = ascending.into_iter().rev().collect();
+        assert_eq!(sorted(by, "desc").await, descending, "{by}");
+    }
+    // Two threads are idle, in no particular order.
+    assert_eq!(sorted("status", "asc").await[2], waiting);
+    assert_eq!(sorted("status", "desc").await[0], waiting);
+    // One thread never had a state, and where it stands is left open.
+    for (order, expected) in [("asc", [&waiting, &idle]), ("desc", [&idle, &waiting])] {
+        let rows = sorted("state_updated_at", order).await;
+        let rows: Vec<_> = rows.iter().filter(|id| **id != empty).collect();
+        assert_eq!(rows, expected, "{order}");
+    }
 }
 
 #[tokio::test]

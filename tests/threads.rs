@@ -79,10 +79,13 @@ async fn a_thread_id_of_the_callers_is_taken_once() {
         )
         .await;
     assert_eq!(thread["thread_id"], id.as_str());
-    let detail = server
-        .refused("/threads", &json!({"thread_id": id}), 409)
-        .await;
-    assert_eq!(detail, format!("Thread with ID {id} already exists"));
+    for body in [
+        json!({"thread_id": id}),
+        json!({"thread_id": id, "if_exists": "raise"}),
+    ] {
+        let detail = server.refused("/threads", &body, 409).await;
+        assert_eq!(detail, format!("Thread with ID {id} already exists"));
+    }
     let again = json!({"thread_id": id, "if_exists": "do_nothing", "metadata": {"first": false}});
     assert_eq!(server.post_json("/threads", &again).await, thread);
 
