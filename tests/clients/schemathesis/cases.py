@@ -1,5 +1,7 @@
 """Runs schemathesis with at least as many cases as CASES asks for, and says what came out.
 
+An operation that never succeeded was not tested, however many cases it had: that fails the whole.
+
 Called by `run`, which names the server in SERVER. A report of every failure, with the request that shows it, is what
 schemathesis prints before.
 """
@@ -51,13 +53,22 @@ def main() -> int:
         path = Path(directory) / "report.json"
         schemathesis = Path(sys.executable).with_name("schemathesis")
         command = [str(schemathesis), "run", f"{SERVER}/openapi.json", "--no-color", "--report-json-path", str(path)]
-        tested = subprocess.run([*command, *options, *sys.argv[1:]], cwd=HERE, check=False)
+        answers_path = Path(directory) / "answers.json"
+        told = os.environ | {"ANSWERS": str(answers_path)}
+        tested = subprocess.run([*command, *options, *sys.argv[1:]], cwd=HERE, env=told, check=False)
         report = json.loads(path.read_text())
+        answers: dict[str, dict[str, int]] = json.loads(answers_path.read_text())
     cases = report["test_cases"]
     print(
         f"schemathesis: {cases['generated']} cases of {report['operations']['tested']} operations, "
         f"{cases['unique_failures']} failures, {cases['errored']} errors, seed {report['seed']}"
     )
+    for operation, statuses in sorted(answers.items()):
+        print(f"  {operation}: " + ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items())))
+    fruitless = [operation for operation, statuses in answers.items() if not any(s.startswith("2") for s in statuses)]
+    if fruitless and not REFERENCE:
+        print(f"never a success: {', '.join(fruitless)}")
+        return 1
     if cases["generated"] < CASES:
         print(f"fewer than the {CASES} that were asked for")
         return 1

@@ -1,63 +1,173 @@
 """Makes generated cases worth asking: some ids exist, some graphs are served, nothing waits long or calls out.
 
-Schemathesis draws ids that no server knows, so without this nearly every answer would be 404.
+Schemathesis draws ids that no server knows, so without this nearly every answer would be 404. What came back is
+counted by operation and status, for `cases.py` to judge.
 """
 
+import atexit
 import itertools
 import json
 import os
+import urllib.error
 import urllib.request
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import schemathesis
 
 SERVER = os.environ["SERVER"]
 
-# Every second id stays as it was drawn. `slow` and `limit` are not among the graphs: they take their time by design.
-GRAPHS = itertools.cycle(["two", None, "hitl", None, "fail_b", None, "chat", None, "custom", None, "fan", None])
+# Some stay as they were drawn. `slow` and `limit` are not among them: they take their time by design.
+GRAPHS = itertools.cycle(["two", "hitl", None, "fail_b", "chat", "custom", "fan"])
 
 THREADS = 20
 LONGEST_WAIT_SECS = 0.05
+LONGER_THAN_ANY_CASE_SECS = 3600
+SHORTEST_LIFE_MINUTES = 1000.0
+
+# The store is not among them: nothing here counts on what it holds. `tests/truncate.rs` empties the others.
+KEPT_TABLES = ("runs", "threads", "assistants", "checkpoint", "checkpoints")
 
 # Nothing listens there, so no case calls anybody.
 NOBODY = "http://127.0.0.1:9/"
 
+Ids = dict[str, str]
 
-def post(path: str, body: Any) -> Any:
-    request = urllib.request.Request(f"{SERVER}{path}", json.dumps(body).encode())
+
+def ask(path: str, body: Any = None) -> Any:
+    request = urllib.request.Request(f"{SERVER}{path}", None if body is None else json.dumps(body).encode())
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
 
 
-def existing_threads() -> list[dict[str, str]]:
-    """Threads with a run each, as path parameters: some idle, some interrupted, some failed."""
-    made = []
-    for graph in itertools.islice(itertools.cycle(["two", "hitl", "fail_b"]), THREADS):
-        thread = post("/threads", {"metadata": {"graph_id": graph}})["thread_id"]
-        run = post(f"/threads/{thread}/runs", {"assistant_id": graph, "input": {"foo": "x"}})
-        made.append({"thread_id": thread, "run_id": run["run_id"], "assistant_id": run["assistant_id"]})
-    return made
+class Existing:
+    """An assistant, a thread, a run of it that is over, and its newest checkpoint, as parameters."""
+
+    def __init__(self, graph: str) -> None:
+        self.graph = graph
+        self.ids = self.made()
+
+    def made(self, **options: Any) -> Ids:
+        """With options, the run is another one, which may still be under way."""
+        assistant = ask("/assistants", {"graph_id": self.graph})["assistant_id"]
+        thread = ask("/threads", {"metadata": {"graph_id": self.graph}})["thread_id"]
+        body = {"assistant_id": assistant, "input": {"foo": "x"}}
+        run = ask(f"/threads/{thread}/runs", body)["run_id"]
+        ask(f"/threads/{thread}/runs/{run}/join")
+        checkpoint = ask(f"/threads/{thread}/state")["checkpoint"]["checkpoint_id"]
+        if options:
+            run = ask(f"/threads/{thread}/runs", body | options)["run_id"]
+        return {"assistant_id": assistant, "thread_id": thread, "run_id": run, "checkpoint_id": checkpoint}
+
+    def for_case(self, case: schemathesis.Case[Any]) -> Ids:
+        # What is deleted or cancelled is nobody else's.
+        if case.method == "DELETE" and case.path_parameters:
+            return self.made()
+        if case.operation.path.endswith("/cancel"):
+            return self.made(after_seconds=LONGER_THAN_ANY_CASE_SECS)
+        return self.current()
+
+    def current(self) -> Ids:
+        """They are made anew once a case has taken one of them away."""
+        paths = (
+            "/assistants/{assistant_id}",
+            "/threads/{thread_id}/runs/{run_id}",
+            "/threads/{thread_id}/state/{checkpoint_id}",
+        )
+        try:
+            for path in paths:
+                ask(path.format_map(self.ids))
+        except urllib.error.HTTPError:
+            self.ids = self.made()
+        return self.ids
 
 
-EXISTING = itertools.cycle(itertools.chain.from_iterable((ids, {}) for ids in existing_threads()))
+# Some threads are idle, some interrupted, some failed.
+OUTCOMES = ["two", "hitl", "fail_b"]
+# A node that each of them has.
+NODE = "a"
+EXISTING = itertools.cycle([Existing(graph) for graph in itertools.islice(itertools.cycle(OUTCOMES), THREADS)])
+
+# Drawn ids may be those of earlier answers, and runs of a graph need its default assistant.
+DEFAULTS = {
+    assistant["assistant_id"]
+    for assistant in ask("/assistants/search", {"metadata": {"created_by": "system"}, "limit": 1000})
+}
+NOBODYS = "00000000-0000-4000-8000-000000000000"
+
+# What these make may have an id from their body.
+NEW = {"POST /assistants": "assistant_id", "POST /threads": "thread_id"}
+
+# By operation, so that each gets both what is there and what is not, however few of its cases there are.
+TURNS: defaultdict[str, Iterator[bool]] = defaultdict(lambda: itertools.cycle([True, False]))
+ANSWERS: defaultdict[str, Counter[int]] = defaultdict(Counter)
 
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
-    # What is deleted would be missing for the cases after it.
-    if case.method != "DELETE" and case.path_parameters:
-        ids = next(EXISTING)
+    ids = next(EXISTING).for_case(case) if next(TURNS[case.operation.label]) else {}
+    if case.path_parameters:
         case.path_parameters.update({name: ids[name] for name in case.path_parameters if name in ids})
+        if case.method in {"DELETE", "PATCH"} and case.path_parameters.get("assistant_id") in DEFAULTS:
+            case.path_parameters["assistant_id"] = NOBODYS
     bodies = case.body if isinstance(case.body, list) else [case.body]
     for body in bodies:
         if isinstance(body, dict):
             tame(body)
+            if ids:
+                point(body, ids, NEW.get(case.operation.label))
+
+
+@schemathesis.hook
+def after_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], response: Any) -> None:
+    ANSWERS[case.operation.label][response.status_code] += 1
+
+
+@atexit.register
+def tell() -> None:
+    Path(os.environ["ANSWERS"]).write_text(json.dumps(ANSWERS))
 
 
 def tame(body: dict[str, Any]) -> None:
-    if "assistant_id" in body and (graph := next(GRAPHS)):
-        body["assistant_id"] = graph
+    """Nothing waits long, calls out, or takes away what other cases need."""
     if isinstance(body.get("after_seconds"), int | float):
         body["after_seconds"] = min(body["after_seconds"], LONGEST_WAIT_SECS)
     if str(body.get("webhook", "")).startswith("http"):
         body["webhook"] = NOBODY
+    for table in KEPT_TABLES:
+        if body.get(table) is True:
+            body[table] = False
+    lives = body.get("ttl")
+    if isinstance(lives, dict) and "ttl" in lives:
+        lives["ttl"] = lengthened(lives["ttl"])
+    elif lives:
+        body["ttl"] = lengthened(lives)
+
+
+def lengthened(ttl: Any) -> Any:
+    """What is no time, or none that can be, stays as it was drawn."""
+    is_time = isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0
+    return max(ttl, SHORTEST_LIFE_MINUTES) if is_time else ttl
+
+
+def point(body: dict[str, Any], ids: Ids, new: str | None) -> None:
+    """Lets a body speak of what exists where it names anything of the kind, but for the id of what it is to make."""
+    if new:
+        body.pop(new, None)
+    for member in ("assistant_id", "graph_id"):
+        if member in body and (graph := next(GRAPHS)):
+            body[member] = graph
+    if isinstance(body.get("checkpoint"), dict):
+        body["checkpoint"] = {name: ids[name] for name in ("thread_id", "checkpoint_id")}
+    if isinstance(body.get("checkpoint_id"), str):
+        body["checkpoint_id"] = ids["checkpoint_id"]
+    if isinstance(body.get("as_node"), str):
+        body["as_node"] = NODE
+    if isinstance(body.get("thread_ids"), list):
+        body["thread_ids"] = [ids["thread_id"]]
+    if isinstance(body.get("run_ids"), list):
+        body |= {"thread_id": ids["thread_id"], "run_ids": [ids["run_id"]]}
+    if isinstance(body.get("version"), int):
+        body["version"] = 1
