@@ -1,7 +1,7 @@
 """Compares what Selvedge answers with what the reference server answers, request by request.
 
     compare.py compare [--markdown FILE]    a running Selvedge against the recorded answers
-    compare.py record                       writes the reference's answers to reference.jsonl
+    compare.py record                       writes a running reference's answers to reference.jsonl
     compare.py verify                       a running reference against them: no allowances
     compare.py page [--check]               writes docs/compatibility.md, or says whether it is current
 
@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 FIXTURE = HERE / "reference.jsonl"
 ALLOWED = HERE / "allowed.toml"
 PAGE = HERE.parents[1] / "docs" / "compatibility.md"
+PINS = HERE / "reference" / "requirements.txt"
 GRAPHS = json.loads((HERE / "reference" / "langgraph.json").read_text())["graphs"]
 
 
@@ -43,14 +44,21 @@ def write_fixture(endpoints: list[str], answers: Answers) -> None:
             out.write(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def record(server: str, sessions: list[Session]) -> int:
+def record(server: str, sessions: list[Session], *, all: bool) -> int:
+    """Writes the answers to these sessions; those of others stay as they are."""
     answers = perform(server, sessions, GRAPHS)
     unanswered = {name: answer["unanswered"] for name, answer in answers.items() if "unanswered" in answer}
     for name, reason in unanswered.items():
         print(f"{name}: {reason}")
     if unanswered:
         return 1
-    write_fixture(endpoints_of(server), answers)
+    if all:
+        recorded: Answers = {}
+    else:
+        _, recorded = read_fixture()
+    recorded |= answers
+    names = [name for session in ALL for name, _ in session.named_steps()]
+    write_fixture(endpoints_of(server), {name: recorded[name] for name in names if name in recorded})
     print(f"{FIXTURE.name}: {len(answers)} answers")
     return 0
 
@@ -64,14 +72,14 @@ def against_fixture(server: str, sessions: list[Session], *, allowed: bool, mark
     differences = [d for name, answer in answers.items() for d in compare(name, recorded[name], answer)]
     allowances = read_allowances(ALLOWED) if allowed else []
     left = sort_out(differences, allowances)
-    unused = [a for a in allowances if not a.used] if all else []
+    unused = [(a, pattern) for a in allowances for pattern in a.unused] if all else []
     if markdown:
         report.write(markdown, report.markdown(differences))
 
     for line in [*report.terminal(left), "", *report.by_session(answers, left)]:
         print(line)
-    for allowance in unused:
-        print(f"\nAllows nothing any more: {allowance.steps} {allowance.places} ({allowance.reason})")
+    for allowance, pattern in unused:
+        print(f"\nAllows nothing any more: {pattern} ({allowance.name}: {allowance.reference})")
     missing = uncovered(endpoints, sessions) if all else []
     for endpoint in missing:
         print(f"\nNo session asks {endpoint}")
@@ -80,14 +88,15 @@ def against_fixture(server: str, sessions: list[Session], *, allowed: bool, mark
     print(
         f"\n{len(answers)} requests to {asked} endpoints: {len(answers) - differing} alike, "
         f"{differing} not; {len(differences) - len(left)} differences allowed, {len(left)} not; "
-        f"{len(unused)} unused allowances"
+        f"{len(unused)} unused patterns"
     )
     return 1 if left or unused or missing else 0
 
 
 def write_page(check: bool) -> int:
     endpoints, recorded = read_fixture()
-    page = report.page(read_allowances(ALLOWED), len(recorded), len(covered(endpoints, ALL)))
+    version = next(p.split("==")[1] for p in PINS.read_text().split() if p.startswith("langgraph-api=="))
+    page = report.page(version, read_allowances(ALLOWED), len(recorded), len(covered(endpoints, ALL)))
     if not check:
         report.write(PAGE, page)
     elif not PAGE.exists() or PAGE.read_text() != page:
@@ -107,7 +116,7 @@ def main() -> int:
     sessions = [s for s in ALL if given.only in s.name]
     match given.mode:
         case "record":
-            return record(given.server, sessions)
+            return record(given.server, sessions, all=not given.only)
         case "page":
             return write_page(given.check)
     return against_fixture(

@@ -1,15 +1,15 @@
 """Where two masked answers differ, and which of those differences are allowed.
 
 A difference has a place: `status`, `headers.location`, `body.tasks[0].error`, `events[3].data`. An allowance names
-steps and places by patterns in which `*` stands for anything; the file of allowances says what each is for. One that
-allows nothing any more is reported, so that the list can only hold what is true.
+steps and places by patterns in which `*` stands for anything; the file of allowances says what each is for. A pattern
+that allows nothing any more is reported, so that the list can only hold what is true.
 """
 
 import json
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 from masking import ANY_TEXT
@@ -18,7 +18,10 @@ from steps import Json
 ABSENT = "(absent)"
 
 KINDS = ("bug", "improvement", "own")
-"""A mark of the reference's defect; something done better on purpose; what names the program itself."""
+"""A defect of the reference that is marked as one; something done better on purpose; what names the program itself."""
+
+DEFECT = re.compile(r"(\d+\.\d+|\d+) (?P<name>\S.*)")
+"""The mark of a defect: the section of the notes on the reference that has it, and what it is called."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,35 @@ class Allowance:
     steps: list[str]
     places: list[str]
     kind: str
+    mark: str
     reference: str
     selvedge: str
     reason: str
-    used: int = field(default=0)
+    shows: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set, init=False)
+    """The patterns that covered something."""
 
     def covers(self, difference: Difference) -> bool:
-        return any(fits(p, difference.step) for p in self.steps) and any(fits(p, difference.place) for p in self.places)
+        patterns = self.fitting(difference)
+        return all(patterns) and (not self.shows or difference.selvedge in self.shows)
+
+    def use(self, difference: Difference) -> None:
+        for patterns in self.fitting(difference):
+            self.used.update(patterns)
+
+    def fitting(self, difference: Difference) -> tuple[list[str], list[str]]:
+        steps = [p for p in self.steps if fits(p, difference.step)]
+        return steps, [p for p in self.places if fits(p, difference.place)]
+
+    @property
+    def unused(self) -> list[str]:
+        return [p for p in [*self.steps, *self.places] if p not in self.used]
+
+    @property
+    def name(self) -> str:
+        """What the mark calls it, without where it is noted."""
+        defect = DEFECT.fullmatch(self.mark) if self.kind == "bug" else None
+        return defect["name"] if defect else self.mark
 
 
 def fits(pattern: str, text: str) -> bool:
@@ -48,10 +73,26 @@ def fits(pattern: str, text: str) -> bool:
 
 
 def read_allowances(path: Path) -> list[Allowance]:
-    allowances = [Allowance(**entry) for entry in tomllib.loads(path.read_text())["difference"]]
+    return allowances_of(tomllib.loads(path.read_text()))
+
+
+def allowances_of(content: Json) -> list[Allowance]:
+    """The entries of the file. A defect has to be a marked one, and whatever else differs is a name of the list."""
+    names = content["names"]
+    required = {f.name for f in fields(Allowance) if f.init and f.default is MISSING and f.default_factory is MISSING}
+    for entry in content["difference"]:
+        if missing := required - set(entry):
+            raise ValueError(f"an allowed difference lacks {', '.join(sorted(missing))}: {entry}")
+    allowances = [Allowance(**entry) for entry in content["difference"]]
     for allowance in allowances:
         if allowance.kind not in KINDS:
-            raise ValueError(f"{path}: {allowance.kind!r} is no kind of difference; there are {', '.join(KINDS)}")
+            raise ValueError(f"{allowance.kind!r} is no kind of difference; there are {', '.join(KINDS)}")
+        if allowance.kind == "bug" and not DEFECT.fullmatch(allowance.mark):
+            raise ValueError(f"{allowance.mark!r} does not say where the defect is noted and what it is")
+        if allowance.kind != "bug" and allowance.mark not in names:
+            raise ValueError(f"{allowance.mark!r} is none of the `names`")
+    if idle := set(names) - {a.mark for a in allowances}:
+        raise ValueError(f"nothing is called {', '.join(sorted(idle))}")
     return allowances
 
 
@@ -99,7 +140,7 @@ def sort_out(differences: list[Difference], allowances: list[Allowance]) -> list
     for difference in differences:
         covering = [a for a in allowances if a.covers(difference)]
         for allowance in covering[:1]:
-            allowance.used += 1
+            allowance.use(difference)
         if not covering:
             left.append(difference)
     return left

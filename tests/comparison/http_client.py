@@ -68,9 +68,15 @@ def parse(content: bytes) -> Json:
     if not text.strip():
         return None
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=as_written)
     except ValueError:
         return {"text": text}
+
+
+def as_written(number: str) -> Json:
+    """A fraction, or its text where another text would be read as the same fraction: `1.10`, `1e2`."""
+    usual = repr(float(number)).replace("e+", "e")
+    return float(number) if number.replace("e+", "e") == usual else f"<number {number}>"
 
 
 def read_events(
@@ -87,7 +93,7 @@ def read_events(
             if name in ("event", "id"):
                 fields[name] = value.strip()
             elif name == "data":
-                fields[name] = json.loads(value)
+                fields[name] = json.loads(value, parse_float=as_written)
             elif not name and not value and fields:
                 events.append(fields)
                 if is_last(fields):

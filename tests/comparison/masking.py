@@ -49,6 +49,12 @@ SCHEMA_FAILURE = "Failed validating"
 
 ANY_TEXT = "<any text>"
 
+ROWS = re.compile(r"\[\{'run_id': .*\}\]", re.DOTALL)
+"""What the reference prints of its runs when a thread is busy: times and addresses in Python's notation."""
+
+FORMS = ((ROWS, "<rows>"), (TIME, "<time>"), (UUID, "<uuid>"), (HASH, "<hash>"), (EVENT_ID, "<event id>"))
+"""What is left of a text that no session saved."""
+
 
 class Masking:
     """Turns the answers of one session into what is compared."""
@@ -111,7 +117,7 @@ class Masking:
     def text(self, text: str) -> str:
         for value, name in self.names.items():
             text = text.replace(value, name)
-        for pattern, name in ((TIME, "<time>"), (UUID, "<uuid>"), (HASH, "<hash>"), (EVENT_ID, "<event id>")):
+        for pattern, name in FORMS:
             text = pattern.sub(name, text)
         return text
 

@@ -17,6 +17,9 @@ KIND_TITLES = {
 }
 
 
+MARKS = {"bug": "Defect", "improvement": "Improvement", "own": "What it is"}
+
+
 def clipped(text: str) -> str:
     return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 
@@ -54,23 +57,30 @@ def markdown(differences: list[Difference]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(allowances: list[Allowance], requests: int, endpoints: int) -> str:
+def mark(allowance: Allowance) -> list[int | str]:
+    """What has the same mark stands together; defects stand in the order of their sections."""
+    section, _, _ = allowance.mark.partition(" ")
+    return [int(part) for part in section.split(".")] if allowance.kind == "bug" else [allowance.mark]
+
+
+def page(version: str, allowances: list[Allowance], requests: int, endpoints: int) -> str:
     """docs/compatibility.md: generated, so that it says what the comparison lets pass and nothing else."""
     lines = [
         "<!-- Generated: tests/comparison/run page -->",
         "# Compatibility with the reference server",
         "",
         f"The same sessions, {requests} requests to {endpoints} endpoints, are sent to the reference server",
-        "(`langgraph-api` from PyPI, as `langgraph dev` starts it) and to Selvedge with equivalent graphs. Status,",
-        "the headers that clients read, and every member of every body and every event are compared.",
-        "What follows is every difference that remains, and why. Any other fails the comparison.",
+        f"(`langgraph-api` {version} from PyPI, as `langgraph dev` starts it) and to Selvedge with equivalent graphs.",
+        "Status, the headers that clients read, and every member of every body and every event are compared.",
+        "What follows is every difference that remains between these answers, and why; any other fails the comparison.",
+        "Each is either a defect that was observed in that version, or an improvement that has a name.",
     ]
     for kind, title in KIND_TITLES.items():
         of_kind = [a for a in allowances if a.kind == kind]
         if not of_kind:
             continue
-        lines += ["", f"## {title}", "", "| The reference | Selvedge | Why |", "|---|---|---|"]
-        lines += [f"| {a.reference} | {a.selvedge} | {a.reason} |" for a in of_kind]
+        lines += ["", f"## {title}", "", f"| {MARKS[kind]} | The reference | Selvedge | Why |", "|---|---|---|---|"]
+        lines += [f"| {a.name} | {a.reference} | {a.selvedge} | {a.reason} |" for a in sorted(of_kind, key=mark)]
     lines += ["", "## Not compared", "", "Ids and times are compared by their form. Left out altogether:", ""]
     lines += [f"- `{name}`: {reason}" for name, reason in DROPPED.items()]
     lines += [f"- `{name}` within `kwargs`: {reason}" for name, reason in DROPPED_OF_KWARGS.items()]

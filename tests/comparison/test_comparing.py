@@ -2,15 +2,19 @@
 
 import unittest
 
-from differences import Allowance, Difference, compare, sort_out
+from differences import Allowance, Difference, allowances_of, compare, sort_out
 from driver import matches
-from http_client import Answer
+from http_client import Answer, parse
 from masking import ANY_TEXT, Masking
 from steps import Json
 
 
 def places(reference: Json, selvedge: Json) -> list[str]:
     return [difference.place for difference in compare("s: GET /", reference, selvedge)]
+
+
+def allowed(steps: list[str], places: list[str], **more: Json) -> Allowance:
+    return Allowance(steps, places, "bug", "1.1 a defect", "", "", "", **more)
 
 
 class Comparing(unittest.TestCase):
@@ -31,11 +35,40 @@ class Comparing(unittest.TestCase):
             self.assertEqual(places(reference, {"status": 422, "body": wrong}), ["body.detail"])
 
     def test_an_allowance_covers_its_steps_and_places_and_no_others(self) -> None:
-        allowance = Allowance(["runs: *"], ["body.a*"], "bug", "", "", "")
+        allowance = allowed(["runs: *", "state: *"], ["body.a*"])
         covered = Difference("runs: GET /x", "body.a.b", "1", "2")
         others = [Difference("threads: GET /x", "body.a", "1", "2"), Difference("runs: GET /x", "status", "1", "2")]
         self.assertEqual(sort_out([covered, *others], [allowance]), others)
-        self.assertEqual(allowance.used, 1)
+        self.assertEqual(allowance.unused, ["state: *"])
+
+    def test_an_allowance_that_says_what_is_shown_covers_nothing_else(self) -> None:
+        allowance = allowed(["runs: *"], ["body.a"], shows=['"<number 1.10>"'])
+        covered = Difference("runs: GET /x", "body.a", "1.1", '"<number 1.10>"')
+        other = Difference("runs: GET /x", "body.a", "1.1", "1.2")
+        self.assertEqual(sort_out([covered, other], [allowance]), [other])
+
+    def test_an_allowance_has_the_mark_of_a_defect_or_a_name_of_the_list(self) -> None:
+        entry = {"steps": ["*"], "places": ["*"], "reference": "", "selvedge": "", "reason": ""}
+        defect = {**entry, "kind": "bug", "mark": "3.8 a batch is not atomic"}
+        named = {**entry, "kind": "improvement", "mark": "errors are said"}
+        read = allowances_of({"names": ["errors are said"], "difference": [defect, named]})
+        self.assertEqual([a.name for a in read], ["a batch is not atomic", "errors are said"])
+        for wrong in (
+            {**entry, "kind": "bug"},
+            {**defect, "mark": ""},
+            {**defect, "mark": "a batch is not atomic"},
+            {**named, "mark": "for no reason"},
+            {**named, "kind": "own", "mark": ""},
+            {**named, "kind": "fashion"},
+        ):
+            with self.assertRaises(ValueError):
+                allowances_of({"names": ["errors are said"], "difference": [wrong, named]})
+        with self.assertRaises(ValueError):
+            allowances_of({"names": ["errors are said"], "difference": [defect]})
+
+    def test_numbers_are_compared_as_they_are_written(self) -> None:
+        written = parse(b"[1.1, 1.10, 1e2, 1e+22, 1e22, 12345678901234567890123]")
+        self.assertEqual(written, [1.1, "<number 1.10>", "<number 1e2>", 1e22, 1e22, 12345678901234567890123])
 
     def test_an_id_keeps_its_name_and_a_time_its_form(self) -> None:
         masking = Masking(["two"])

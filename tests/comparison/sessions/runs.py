@@ -97,7 +97,14 @@ SESSIONS = [
     ),
     Session(
         "runs: batch is atomic",
-        post("/runs/batch", [{**SLOW, "after_seconds": 60}, {"assistant_id": NOBODY}]),
+        post(
+            "/runs/batch",
+            [
+                {**SLOW, "after_seconds": 60, "on_completion": "keep", "metadata": {"suite": "batch"}},
+                {"assistant_id": NOBODY},
+            ],
+        ),
+        post("/threads/count", {"metadata": {"suite": "batch"}}),
     ),
     Session(
         "runs: cancel",
@@ -135,6 +142,14 @@ SESSIONS = [
         get("/threads/{thread}", until={"status": "idle"}),
     ),
     Session(
+        "runs: roll back a pending one",
+        thread(),
+        post("/threads/{thread}/runs", {**TWO, "after_seconds": 3600}, save={"run": "run_id"}),
+        post("/threads/{thread}/runs/{run}/cancel?action=rollback"),
+        get("/threads/{thread}/runs/{run}"),
+        get("/threads/{thread}"),
+    ),
+    Session(
         "runs: cancel many",
         thread(),
         post("/threads/{thread}/runs", {**TWO, "after_seconds": 3600}, save={"one": "run_id"}),
@@ -167,5 +182,7 @@ SESSIONS = [
         delete("/threads/{thread}/runs/{run}"),
         get("/threads/{thread}/runs/{run}"),
         get("/threads/{thread}/runs"),
+        # Without its values: how many steps it has made is chance.
+        post("/threads/search", {"ids": ["{thread}"], "select": ["status"]}),
     ),
 ]

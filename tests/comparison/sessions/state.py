@@ -88,6 +88,14 @@ SESSIONS = [
         get("/threads/{thread}"),
     ),
     Session(
+        "state: numbers",
+        thread(metadata={"graph_id": "two"}),
+        post("/threads/{thread}/state", b'{"as_node": "b", "values": {"log": [12345678901234567890123, 1.10]}}'),
+        get("/threads/{thread}"),
+        get("/threads/{thread}/state"),
+        post("/threads/{thread}/history", {"limit": 1}),
+    ),
+    Session(
         "state: interrupted",
         thread(),
         post("/threads/{thread}/runs/wait", {"assistant_id": "hitl", "input": {"foo": "x"}}),

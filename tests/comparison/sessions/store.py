@@ -4,13 +4,15 @@ from steps import Json, Session, Step, delete, get, post, put
 
 SEARCH = "/store/items/search"
 
+NUMBERS = b'{"big": 12345678901234567890123, "cents": 1.10}'
+
 
 def item(key: str, **value: Json) -> Step:
     return put("/store/items", {"namespace": ["cmp", "search"], "key": key, "value": value})
 
 
 def filtered(filter: Json) -> Step:
-    return post(SEARCH, {"namespace_prefix": ["cmp", "search"], "filter": filter}, unordered=True)
+    return post(SEARCH, {"namespace_prefix": ["cmp", "search"], "filter": filter})
 
 
 SESSIONS = [
@@ -31,10 +33,10 @@ SESSIONS = [
         item("a", n=1, s="x", deep={"p": 1, "q": 2}),
         item("b", n=2, s="y"),
         item("c", n=3, s="x", flag=True),
-        post(SEARCH, {"namespace_prefix": ["cmp", "search"]}, unordered=True),
+        post(SEARCH, {"namespace_prefix": ["cmp", "search"]}),
         post(SEARCH, {"namespace_prefix": ["cmp", "search"], "limit": 1}, shape=True),
         post(SEARCH, {"namespace_prefix": ["cmp", "search"], "offset": 2}, shape=True),
-        post(SEARCH, {"namespace_prefix": ["cmp", "search"], "query": "x"}, unordered=True),
+        post(SEARCH, {"namespace_prefix": ["cmp", "search"], "query": "x"}),
         filtered({"s": "x"}),
         filtered({"s": "x", "n": 1}),
         filtered({"deep": {"p": 1}}),
@@ -49,6 +51,28 @@ SESSIONS = [
         post(SEARCH, {}),
         post(SEARCH, {"namespace_prefix": ["cmp"], "limit": 0}),
         post(SEARCH, {"namespace_prefix": "cmp"}),
+    ),
+    Session(
+        "store: order",
+        put("/store/items", {"namespace": ["order", "z"], "key": "c", "value": {}}),
+        put("/store/items", {"namespace": ["order", "z"], "key": "a", "value": {}}),
+        put("/store/items", {"namespace": ["order", "a"], "key": "b", "value": {}}),
+        post(SEARCH, {"namespace_prefix": ["order"]}),
+    ),
+    Session(
+        "store: written again",
+        put("/store/items", {"namespace": ["again"], "key": "k", "value": {"a": 1}}),
+        # Whether both times are the same one is chance.
+        get("/store/items?namespace=again&key=k", save={"created": "created_at"}, shape=True),
+        put("/store/items", {"namespace": ["again"], "key": "k", "value": {"a": 2}}),
+        get("/store/items?namespace=again&key=k"),
+    ),
+    Session(
+        "store: numbers",
+        put("/store/items", b'{"namespace": ["numbers"], "key": "k", "value": %s}' % NUMBERS),
+        get("/store/items?namespace=numbers&key=k"),
+        post(SEARCH, {"namespace_prefix": ["numbers"]}),
+        post(SEARCH, b'{"namespace_prefix": ["numbers"], "filter": {"cents": 1.10}}'),
     ),
     Session(
         "store: namespaces",

@@ -56,6 +56,21 @@ SESSIONS = [
         post("/threads", {"supersteps": [{"updates": [{"values": {}}]}]}),
     ),
     Session(
+        "threads: supersteps that fail",
+        post(
+            "/threads",
+            {
+                "thread_id": "0d7b6a3e-43a3-4a5a-9e4d-3d9f6f5e1002",
+                "metadata": {"graph_id": "two"},
+                "supersteps": [
+                    {"updates": [{"values": {"foo": "s"}, "as_node": "a"}]},
+                    {"updates": [{"values": {}, "as_node": "bogus"}]},
+                ],
+            },
+        ),
+        get("/threads/0d7b6a3e-43a3-4a5a-9e4d-3d9f6f5e1002"),
+    ),
+    Session(
         "threads: after a run",
         thread(metadata={"u": 1}),
         post("/threads/{thread}/runs/wait", {"assistant_id": "two", "input": {"foo": "x"}}),
@@ -125,6 +140,11 @@ SESSIONS = [
         get("/threads/{one}"),
     ),
     Session(
+        "threads: search by values",
+        thread(metadata={"suite": "no values"}),
+        post("/threads/search", {"metadata": {"suite": "no values"}, "values": {"foo": "x"}}),
+    ),
+    Session(
         "threads: busy",
         thread(),
         post(
@@ -135,7 +155,7 @@ SESSIONS = [
         finished("running"),
         # Without its values: how many steps it has made is chance.
         post("/threads/search", {"ids": ["{thread}"], "select": ["status", "metadata", "config", "interrupts"]}),
-        post("/threads/{thread}/state", {"values": {"log": ["x"]}, "as_node": "step"}, shape=True),
+        post("/threads/{thread}/state", {"values": {"log": ["x"]}, "as_node": "step"}),
         delete("/threads/{thread}"),
         get("/threads/{thread}"),
         get("/threads/{thread}/runs/{run}"),
