@@ -58,6 +58,11 @@ class Allowance:
         return steps, [p for p in self.places if fits(p, difference.place)]
 
     @property
+    def seen(self) -> bool:
+        """Whether a step of a session shows it."""
+        return bool(self.steps)
+
+    @property
     def unused(self) -> list[str]:
         return [p for p in [*self.steps, *self.places] if p not in self.used]
 
@@ -79,11 +84,12 @@ def read_allowances(path: Path) -> list[Allowance]:
 def allowances_of(content: Json) -> list[Allowance]:
     """The entries of the file. A defect has to be a marked one, and whatever else differs is a name of the list."""
     names = content["names"]
+    entries = [*content["difference"], *({"steps": [], "places": [], **e} for e in content.get("unseen", []))]
     required = {f.name for f in fields(Allowance) if f.init and f.default is MISSING and f.default_factory is MISSING}
-    for entry in content["difference"]:
+    for entry in entries:
         if missing := required - set(entry):
             raise ValueError(f"an allowed difference lacks {', '.join(sorted(missing))}: {entry}")
-    allowances = [Allowance(**entry) for entry in content["difference"]]
+    allowances = [Allowance(**entry) for entry in entries]
     for allowance in allowances:
         if allowance.kind not in KINDS:
             raise ValueError(f"{allowance.kind!r} is no kind of difference; there are {', '.join(KINDS)}")

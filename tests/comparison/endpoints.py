@@ -7,16 +7,16 @@ from http_client import send
 from steps import Session, every
 
 NOT_HERE = {
-    "crons": "the issue of crons",
-    "/mcp": "the issue of MCP",
-    "/a2a": "the issue of A2A",
-    "/commands": "the issue of event streaming v2",
-    "/stream/events": "the issue of event streaming v2",
+    "crons": "Selvedge has no crons",
+    "/mcp": "Selvedge does not speak MCP",
+    "/a2a": "Selvedge does not speak A2A",
+    "/commands": "Selvedge does not speak the second version of event streaming",
+    "/stream/events": "as `/commands`",
     "/docs": "a page for people",
     "/ui/": "generative UI is not served",
     "/metrics": "names the program's own measurements",
 }
-"""Parts of paths that belong elsewhere, and where."""
+"""Parts of paths that are not asked, and why."""
 
 
 def endpoints_of(server: str) -> list[str]:

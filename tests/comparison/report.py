@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from differences import Allowance, Difference
+from endpoints import NOT_HERE
 from masking import DROPPED, DROPPED_OF_KWARGS
 
 WIDTH = 60
@@ -63,6 +64,11 @@ def mark(allowance: Allowance) -> list[int | str]:
     return [int(part) for part in section.split(".")] if allowance.kind == "bug" else [allowance.mark]
 
 
+def table(first: str, allowances: list[Allowance]) -> list[str]:
+    rows = [f"| {a.name} | {a.reference} | {a.selvedge} | {a.reason} |" for a in sorted(allowances, key=mark)]
+    return [f"| {first} | The reference | Selvedge | Why |", "|---|---|---|---|", *rows]
+
+
 def page(version: str, allowances: list[Allowance], requests: int, endpoints: int) -> str:
     """docs/compatibility.md: generated, so that it says what the comparison lets pass and nothing else."""
     lines = [
@@ -73,15 +79,18 @@ def page(version: str, allowances: list[Allowance], requests: int, endpoints: in
         f"(`langgraph-api` {version} from PyPI, as `langgraph dev` starts it) and to Selvedge with equivalent graphs.",
         "Status, the headers that clients read, and every member of every body and every event are compared.",
         "What follows is every difference that remains between these answers, and why; any other fails the comparison.",
-        "Each is either a defect that was observed in that version, or an improvement that has a name.",
+        "Each is a defect that was observed in that version, an improvement with a name, or names the program itself.",
     ]
     for kind, title in KIND_TITLES.items():
-        of_kind = [a for a in allowances if a.kind == kind]
+        of_kind = [a for a in allowances if a.kind == kind and a.seen]
         if not of_kind:
             continue
-        lines += ["", f"## {title}", "", f"| {MARKS[kind]} | The reference | Selvedge | Why |", "|---|---|---|---|"]
-        lines += [f"| {a.name} | {a.reference} | {a.selvedge} | {a.reason} |" for a in sorted(of_kind, key=mark)]
-    lines += ["", "## Not compared", "", "Ids and times are compared by their form. Left out altogether:", ""]
+        lines += ["", f"## {title}", "", *table(MARKS[kind], of_kind)]
+    lines += ["", "## Not compared", "", "What the sessions cannot show, and is known to differ:", ""]
+    lines += table(MARKS["bug"], [a for a in allowances if not a.seen])
+    lines += ["", "Paths that are not asked:", ""]
+    lines += [f"- `{part}`: {reason}" for part, reason in NOT_HERE.items()]
+    lines += ["", "Ids and times are compared by their form. Left out altogether:", ""]
     lines += [f"- `{name}`: {reason}" for name, reason in DROPPED.items()]
     lines += [f"- `{name}` within `kwargs`: {reason}" for name, reason in DROPPED_OF_KWARGS.items()]
     lines += [
