@@ -154,3 +154,54 @@ async fn a_thread_whose_supersteps_are_refused_is_not_made() {
         .post_json("/threads", &json!({"thread_id": NOBODY}))
         .await;
 }
+
+#[tokio::test]
+async fn a_thread_whose_creator_goes_away_is_whole_or_not_there() {
+    const STEPS: usize = 300;
+    let server = Setup::probes(&["two"]).start().await;
+    let step = json!({"updates": [{"as_node": "a", "values": {"log": ["a"]}}]});
+    let body = json!({
+        "thread_id": NOBODY,
+        "metadata": {"graph_id": "two"},
+        "supersteps": vec![step; STEPS],
+    });
+    let path = format!("/threads/{NOBODY}");
+    // Whoever looks while it is being made sees nothing of it; the creator leaves after some looks.
+    let looks = async {
+        for _ in 0..20 {
+            let looked = server.get(&path).await.status();
+            if looked == 200 {
+                break;
+            }
+            assert_eq!(looked, 404);
+        }
+    };
+    tokio::select! {
+        biased;
+        made = server.post("/threads", &body) => assert_eq!(made.status(), 200),
+        () = looks => {}
+    }
+    // It may be whole already; else the id is free.
+    let again = server.post("/threads", &body).await.status();
+    assert!(again == 200 || again == 409, "{again}");
+    let history = json!({"limit": 1_000});
+    let history = server.post_json(&format!("{path}/history"), &history).await;
+    assert_eq!(history.as_array().map(Vec::len), Some(STEPS));
+    let thread = server.get_json(&path).await;
+    assert_eq!(thread["values"]["log"], json!(vec!["a"; STEPS]));
+}
+
+#[tokio::test]
+async fn a_thread_begins_with_a_bounded_number_of_supersteps() {
+    let server = Setup::probes(&["two"]).start().await;
+    let step = json!({"updates": [{"as_node": "a", "values": {}}]});
+    let body = json!({
+        "thread_id": NOBODY,
+        "metadata": {"graph_id": "two"},
+        "supersteps": vec![step; 5_001],
+    });
+    let detail = server.refused("/threads", &body, 422).await;
+    assert!(detail.contains("5000 supersteps"), "{detail}");
+    let gone = server.get(&format!("/threads/{NOBODY}")).await;
+    assert_eq!(gone.status(), 404);
+}

@@ -169,8 +169,12 @@ impl Storage for Watched {
         self.inner.ensure_assistants(defaults).await
     }
 
-    async fn create_thread(&self, thread: NewThread) -> Result<Insert<Thread>, StorageError> {
-        self.inner.create_thread(thread).await
+    async fn create_thread(
+        &self,
+        thread: NewThread,
+        state: Option<ThreadUpdate>,
+    ) -> Result<Insert<Thread>, StorageError> {
+        self.inner.create_thread(thread, state).await
     }
 
     async fn delete_thread(&self, id: ThreadId) -> Result<Option<Vec<RunId>>, StorageError> {

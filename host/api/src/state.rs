@@ -88,6 +88,7 @@ impl From<UpdateError> for ApiError {
             UpdateError::NoGraph(_) | UpdateError::NotServed { .. } | UpdateError::Refused(_) => {
                 StatusCode::BAD_REQUEST
             }
+            UpdateError::TooMuch { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             UpdateError::Busy(_) | UpdateError::Contended(_) => StatusCode::CONFLICT,
         };
         Self::new(status, error.to_string())

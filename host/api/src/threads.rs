@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use selvedge_model::thread::{Thread, ThreadOutcome, ThreadStatus, TtlStrategy};
 use selvedge_model::{Json, ThreadId, Timestamp};
-use selvedge_runtime::state::Update;
 use selvedge_storage::{Insert, Prune, Usage};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -35,10 +34,14 @@ pub(crate) async fn create(
         .unwrap_or(false);
     match edge
         .runtime
-        .create_thread(id, fields.object("metadata")?, thread_ttl(&fields)?)
+        .create_thread(
+            id,
+            fields.object("metadata")?,
+            thread_ttl(&fields)?,
+            supersteps,
+        )
         .await?
     {
-        Insert::Created(_) if !supersteps.is_empty() => lead(&edge, id, &supersteps).await,
         Insert::Created(thread) => Ok(JsonBody(shown(&thread)).into_response()),
         Insert::Exists(thread) if keep_existing => Ok(JsonBody(shown(&thread)).into_response()),
         Insert::Exists(_) => Err(ApiError::new(
@@ -46,19 +49,6 @@ pub(crate) async fn create(
             format!("Thread with ID {id} already exists"),
         )),
     }
-}
-
-/// Leads a new thread through the super-steps that its creator asked for. When that cannot be, there is no thread
-/// either, so that the caller can try again with the same id.
-async fn lead(edge: &Edge, id: ThreadId, supersteps: &[Vec<Update>]) -> ApiResult<Response> {
-    for updates in supersteps {
-        if let Err(error) = edge.runtime.update_state(id, None, updates).await {
-            edge.runtime.delete_thread(id).await?;
-            return Err(error.into());
-        }
-    }
-    let thread = edge.runtime.thread(id).await?.ok_or_else(|| missing(id))?;
-    Ok(JsonBody(shown(&thread)).into_response())
 }
 
 pub(crate) async fn get(

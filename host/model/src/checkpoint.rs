@@ -136,6 +136,41 @@ pub struct CheckpointWrite {
 }
 
 impl CheckpointWrite {
+    /// The snapshot that this makes of its parent: what storage will read back.
+    #[must_use]
+    pub fn onto(self, parent: Option<&Checkpoint>) -> Checkpoint {
+        let mut values = parent.map(|p| p.values.clone()).unwrap_or_default();
+        for (channel, change) in self.changes {
+            match (change, values.get_mut(&channel)) {
+                (Change::Append(items), Some(ChannelValue::List(list))) => {
+                    Arc::make_mut(list).extend(items);
+                }
+                (Change::Append(items), _) => {
+                    values.insert(channel, ChannelValue::List(Arc::new(items)));
+                }
+                (Change::Set(value), _) => {
+                    values.insert(channel, value);
+                }
+                (Change::Clear, _) => {
+                    values.remove(&channel);
+                }
+            }
+        }
+        Checkpoint {
+            id: self.id,
+            parent: self.parent,
+            namespace: self.namespace,
+            created_at: self.created_at,
+            step: self.step,
+            source: self.source,
+            metadata: self.metadata,
+            versions: self.versions,
+            versions_seen: self.versions_seen,
+            updated_channels: self.updated_channels,
+            values,
+        }
+    }
+
     /// Takes the place of `earlier`, its parent, which will never be stored (durability `exit`).
     pub fn absorb(&mut self, earlier: CheckpointWrite) {
         let later = std::mem::replace(&mut self.changes, earlier.changes);

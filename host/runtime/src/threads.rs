@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::Runtime;
 use crate::admit::assemble::without_reserved;
 use crate::graphs::ServedGraph;
+use crate::state::{Update, UpdateError};
 
 /// Threads that one write prunes; others get their turn between two.
 const PRUNED_AT_ONCE: usize = 100;
@@ -29,13 +30,21 @@ pub struct ThreadState {
 }
 
 impl Runtime {
-    /// Creates a thread unless the id is taken.
+    /// Creates a thread unless the id is taken, with the state that these super-steps lead to. When they are refused,
+    /// or the caller goes away meanwhile, there is no thread either.
     pub async fn create_thread(
         &self,
         id: ThreadId,
         metadata: Json,
         ttl: Option<Ttl>,
-    ) -> Result<Insert<Thread>, StorageError> {
+        supersteps: Vec<Vec<Update>>,
+    ) -> Result<Insert<Thread>, UpdateError> {
+        let storage = &self.0.storage;
+        if !supersteps.is_empty()
+            && let Some(thread) = storage.thread(id, Values::Skip).await?
+        {
+            return Ok(Insert::Exists(thread));
+        }
         let created_at = Timestamp::now();
         let ttl = ttl.or(self.0.options.thread_ttl.default);
         let thread = NewThread {
@@ -44,11 +53,15 @@ impl Runtime {
             created_at,
             ttl,
         };
-        let inserted = self.0.storage.create_thread(thread).await?;
+        let state = self.first_state(&thread, supersteps).await?;
+        let inserted = storage.create_thread(thread, state).await?;
         if let Some(ttl) = ttl {
             self.0.alarm.set(created_at, ttl);
         }
-        Ok(inserted)
+        Ok(match inserted {
+            Insert::Created(thread) => Insert::Created(self.with_visible_values(thread)),
+            exists @ Insert::Exists(_) => exists,
+        })
     }
 
     /// Merges metadata into a thread's and gives it another lifetime; `false` when there is none.

@@ -139,8 +139,13 @@ pub trait Storage: Reads {
 
     // ------------------------------------------------------------------ threads
 
-    /// Creates a thread unless the id is taken. The thread comes without its values.
-    async fn create_thread(&self, thread: NewThread) -> Result<Insert<Thread>, StorageError>;
+    /// Creates a thread unless the id is taken: with this state, when there is one, or not at all. A thread that is
+    /// created with a state comes with its values, any other without.
+    async fn create_thread(
+        &self,
+        thread: NewThread,
+        state: Option<ThreadUpdate>,
+    ) -> Result<Insert<Thread>, StorageError>;
     /// Deletes a thread with its runs and checkpoints; `None` when there is none. Deliveries stay. Answers with those
     /// of the runs that had not ended, so that whoever executes one or waits for one can be told: no other is
     /// admitted to the thread between the list and the deletion.

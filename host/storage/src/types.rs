@@ -7,7 +7,7 @@ mod items;
 mod threads;
 
 use selvedge_model::cancel::{CancelAction, CancelRequest};
-use selvedge_model::checkpoint::{CheckpointWrite, PendingWrite};
+use selvedge_model::checkpoint::{Change, ChannelValue, CheckpointWrite, PendingWrite};
 use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery};
 use selvedge_model::event::StoredEvent;
 use selvedge_model::run::{ClaimedRun, Run, RunStatus};
@@ -128,6 +128,28 @@ pub struct StepCommit {
     pub pending: Vec<PendingCommit>,
     /// Events to be kept, in the order of their ids; of a temporary run too.
     pub events: Vec<StoredEvent>,
+}
+
+impl StepCommit {
+    /// What its texts weigh.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let value = |change: &Change| match change {
+            Change::Clear => 0,
+            Change::Set(ChannelValue::Whole(json)) => json.len(),
+            Change::Set(ChannelValue::List(items)) => items.iter().map(|item| item.len()).sum(),
+            Change::Append(items) => items.iter().map(|item| item.len()).sum(),
+        };
+        let checkpoints = self
+            .checkpoints
+            .iter()
+            .map(|write| write.metadata.len() + write.changes.values().map(value).sum::<usize>());
+        let pending = self.pending.iter().flat_map(|commit| &commit.writes);
+        let events = self.events.iter().map(|stored| stored.event.data.len());
+        checkpoints.sum::<usize>()
+            + pending.map(|write| write.value.len()).sum::<usize>()
+            + events.sum::<usize>()
+    }
 }
 
 /// Writes of finished tasks.

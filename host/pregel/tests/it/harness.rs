@@ -163,7 +163,8 @@ impl Thread {
                 Output::Checkpoint(write) => {
                     ran.made.push(write.id);
                     self.order.push(write.id);
-                    let checkpoint = self.folded(write);
+                    let parent = write.parent.and_then(|p| self.saved.get(&p));
+                    let checkpoint = write.onto(parent.map(|p| &p.checkpoint));
                     let saved = SavedCheckpoint {
                         checkpoint,
                         pending: Vec::new(),
@@ -181,41 +182,6 @@ impl Thread {
                 }
                 Output::Event(event) => ran.events.push((event.name(), event.data.to_value())),
             }
-        }
-    }
-
-    /// The parent's values with the changes applied.
-    pub fn folded(&self, write: CheckpointWrite) -> Checkpoint {
-        let parent = write.parent.and_then(|p| self.saved.get(&p));
-        let mut values = parent
-            .map(|p| p.checkpoint.values.clone())
-            .unwrap_or_default();
-        for (channel, change) in write.changes {
-            match change {
-                Change::Set(value) => {
-                    values.insert(channel, value);
-                }
-                Change::Append(items) => match values.get_mut(&channel) {
-                    Some(ChannelValue::List(list)) => Arc::make_mut(list).extend(items),
-                    other => panic!("append to {channel}, which holds {other:?}"),
-                },
-                Change::Clear => {
-                    values.remove(&channel);
-                }
-            }
-        }
-        Checkpoint {
-            id: write.id,
-            parent: write.parent,
-            namespace: write.namespace,
-            created_at: write.created_at,
-            step: write.step,
-            source: write.source,
-            metadata: write.metadata,
-            versions: write.versions,
-            versions_seen: write.versions_seen,
-            updated_channels: write.updated_channels,
-            values,
         }
     }
 }

@@ -13,25 +13,6 @@ use super::writer::Desk;
 use crate::StorageError;
 use crate::types::{PendingCommit, StepCommit};
 
-/// What a step weighs in the writer's queue.
-pub(super) fn weight(step: &StepCommit) -> usize {
-    use selvedge_model::checkpoint::{Change, ChannelValue};
-    let value = |change: &Change| match change {
-        Change::Clear => 0,
-        Change::Set(ChannelValue::Whole(json)) => json.len(),
-        Change::Set(ChannelValue::List(items)) => items.iter().map(|item| item.len()).sum(),
-        Change::Append(items) => items.iter().map(|item| item.len()).sum(),
-    };
-    let checkpoints = step
-        .checkpoints
-        .iter()
-        .map(|write| write.metadata.len() + write.changes.values().map(value).sum::<usize>());
-    let pending = step.pending.iter().flat_map(|commit| &commit.writes);
-    checkpoints.sum::<usize>()
-        + pending.map(|write| write.value.len()).sum::<usize>()
-        + super::events::weight(&step.events)
-}
-
 /// Saves the checkpoints and writes of a step on a thread, as made by a run (its key), or by nobody.
 pub(super) fn save_step(
     desk: &mut Desk<'_>,

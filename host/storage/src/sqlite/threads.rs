@@ -24,7 +24,7 @@ pub(super) struct KnownThread {
     config: Json,
 }
 
-/// See [`Storage::create_thread`](crate::Storage::create_thread).
+/// Creates a thread without a state unless the id is taken.
 pub(super) fn create(desk: &Desk<'_>, new: &NewThread) -> Result<Insert<Thread>, StorageError> {
     if let Some(thread) = read(desk.conn, new.thread_id, Values::Skip)? {
         return Ok(Insert::Exists(thread));

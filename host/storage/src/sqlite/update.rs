@@ -1,4 +1,4 @@
-//! Changing a thread from outside its runs: its state, its metadata, its lifetime.
+//! Changing a thread from outside its runs: its state (also the one that it begins with), its metadata, its lifetime.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use selvedge_model::ThreadId;
@@ -10,7 +10,31 @@ use super::load::newest_id;
 use super::writer::Desk;
 use super::{cancel, events, steps, threads};
 use crate::StorageError;
-use crate::types::{ThreadPatch, ThreadUpdate, Updated, Values};
+use crate::types::{Insert, NewThread, ThreadPatch, ThreadUpdate, Updated, Values};
+
+/// See [`Storage::create_thread`](crate::Storage::create_thread).
+pub(super) fn create(
+    desk: &mut Desk<'_>,
+    new: &NewThread,
+    given: Option<ThreadUpdate>,
+) -> Result<Insert<Thread>, StorageError> {
+    let created = threads::create(desk, new)?;
+    let (Insert::Created(_), Some(given)) = (&created, given) else {
+        return Ok(created);
+    };
+    // An error takes the thread back as well.
+    match state(desk, new.thread_id, given)? {
+        Updated::Done => {}
+        other => {
+            return Err(StorageError::Failed(format!(
+                "a state that does not begin a thread: {other:?}"
+            )));
+        }
+    }
+    let read = threads::read(desk.conn, new.thread_id, Values::Include)?;
+    read.map(Insert::Created)
+        .ok_or_else(|| StorageError::Failed("a thread that was just created is gone".to_owned()))
+}
 
 /// See [`Storage::update_thread`](crate::Storage::update_thread).
 pub(super) fn state(

@@ -10,8 +10,8 @@ use selvedge_model::thread::Thread;
 use selvedge_model::{AssistantId, DeliveryId, Json, RunId, ThreadId, Timestamp};
 
 use super::{
-    Sqlite, cancel, checkpoints, claims, deliveries, events, items, prune, runs, steps, threads,
-    truncate, update, versions,
+    Sqlite, cancel, claims, deliveries, events, items, prune, runs, steps, threads, truncate,
+    update, versions,
 };
 use crate::types::{
     Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, DueDeliveries, Finish, Insert,
@@ -86,10 +86,15 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn create_thread(&self, thread: NewThread) -> Result<Insert<Thread>, StorageError> {
+    async fn create_thread(
+        &self,
+        thread: NewThread,
+        state: Option<ThreadUpdate>,
+    ) -> Result<Insert<Thread>, StorageError> {
+        let of_state = state.as_ref().map_or(0, |state| state.step.bytes());
         self.writer
-            .write(UNIT_BYTES + thread.metadata.len(), move |desk| {
-                threads::create(desk, &thread)
+            .write(UNIT_BYTES + thread.metadata.len() + of_state, move |desk| {
+                update::create(desk, &thread, state)
             })
             .await
     }
@@ -119,10 +124,9 @@ impl Storage for Sqlite {
         update: ThreadUpdate,
     ) -> Result<Updated, StorageError> {
         self.writer
-            .write(
-                UNIT_BYTES + checkpoints::weight(&update.step),
-                move |desk| update::state(desk, id, update),
-            )
+            .write(UNIT_BYTES + update.step.bytes(), move |desk| {
+                update::state(desk, id, update)
+            })
             .await
     }
 
@@ -202,7 +206,7 @@ impl Storage for Sqlite {
 
     async fn commit_step(&self, lease: Lease, step: StepCommit) -> Result<(), StorageError> {
         self.writer
-            .write(UNIT_BYTES + checkpoints::weight(&step), move |desk| {
+            .write(UNIT_BYTES + step.bytes(), move |desk| {
                 steps::commit(desk, &lease, step)
             })
             .await
@@ -210,7 +214,7 @@ impl Storage for Sqlite {
 
     async fn finish_run(&self, lease: Lease, end: RunEnd) -> Result<Finish, StorageError> {
         let body = end.delivery.as_ref().map_or(0, |d| d.body.len());
-        let bytes = UNIT_BYTES + checkpoints::weight(&end.step) + body;
+        let bytes = UNIT_BYTES + end.step.bytes() + body;
         self.writer
             .write(bytes, move |desk| steps::finish(desk, &lease, end))
             .await

@@ -120,7 +120,7 @@ pub async fn thread(storage: &Arc<dyn Storage>) -> ThreadId {
         created_at: at(0),
         ttl: None,
     };
-    storage.create_thread(new).await.unwrap();
+    storage.create_thread(new, None).await.unwrap();
     thread_id
 }
 

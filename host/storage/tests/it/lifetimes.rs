@@ -151,7 +151,7 @@ pub async fn a_sweep_takes_no_more_than_it_may_and_the_oldest_first(home: &dyn H
             ttl: Some(lifetime(TtlStrategy::Delete, seconds)),
         };
         threads.push(new.thread_id);
-        storage.create_thread(new).await.unwrap();
+        storage.create_thread(new, None).await.unwrap();
     }
     let swept = storage.sweep_threads(at(9), 2).await.unwrap();
     assert_eq!((swept.deleted, swept.next_due), (2, Some(at(3))));

@@ -52,7 +52,7 @@ async fn four_threads(storage: &Arc<dyn Storage>) {
             created_at: at(seconds),
             ttl: None,
         };
-        storage.create_thread(new).await.unwrap();
+        storage.create_thread(new, None).await.unwrap();
     }
     queued(storage, unclaimed(new_run(id(1), at(20)))).await;
     let lease = claimed(storage, new_run(id(3), at(10))).await.lease;

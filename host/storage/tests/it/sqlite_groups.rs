@@ -60,7 +60,7 @@ async fn stall<'a>(home: &SqliteHome, storage: &'a Arc<dyn Storage>) -> Asked<'a
         created_at: at(0),
         ttl: None,
     };
-    let plug = Asked::new(storage.create_thread(new));
+    let plug = Asked::new(storage.create_thread(new, None));
     // The unit has begun once its transaction keeps others from writing.
     let other = home.database();
     other.busy_timeout(Duration::ZERO).unwrap();

@@ -6,8 +6,8 @@ use selvedge_model::checkpoint::{CheckpointWrite, PendingWrite, Source};
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
 use selvedge_model::{TaskId, ThreadId};
 use selvedge_storage::{
-    HistoryQuery, PendingCommit, RunEnd, StepCommit, Storage, StorageError, ThreadUpdate, Updated,
-    Usage, Values,
+    HistoryQuery, Insert, NewThread, PendingCommit, RunEnd, StepCommit, Storage, StorageError,
+    ThreadUpdate, Updated, Usage, Values,
 };
 use uuid::Uuid;
 
@@ -153,6 +153,36 @@ pub async fn a_state_is_changed_when_it_is_the_one_that_was_seen(home: &dyn Home
     assert_eq!(found.metadata, json(r#"{"graph_id":"agent"}"#));
     let missing = storage.update_thread(ThreadId::new(), update(change(1, 1), None));
     assert_eq!(missing.await.unwrap(), Updated::NoThread);
+}
+
+pub async fn a_thread_is_created_with_its_state_or_not_at_all(home: &dyn Home) {
+    let storage = home.open();
+    let new = NewThread {
+        thread_id: ThreadId::new(),
+        metadata: json("{}"),
+        created_at: at(0),
+        ttl: None,
+    };
+    let state = |checkpoints: [CheckpointWrite; 2]| update(step(checkpoints), None);
+    // Its second checkpoint stands on one that there is not.
+    let torn = state([grow(1, None, "{}"), grow(3, Some(2), "{}")]);
+    let refused = storage.create_thread(new.clone(), Some(torn)).await;
+    assert!(matches!(refused, Err(StorageError::Failed(_))));
+    let found = storage.thread(new.thread_id, Values::Skip).await.unwrap();
+    assert!(found.is_none());
+
+    let whole = state([grow(1, None, "{}"), grow(2, Some(1), "{}")]);
+    let created = storage.create_thread(new.clone(), Some(whole.clone()));
+    let Insert::Created(thread) = created.await.unwrap() else {
+        panic!("it is new");
+    };
+    assert_eq!(thread.values, Some(json(r#"{"log":[1,2]}"#)));
+    assert_eq!(
+        (thread.status, thread.created_at, thread.updated_at),
+        (ThreadStatus::Interrupted, at(0), at(20))
+    );
+    let again = storage.create_thread(new, Some(whole)).await.unwrap();
+    assert!(matches!(again, Insert::Exists(_)));
 }
 
 pub async fn a_thread_that_never_ran_can_be_given_a_state(home: &dyn Home) {

@@ -20,7 +20,7 @@ pub async fn a_thread_is_created_once(home: &dyn Home) {
         created_at: at(1),
         ttl: None,
     };
-    let Insert::Created(thread) = storage.create_thread(new.clone()).await.unwrap() else {
+    let Insert::Created(thread) = storage.create_thread(new.clone(), None).await.unwrap() else {
         panic!("it is new");
     };
     assert_eq!(
@@ -31,7 +31,7 @@ pub async fn a_thread_is_created_once(home: &dyn Home) {
         metadata: json("{}"),
         ..new.clone()
     };
-    let Insert::Exists(thread) = storage.create_thread(again).await.unwrap() else {
+    let Insert::Exists(thread) = storage.create_thread(again, None).await.unwrap() else {
         panic!("it exists");
     };
     assert_eq!(thread.metadata, new.metadata);

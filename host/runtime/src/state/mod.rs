@@ -1,0 +1,191 @@
+//! A thread's state looked back on, and changed from outside its runs: as if a node had returned something, now.
+
+mod lead;
+mod make;
+
+use std::sync::Arc;
+
+use selvedge_model::checkpoint::SavedCheckpoint;
+use selvedge_model::run::RunError;
+use selvedge_model::thread::ThreadStatus;
+use selvedge_model::{CheckpointId, Json, ThreadId};
+use selvedge_pregel::Addressed;
+pub use selvedge_pregel::update::{Returned, Update};
+use selvedge_storage::{HistoryQuery, StorageError, ThreadUpdate, Updated, Values};
+use tokio::time::Instant;
+
+use crate::Runtime;
+use crate::admit::assemble::members;
+use crate::graphs::ServedGraph;
+use crate::mint::SystemMint;
+use crate::threads::{ThreadState, only_values, visible};
+use make::Base;
+
+/// How often a change is made again because the thread had moved on meanwhile.
+const MOST_TRIES: u32 = 5;
+
+/// Why a thread's state is not changed: the caller's choices.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// No such thread.
+    #[error("Thread with ID {0} not found")]
+    NoThread(ThreadId),
+    /// Nobody has said which graph the state is of.
+    #[error(
+        "Thread '{0}' has no assigned graph ID. This usually occurs when no runs have been made on this particular \
+         thread. This operation requires a graph ID. Please ensure a run has been made for the thread or manually \
+         update the thread metadata (by setting the 'graph_id' field) before running this operation."
+    )]
+    NoGraph(ThreadId),
+    /// The graph is not served any more, or never was.
+    #[error("Graph '{graph}' of thread {thread} is not served here")]
+    NotServed {
+        /// The thread.
+        thread: ThreadId,
+        /// What its metadata names.
+        graph: String,
+    },
+    /// No such checkpoint.
+    #[error("Checkpoint {checkpoint} not found on thread {thread}")]
+    NoCheckpoint {
+        /// The thread.
+        thread: ThreadId,
+        /// What the caller named.
+        checkpoint: CheckpointId,
+    },
+    /// A run is pending or running.
+    #[error(
+        "Thread {0} has in-flight runs. Wait for them to end, or cancel them, before its state is updated."
+    )]
+    Busy(ThreadId),
+    /// A thread is to be created with more than one transaction takes.
+    #[error("A thread cannot be created with more than {most} {unit}.")]
+    TooMuch {
+        /// The bound.
+        most: usize,
+        /// Of what.
+        unit: &'static str,
+    },
+    /// Others keep changing it.
+    #[error("Thread {0} was changed by others at the same time. Try again.")]
+    Contended(ThreadId),
+    /// It makes no sense, or the graph's own code failed of it.
+    #[error("{}", told(.0))]
+    Refused(RunError),
+    /// Storage said no.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// LangGraph says its own refusals without their class; what a graph's code says keeps it.
+fn told(error: &RunError) -> String {
+    match error.kind.as_str() {
+        "InvalidUpdateError" | "ValueError" | "EmptyInputError" => error.message.clone(),
+        kind => format!("{kind}: {}", error.message),
+    }
+}
+
+impl Runtime {
+    /// The checkpoints of a thread as they were, newest first; `None` when there is no such thread. Fewer than asked
+    /// for come when they are large, but always one when there is one.
+    pub async fn history(
+        &self,
+        query: HistoryQuery,
+    ) -> Result<Option<Vec<ThreadState>>, StorageError> {
+        let storage = &self.0.storage;
+        let Some(thread) = storage.thread(query.thread_id, Values::Skip).await? else {
+            return Ok(None);
+        };
+        let served = self.graph_of(&thread);
+        let page = storage.history(query).await?;
+        let state = |saved: SavedCheckpoint| ThreadState {
+            view: match served {
+                Some(served) => selvedge_pregel::record(&served.graph, &saved),
+                None => only_values(visible(&saved)),
+            },
+            saved: Some(saved),
+        };
+        Ok(Some(page.rows.into_iter().map(state).collect()))
+    }
+
+    /// Changes a thread's state in one super-step, on top of its newest checkpoint or of the one named: the checkpoint
+    /// that this makes. Reducers and branches of the graph are asked in the sandbox; what is stored is stored in one
+    /// transaction, and only when the thread is still as it was and rests.
+    pub async fn update_state(
+        &self,
+        thread: ThreadId,
+        at: Option<CheckpointId>,
+        updates: &[Update],
+    ) -> Result<CheckpointId, UpdateError> {
+        for _ in 0..MOST_TRIES {
+            let change = self.change(thread, at, updates.to_vec()).await?;
+            match self.0.storage.update_thread(thread, change.update).await? {
+                Updated::Done => return Ok(change.checkpoint),
+                Updated::NoThread => return Err(UpdateError::NoThread(thread)),
+                Updated::Busy(_) => return Err(UpdateError::Busy(thread)),
+                Updated::Stale => {}
+            }
+        }
+        Err(UpdateError::Contended(thread))
+    }
+
+    /// What is to be stored, for the thread as it is now.
+    async fn change(
+        &self,
+        id: ThreadId,
+        at: Option<CheckpointId>,
+        updates: Vec<Update>,
+    ) -> Result<Change, UpdateError> {
+        let storage = &self.0.storage;
+        let thread = storage.thread(id, Values::Skip).await?;
+        let thread = thread.ok_or(UpdateError::NoThread(id))?;
+        if thread.status == ThreadStatus::Busy {
+            return Err(UpdateError::Busy(id));
+        }
+        let served = self.served(id, &thread.metadata)?;
+        let newest = storage.checkpoint(id, "", None).await?;
+        let expected_newest = newest.as_ref().map(|saved| saved.checkpoint.id);
+        let (saved, addressed) = match at {
+            None => (newest, Addressed::No),
+            Some(_) if at == expected_newest => (newest, Addressed::Newest),
+            Some(checkpoint) => {
+                let named = storage.checkpoint(id, "", at).await?;
+                let missing = UpdateError::NoCheckpoint {
+                    thread: id,
+                    checkpoint,
+                };
+                (Some(named.ok_or(missing)?), Addressed::Earlier)
+            }
+        };
+        let base = Base {
+            thread: id,
+            saved,
+            named: at,
+            addressed,
+        };
+        let mut mint = SystemMint::after(expected_newest);
+        let deadline = Instant::now() + self.0.options.run_timeout;
+        let made = self.make(served, base, updates, &mut mint, deadline);
+        let made = made.await?;
+        Ok(Change {
+            checkpoint: made.saved.checkpoint.id,
+            update: made.into_update(expected_newest),
+        })
+    }
+
+    /// The graph that a thread's state is of, by the thread's metadata.
+    fn served(&self, thread: ThreadId, metadata: &Json) -> Result<&Arc<ServedGraph>, UpdateError> {
+        let graph = members(metadata).swap_remove("graph_id");
+        let Some(graph) = graph.and_then(|graph| graph.decode::<String>().ok()) else {
+            return Err(UpdateError::NoGraph(thread));
+        };
+        let served = self.0.graphs.get(&graph);
+        served.ok_or(UpdateError::NotServed { thread, graph })
+    }
+}
+
+/// A change that is ready to be stored.
+struct Change {
+    checkpoint: CheckpointId,
+    update: ThreadUpdate,
+}
