@@ -131,3 +131,41 @@ async fn a_change_of_the_state_by_hand_is_shown_and_kept() {
     let mut late = Events::of(server.get_after(&path, "-").await);
     assert_eq!(late.next().await, Some(seen));
 }
+
+#[tokio::test]
+async fn every_change_by_hand_is_kept_in_order_whether_its_caller_stays_or_not() {
+    let server = Setup::probes(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    server.stream(&thread, &two()).await;
+    let path = format!("/threads/{thread}");
+    let state = format!("{path}/state");
+    let change = |n: usize| json!({"values": {"foo": n.to_string()}, "as_node": "b"});
+    for n in 0..20 {
+        let body = change(n);
+        // One who leaves sooner or later.
+        let looks = async {
+            for _ in 0..n % 5 {
+                server.get(&path).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = server.post(&state, &body) => {}
+            () = looks => {}
+        }
+    }
+    // Whatever of the others is still on its way was made for an older state than this one.
+    let last = server.post_json(&state, &change(20)).await;
+
+    let history = json!({"limit": 100, "metadata": {"source": "update"}});
+    let history = server.post_json(&format!("{path}/history"), &history).await;
+    let history = history.as_array().expect("a list").iter().rev();
+    let made: Vec<&Value> = history.map(|state| &state["checkpoint_id"]).collect();
+    assert_eq!(made.last(), Some(&&last["checkpoint_id"]));
+    let kept = format!("{path}/stream?stream_modes=state_update");
+    let mut kept = Events::of(server.get_after(&kept, "-").await);
+    for checkpoint in made {
+        let event = kept.next().await.expect("the change");
+        assert_eq!(&event.data["state"]["checkpoint_id"], checkpoint);
+    }
+}

@@ -333,14 +333,6 @@ impl Storage for Watched {
         self.inner.append_events(lease, events).await
     }
 
-    async fn append_thread_events(
-        &self,
-        thread: ThreadId,
-        events: Vec<StoredEvent>,
-    ) -> Result<(), StorageError> {
-        self.inner.append_thread_events(thread, events).await
-    }
-
     async fn sweep_events(&self, untouched_since: Timestamp) -> Result<u64, StorageError> {
         self.inner.sweep_events(untouched_since).await
     }

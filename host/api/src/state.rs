@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use selvedge_model::{CheckpointId, Json, ThreadId};
 use selvedge_runtime::state::UpdateError;
+use selvedge_runtime::threads::ThreadState;
 use serde_json::json;
 
 use crate::error::{ApiError, ApiResult};
@@ -66,18 +67,19 @@ pub(crate) async fn update(
     let change = StateChange::read(&fields)?;
     let made = edge
         .runtime
-        .update_state(thread, change.at, &[change.update])
+        .update_state(thread, change.at, &change.update, told)
         .await?;
-    if let Some(state) = edge.runtime.thread_state(thread, "", Some(made)).await? {
-        let told = Json::object([
-            ("state", &Json::written(&Snapshot::new(thread, &state))),
-            ("thread_id", &Json::written(&thread)),
-        ]);
-        edge.runtime.tell_state_update(thread, told).await?;
-    }
     let reference = json!({"thread_id": thread, "checkpoint_ns": "", "checkpoint_id": made});
     let answer = json!({"checkpoint": reference, "configurable": reference, "checkpoint_id": made});
     Ok(JsonBody(answer).into_response())
+}
+
+/// An update, for those who watch the thread.
+fn told(thread: ThreadId, state: &ThreadState) -> Json {
+    Json::object([
+        ("state", &Json::written(&Snapshot::new(thread, state))),
+        ("thread_id", &Json::written(&thread)),
+    ])
 }
 
 impl From<UpdateError> for ApiError {

@@ -156,8 +156,8 @@ pub trait Storage: Reads {
         id: ThreadId,
         patch: ThreadPatch,
     ) -> Result<Option<Thread>, StorageError>;
-    /// Stores a change of a thread's state that was made outside its runs, unless a run is pending or running or the
-    /// state is not the one that the change was made for.
+    /// Stores a change of a thread's state that was made outside its runs, with the events that tell of it, unless a
+    /// run is pending or running or the state is not the one that the change was made for.
     async fn update_thread(
         &self,
         id: ThreadId,
@@ -219,12 +219,6 @@ pub trait Storage: Reads {
     async fn append_events(
         &self,
         lease: Lease,
-        events: Vec<StoredEvent>,
-    ) -> Result<(), StorageError>;
-    /// Stores events of what happened to a thread outside its runs.
-    async fn append_thread_events(
-        &self,
-        thread: ThreadId,
         events: Vec<StoredEvent>,
     ) -> Result<(), StorageError>;
     /// Deletes the events of runs that have ended, and of threads, to which none was added since a time; says of how

@@ -7,6 +7,7 @@
 //! The events of a resumable run have ids and go to its [`log`] as well; those of a thread that somebody
 //! watches go to the thread's stream.
 
+mod announced;
 pub(crate) mod log;
 mod reader;
 mod stream;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use selvedge_model::event::{EventId, EventKind, StoredEvent, StreamEvent};
-use selvedge_model::{Json, ThreadId, Timestamp};
-use selvedge_storage::{EventQuery, StorageError};
+use selvedge_model::event::{EventId, StreamEvent};
+use selvedge_model::{ThreadId, Timestamp};
+use selvedge_storage::EventQuery;
 
-use super::log::Replay;
+use super::announced::Announced;
+use super::log::{Replay, Told};
 use crate::hub::{Ending, RunStream, Subscription};
 use crate::{Options, Runtime};
 
@@ -21,6 +22,8 @@ pub(crate) struct ThreadHub {
     /// How many read a thread's stream; without any a run's events cost nothing more.
     watching: AtomicUsize,
     streams: Mutex<HashMap<ThreadId, Arc<RunStream>>>,
+    /// What waits for events that have an id and are not durable yet. Locked before `streams`.
+    announced: Mutex<HashMap<ThreadId, Announced>>,
 }
 
 impl ThreadHub {
@@ -40,12 +43,53 @@ impl ThreadHub {
         self.watching.load(Ordering::Relaxed) > 0
     }
 
-    /// Shows an event to those who watch the thread. It gets an id there, if it has none.
+    /// Shows an event to those who watch the thread. It gets an id there, if it has none. Behind an event that was
+    /// announced with a lower id it waits for that.
     pub(crate) fn show(&self, thread: ThreadId, id: Option<EventId>, event: &Arc<StreamEvent>) {
-        let stream = self.streams.lock().get(&thread).cloned();
-        if let Some(stream) = stream {
-            stream.push_with_id(id.unwrap_or_else(|| self.next_id()), event);
+        let mut announced = self.announced.lock();
+        let Some(stream) = self.stream_of(thread) else {
+            return;
+        };
+        let told = Told {
+            id: id.unwrap_or_else(|| self.next_id()),
+            event: event.clone(),
+        };
+        match announced.get_mut(&thread) {
+            Some(announced) => push(&stream, announced.pass(told)),
+            None => stream.push_with_id(told.id, &told.event),
         }
+    }
+
+    /// Gives an id to an event that will be shown once it is durable: what the thread shows meanwhile waits for that,
+    /// so that ids rise over its stream.
+    pub(crate) fn announce(self: &Arc<Self>, thread: ThreadId) -> Announcement {
+        let mut announced = self.announced.lock();
+        let id = self.next_id();
+        announced.entry(thread).or_default().add(id);
+        Announcement {
+            hub: self.clone(),
+            thread,
+            id,
+            event: None,
+        }
+    }
+
+    fn conclude(&self, thread: ThreadId, id: EventId, event: Option<Arc<StreamEvent>>) {
+        let mut announced = self.announced.lock();
+        let Some(of_thread) = announced.get_mut(&thread) else {
+            return;
+        };
+        let ready = of_thread.conclude(id, event.map(|event| Told { id, event }));
+        if of_thread.is_empty() {
+            announced.remove(&thread);
+        }
+        if let Some(stream) = self.stream_of(thread) {
+            push(&stream, ready);
+        }
+    }
+
+    fn stream_of(&self, thread: ThreadId) -> Option<Arc<RunStream>> {
+        self.streams.lock().get(&thread).cloned()
     }
 
     pub(crate) fn release_all(&self) {
@@ -64,6 +108,37 @@ impl ThreadHub {
             hub: self.clone(),
             thread,
         })
+    }
+}
+
+fn push(stream: &RunStream, events: Vec<Told>) {
+    for told in events {
+        stream.push_with_id(told.id, &told.event);
+    }
+}
+
+/// The place of an event in a thread's stream, held until it is known whether it came to be.
+pub(crate) struct Announcement {
+    hub: Arc<ThreadHub>,
+    thread: ThreadId,
+    id: EventId,
+    event: Option<Arc<StreamEvent>>,
+}
+
+impl Announcement {
+    pub(crate) fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// Shows the event, which is durable by now.
+    pub(crate) fn show(mut self, event: StreamEvent) {
+        self.event = Some(Arc::new(event));
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        self.hub.conclude(self.thread, self.id, self.event.take());
     }
 }
 
@@ -87,35 +162,6 @@ impl Drop for Watch {
 }
 
 impl Runtime {
-    /// Tells those who watch a thread, and those who come back to it, that its state was changed by hand. The change
-    /// is durable by then; only a crash right after it leaves it untold.
-    pub async fn tell_state_update(
-        &self,
-        thread: ThreadId,
-        data: Json,
-    ) -> Result<(), StorageError> {
-        let shared = &self.0;
-        let last = shared.storage.last_event_id(thread).await?;
-        shared.hub.threads.is_past(last.unwrap_or_default());
-        let id = shared.hub.threads.next_id();
-        let event = StreamEvent {
-            kind: EventKind::StateUpdate,
-            namespace: String::new(),
-            data,
-        };
-        let stored = StoredEvent {
-            id,
-            run: None,
-            event: event.clone(),
-        };
-        shared
-            .storage
-            .append_thread_events(thread, vec![stored])
-            .await?;
-        shared.hub.threads.show(thread, Some(id), &Arc::new(event));
-        Ok(())
-    }
-
     /// The stream of a thread, whether there is one or not: the events of all its runs from now on, or from what is
     /// kept after an event. It does not end before this process does.
     #[must_use]

@@ -6,6 +6,7 @@ mod make;
 use std::sync::Arc;
 
 use selvedge_model::checkpoint::SavedCheckpoint;
+use selvedge_model::event::{EventKind, StoredEvent, StreamEvent};
 use selvedge_model::run::RunError;
 use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{CheckpointId, Json, ThreadId};
@@ -110,17 +111,24 @@ impl Runtime {
 
     /// Changes a thread's state in one super-step, on top of its newest checkpoint or of the one named: the checkpoint
     /// that this makes. Reducers and branches of the graph are asked in the sandbox; what is stored is stored in one
-    /// transaction, and only when the thread is still as it was and rests.
+    /// transaction, and only when the thread is still as it was and rests. With it goes what `told` makes of the new
+    /// state, for those who watch the thread and those who come back to it.
     pub async fn update_state(
         &self,
         thread: ThreadId,
         at: Option<CheckpointId>,
-        updates: &[Update],
+        update: &Update,
+        told: fn(ThreadId, &ThreadState) -> Json,
     ) -> Result<CheckpointId, UpdateError> {
         for _ in 0..MOST_TRIES {
-            let change = self.change(thread, at, updates.to_vec()).await?;
-            match self.0.storage.update_thread(thread, change.update).await? {
-                Updated::Done => return Ok(change.checkpoint),
+            let change = self.change(thread, at, vec![update.clone()], told).await?;
+            let made = change.checkpoint;
+            let runtime = self.clone();
+            // On a task of its own: what is stored is shown, also when the caller goes away.
+            let storing = tokio::spawn(async move { runtime.store(thread, change).await });
+            let stored = storing.await;
+            match stored.unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))? {
+                Updated::Done => return Ok(made),
                 Updated::NoThread => return Err(UpdateError::NoThread(thread)),
                 Updated::Busy(_) => return Err(UpdateError::Busy(thread)),
                 Updated::Stale => {}
@@ -129,12 +137,32 @@ impl Runtime {
         Err(UpdateError::Contended(thread))
     }
 
+    /// Stores a change with its event and shows that, in the place of its id.
+    async fn store(&self, thread: ThreadId, change: Change) -> Result<Updated, StorageError> {
+        let shared = &self.0;
+        let last = shared.storage.last_event_id(thread).await?;
+        shared.hub.threads.is_past(last.unwrap_or_default());
+        let announcement = shared.hub.threads.announce(thread);
+        let mut update = change.update;
+        update.step.events.push(StoredEvent {
+            id: announcement.id(),
+            run: None,
+            event: change.event.clone(),
+        });
+        let updated = shared.storage.update_thread(thread, update).await?;
+        if updated == Updated::Done {
+            announcement.show(change.event);
+        }
+        Ok(updated)
+    }
+
     /// What is to be stored, for the thread as it is now.
     async fn change(
         &self,
         id: ThreadId,
         at: Option<CheckpointId>,
         updates: Vec<Update>,
+        told: fn(ThreadId, &ThreadState) -> Json,
     ) -> Result<Change, UpdateError> {
         let storage = &self.0.storage;
         let thread = storage.thread(id, Values::Skip).await?;
@@ -167,9 +195,19 @@ impl Runtime {
         let deadline = Instant::now() + self.0.options.run_timeout;
         let made = self.make(served, base, updates, &mut mint, deadline);
         let made = made.await?;
+        let state = ThreadState {
+            view: selvedge_pregel::record(&served.graph, &made.saved),
+            saved: Some(made.saved.clone()),
+        };
+        let event = StreamEvent {
+            kind: EventKind::StateUpdate,
+            namespace: String::new(),
+            data: told(id, &state),
+        };
         Ok(Change {
             checkpoint: made.saved.checkpoint.id,
             update: made.into_update(expected_newest),
+            event,
         })
     }
 
@@ -188,4 +226,5 @@ impl Runtime {
 struct Change {
     checkpoint: CheckpointId,
     update: ThreadUpdate,
+    event: StreamEvent,
 }

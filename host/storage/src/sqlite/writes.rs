@@ -238,18 +238,6 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn append_thread_events(
-        &self,
-        thread: ThreadId,
-        events: Vec<StoredEvent>,
-    ) -> Result<(), StorageError> {
-        self.writer
-            .write(UNIT_BYTES + events::weight(&events), move |desk| {
-                events::append(desk.conn, thread, &events)
-            })
-            .await
-    }
-
     async fn sweep_events(&self, untouched_since: Timestamp) -> Result<u64, StorageError> {
         self.writer
             .write(UNIT_BYTES, move |desk| {

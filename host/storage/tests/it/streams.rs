@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use selvedge_model::event::{EventId, EventKind, StoredEvent, StreamEvent};
 use selvedge_model::run::{Lease, StreamMode};
+use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
 use selvedge_model::{Json, RunId, ThreadId};
-use selvedge_storage::{EventQuery, RunEnd, StepCommit, Storage, StorageError};
+use selvedge_storage::{
+    EventQuery, RunEnd, StepCommit, Storage, StorageError, ThreadUpdate, Updated,
+};
 
-use crate::given::{at, claimed, end, finish, new_run, running, temporary};
+use crate::given::{at, checkpoint_id, claimed, end, finish, new_run, running, temporary};
 use crate::home::Home;
 
 /// An event of second `seconds` of the tests' clock.
@@ -102,10 +105,29 @@ pub async fn a_threads_stream_is_that_of_its_runs_and_its_own(home: &dyn Home) {
     let events = vec![event(1, 0, Some(first.run_id))];
     storage.append_events(first, events).await.unwrap();
     finish(&storage, first, end(2)).await;
-    storage
-        .append_thread_events(thread, vec![event(3, 0, None)])
-        .await
-        .unwrap();
+    let told = ThreadUpdate {
+        step: with_events(vec![event(3, 0, None)]),
+        status: ThreadStatus::Idle,
+        outcome: ThreadOutcome::default(),
+        expected_newest: None,
+        metadata: None,
+        now: at(3),
+    };
+    let stale = ThreadUpdate {
+        step: with_events(vec![event(3, 1, None)]),
+        expected_newest: Some(checkpoint_id(9)),
+        ..told.clone()
+    };
+    let newest = storage.checkpoint(thread, "", None).await.unwrap();
+    let told = ThreadUpdate {
+        expected_newest: newest.map(|saved| saved.checkpoint.id),
+        ..told
+    };
+    // What is not stored is not told.
+    let updated = storage.update_thread(thread, stale).await.unwrap();
+    assert_eq!(updated, Updated::Stale);
+    let updated = storage.update_thread(thread, told).await.unwrap();
+    assert_eq!(updated, Updated::Done);
     let second = claimed(&storage, new_run(thread, at(4))).await.lease;
     let events = vec![event(5, 0, Some(second.run_id))];
     storage.append_events(second, events).await.unwrap();
@@ -133,11 +155,6 @@ pub async fn the_last_id_is_known_after_a_restart(home: &dyn Home) {
     let last = event(7, 3, Some(lease.run_id));
     let events = vec![event(7, 2, Some(lease.run_id)), last.clone()];
     storage.append_events(lease, events).await.unwrap();
-    let own = vec![event(6, 9, None)];
-    storage
-        .append_thread_events(lease.thread_id, own)
-        .await
-        .unwrap();
     drop(storage);
     let storage = home.open();
     let found = storage.last_event_id(lease.thread_id).await.unwrap();
