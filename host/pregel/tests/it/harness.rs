@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use selvedge_model::checkpoint::{
-    Change, ChannelValue, Checkpoint, CheckpointWrite, PendingWrite, SavedCheckpoint,
-};
+use selvedge_model::checkpoint::{PendingWrite, SavedCheckpoint};
 use selvedge_model::run::{Breakpoints, RunError, StreamMode};
 use selvedge_model::{CheckpointId, Json, Timestamp};
 use selvedge_pregel::update::Update;

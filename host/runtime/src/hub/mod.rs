@@ -5,7 +5,7 @@
 //! a reader that falls too far behind is told.
 //!
 //! The events of a resumable run have ids and go to its [`log`] as well; those of a thread that somebody
-//! watches go to the thread's stream.
+//! watches go to the thread's stream, in the order of their ids also where one is [`announced`] before it is durable.
 
 mod announced;
 pub(crate) mod log;
