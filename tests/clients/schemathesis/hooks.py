@@ -30,7 +30,7 @@ SHORTEST_LIFE_MINUTES = 1000.0
 # The store is not among them: nothing here counts on what it holds. `tests/truncate.rs` empties the others.
 KEPT_TABLES = ("runs", "threads", "assistants", "checkpoint", "checkpoints")
 
-# Nothing listens there, so no case calls anybody. Ports below 1024 are refused.
+# Nothing listens there, so no case calls anybody; it is no port that browsers, and the server, refuse.
 NOBODY = "http://127.0.0.1:65535/"
 
 Ids = dict[str, str]
