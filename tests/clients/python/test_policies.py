@@ -58,6 +58,6 @@ async def test_a_node_ends_within_its_time(client: Client) -> None:
 
 @pytest.mark.reference_differs("masks the message")
 async def test_a_node_that_takes_longer_fails(client: Client) -> None:
-    values = await client.runs.wait(None, "timed", input={"secs": 5}, raise_error=False)
+    values = await client.runs.wait(None, "timed", input={"secs": 20}, raise_error=False)
     assert values["__error__"]["error"] == "NodeTimeoutError"
-    assert "'work' exceeded its run timeout of 0.200s" in values["__error__"]["message"]
+    assert "'work' exceeded its run timeout of 2.000s" in values["__error__"]["message"]

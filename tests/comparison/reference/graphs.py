@@ -432,7 +432,7 @@ cached = (
 
 
 class Timed(TypedDict, total=False):
-    """How long the node works; it may take 0.2 s."""
+    """How long the node works; it may take 2 s."""
 
     secs: float
     done: bool
@@ -445,7 +445,7 @@ async def work(state: Timed) -> Timed:
 
 timed = (
     StateGraph(Timed)
-    .add_node("work", work, timeout=0.2)
+    .add_node("work", work, timeout=2.0)
     .add_edge(START, "work")
     .add_edge("work", END)
     .compile(name="timed")

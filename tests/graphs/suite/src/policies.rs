@@ -1,7 +1,7 @@
 //! What graphs say about their nodes beside `failing::retry`.
 //!
 //! `cached`: a node whose writes are reused for the same `foo`. `timed`: a node that works for as long as the input
-//! says and may take 0.2 s.
+//! says and may take 2 s.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub fn timed() -> StateGraph<Timed> {
         time::sleep(Duration::try_from_secs_f64(state.secs)?);
         Ok(Timed::update().done(true))
     };
-    let policy = Timeout::new().run(Duration::from_millis(200));
+    let policy = Timeout::new().run(Duration::from_secs(2));
     StateGraph::new()
         .node_with("work", work, NodeOptions::new().timeout(policy))
         .edge(START, "work")
