@@ -13,7 +13,7 @@ use crate::items::graph_store::GraphStore;
 use crate::shown::Shown;
 
 impl Walk {
-    /// Runs one piece of work, again and again while its retry policy says so, unless what it would write is known.
+    /// Needs nothing of the walk while it goes on, so that pieces go on side by side.
     pub(super) fn perform(
         &self,
         work: Work,

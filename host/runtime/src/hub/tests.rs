@@ -1,3 +1,5 @@
+//! Streams and their readers: order, bounds, the end, and what is left behind.
+
 use std::sync::Arc;
 
 use selvedge_model::cancel::CancelRequest;
