@@ -160,7 +160,10 @@ pub(crate) fn run_config(fields: &Fields) -> ApiResult<Json> {
     parts.object("configurable")?;
     parts.object("metadata")?;
     parts.integer("recursion_limit", 1, 1, u32::MAX)?;
-    fields.object("config")
+    let mut members = fields.object("config")?.members().unwrap_or_default();
+    // A part that is null is one that is not there.
+    members.retain(|_, part| !part.is_null());
+    Ok(Json::object(&members))
 }
 
 fn webhook(fields: &Fields) -> ApiResult<Option<String>> {
