@@ -19,22 +19,20 @@ impl DomainRule {
             None => (false, text),
         };
         if name.contains('*') {
-            return Err(format!(
-                "`{text}`: a wildcard may only stand at the front, as `*.`"
-            ));
+            return Err("a wildcard stands only at the start: \"*.example.com\"".to_owned());
         }
         if name.parse::<IpAddr>().is_ok() {
             return Err(format!(
-                "`{text}` is an address; addresses belong in a list of networks"
+                "\"{text}\" is an address: it belongs in a list of networks"
             ));
         }
         if !name.is_ascii() {
-            return Err(format!("`{text}`: write the name in punycode (`xn--…`)"));
+            return Err(format!("write \"{text}\" in punycode: \"xn--…\""));
         }
         let name = name.to_ascii_lowercase();
         if name::syntax(&name).is_err() {
             return Err(format!(
-                "`{text}` is not a host name (no scheme, port, path or trailing dot)"
+                "\"{text}\" is not a host name (no scheme, port, path or trailing dot)"
             ));
         }
         Ok(Self { name, wildcard })

@@ -1,6 +1,11 @@
-//! The policy as configuration spells it, and what is wrong with it. Read once, by [`crate::Policy::new`].
+//! The policy as configuration spells it, and what is wrong with it. Read once, by [`crate::Policy::new`]; whoever reads
+//! a configuration can ask about single entries before.
 
 use std::fmt;
+use std::net::IpAddr;
+
+use http::Method;
+use ipnet::IpNet;
 
 /// What a refusal speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +60,7 @@ pub struct PolicyOptions {
     pub allowed_networks: Vec<String>,
     /// Networks that stay closed whatever else says.
     pub denied_networks: Vec<String>,
-    /// Only these methods; empty means any but CONNECT, TRACE and TRACK.
+    /// Only these methods, in capitals; empty means any but CONNECT, TRACE and TRACK.
     pub methods: Vec<String>,
     /// Only what a rule names is open. Default false for webhooks, true for graphs.
     pub default_deny: bool,
@@ -113,4 +118,43 @@ impl PolicyError {
             message: message.into(),
         }
     }
+}
+
+/// Reads an entry of a list of networks: `10.20.0.0/16`, or an address for itself. Bits beyond the prefix are a sign that
+/// something else was meant.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address));
+    }
+    let network: IpNet = text
+        .parse()
+        .map_err(|_| format!("a network is written like \"10.20.0.0/16\", not \"{text}\""))?;
+    if network == network.trunc() {
+        Ok(network)
+    } else {
+        Err(format!(
+            "\"{text}\" has bits beyond its prefix: write \"{}\"",
+            network.trunc()
+        ))
+    }
+}
+
+/// Reads an entry of `methods`.
+pub fn method(text: &str) -> Result<Method, String> {
+    let method = match Method::from_bytes(text.as_bytes()) {
+        Ok(method) if text.bytes().all(|byte| byte.is_ascii_uppercase()) => method,
+        _ => return Err(format!("a method is written like \"GET\", not \"{text}\"")),
+    };
+    if is_forbidden(&method) {
+        return Err(format!("\"{text}\" is never allowed"));
+    }
+    Ok(method)
+}
+
+/// The forbidden methods of the Fetch standard (<https://fetch.spec.whatwg.org/#methods>): CONNECT makes a tunnel,
+/// TRACE and TRACK send back what they got, secrets in headers included.
+pub(crate) fn is_forbidden(method: &Method) -> bool {
+    ["CONNECT", "TRACE", "TRACK"]
+        .iter()
+        .any(|forbidden| method.as_str().eq_ignore_ascii_case(forbidden))
 }

@@ -1,13 +1,12 @@
 //! The gates in their order: a URL goes in, a [`Target`] or a [`Refusal`] comes out. No network I/O.
 
 use http::Method;
-use ipnet::IpNet;
 use std::net::IpAddr;
 
 use crate::domain::DomainRule;
 use crate::gate::name::Scope;
 use crate::gate::{address, connect, name, raw, shape};
-use crate::options::{PolicyError, PolicyOptions, Subject};
+use crate::options::{PolicyError, PolicyOptions, Subject, is_forbidden, method, network};
 use crate::refusal::{Gate, Refusal, Rule};
 use crate::target::{Host, Target};
 
@@ -127,41 +126,6 @@ fn list<T>(
             parse(text).map_err(|message| PolicyError::new(format!("{key}[{at}]"), message))
         })
         .collect()
-}
-
-/// `10.20.0.0/16`, or an address for itself. Bits behind the prefix are a mistake of one kind or the other.
-fn network(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address));
-    }
-    let network: IpNet = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a network (`10.20.0.0/16`) or an address"))?;
-    if network == network.trunc() {
-        Ok(network)
-    } else {
-        Err(format!(
-            "`{text}` has bits behind its prefix: write `{}`",
-            network.trunc()
-        ))
-    }
-}
-
-fn method(text: &str) -> Result<Method, String> {
-    let method = Method::from_bytes(text.to_ascii_uppercase().as_bytes())
-        .map_err(|_| format!("`{text}` is not a method"))?;
-    if is_forbidden(&method) {
-        return Err(format!("`{text}` is never allowed"));
-    }
-    Ok(method)
-}
-
-/// The forbidden methods of the Fetch standard (<https://fetch.spec.whatwg.org/#methods>): CONNECT makes a tunnel,
-/// TRACE and TRACK send back what they got, secrets in headers included.
-fn is_forbidden(method: &Method) -> bool {
-    ["CONNECT", "TRACE", "TRACK"]
-        .iter()
-        .any(|forbidden| method.as_str().eq_ignore_ascii_case(forbidden))
 }
 
 #[cfg(test)]
@@ -311,7 +275,7 @@ mod tests {
         let any = Policy::new(&options).unwrap();
         assert!(any.check_method(&Method::DELETE).is_ok());
         assert!(any.check_method(&Method::TRACE).is_err());
-        options.methods = vec!["get".to_owned()];
+        options.methods = vec!["GET".to_owned()];
         let get = Policy::new(&options).unwrap();
         assert!(get.check_method(&Method::GET).is_ok());
         assert_eq!(

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderName, HeaderValue, Method};
-use ipnet::IpNet;
+use http::{HeaderName, HeaderValue};
 use selvedge_egress::domain::DomainRule;
 use selvedge_egress::headers::is_reserved;
+use selvedge_egress::options::{method, network};
 use selvedge_webhook::Field;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
@@ -61,14 +61,10 @@ fn choice(choices: &[&str], text: &str) -> Result<(), String> {
 /// An element of a list.
 pub(super) fn item(item: Item, value: &Value) -> Result<(), String> {
     match (item, value) {
-        (Item::Domain, Value::String(text)) => domain(text),
         (Item::Host, Value::String(text)) if text.parse::<IpAddr>().is_ok() => Ok(()),
-        (Item::Host, Value::String(text)) => domain(text),
-        (Item::Network, Value::String(text)) => network(text),
-        (Item::Method, Value::String(text)) => match Method::from_bytes(text.as_bytes()) {
-            Ok(_) if text.bytes().all(|byte| byte.is_ascii_uppercase()) => Ok(()),
-            _ => Err(format!("a method is written like \"GET\", not \"{text}\"")),
-        },
+        (Item::Domain | Item::Host, Value::String(text)) => DomainRule::parse(text).map(drop),
+        (Item::Network, Value::String(text)) => network(text).map(drop),
+        (Item::Method, Value::String(text)) => method(text).map(drop),
         (Item::Field, Value::String(text)) => match text.parse::<Field>().is_ok() {
             true => Ok(()),
             false => {
@@ -93,28 +89,6 @@ pub(super) fn item(item: Item, value: &Value) -> Result<(), String> {
             )),
         },
         (_, value) => Err(format!("must be a text, not {}", describe(value))),
-    }
-}
-
-fn domain(text: &str) -> Result<(), String> {
-    let wildcard = text.strip_prefix("*.").unwrap_or(text).contains('*');
-    if wildcard {
-        return Err("a wildcard stands only at the start: \"*.example.com\"".to_owned());
-    }
-    DomainRule::parse(text).map(drop)
-}
-
-/// A single address is a network too; bits beyond the prefix are a sign that something else was meant.
-fn network(text: &str) -> Result<(), String> {
-    match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
-        (Ok(network), _) if network.addr() != network.network() => Err(format!(
-            "\"{text}\" has bits beyond its prefix: write \"{}\"",
-            network.trunc()
-        )),
-        (Ok(_), _) | (_, Ok(_)) => Ok(()),
-        _ => Err(format!(
-            "a network is written like \"10.20.0.0/16\", not \"{text}\""
-        )),
     }
 }
 
