@@ -41,6 +41,32 @@ fn check_says_what_the_webhook_policy_decides_and_which_gate_decided() {
 }
 
 #[test]
+fn check_says_what_a_policy_that_only_reports_would_refuse() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory");
+    let url = json!({"mode": "report", "allowed_domains": ["hooks.example.com"]});
+    let config = json!({"graphs": {"echo": graphs::example("echo")}, "webhooks": {"url": url}});
+    std::fs::write(directory.path().join("langgraph.json"), config.to_string()).expect("a file");
+    let decide = |url: &str| selvedge(directory.path(), &["check", "--webhook", url]);
+
+    let (code, text) = decide("https://hooks.example.com/in");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(!text.contains("reported"), "{text}");
+    let (code, text) = decide("http://other.example.com/in");
+    assert_eq!(code, Some(0), "{text}");
+    for words in [
+        "Webhook must use https",
+        "rule: require_https",
+        "Webhook domain not allowed",
+        "rule: allowed_domains",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let (code, text) = decide("https://127.0.0.1/");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("gate: address"), "{text}");
+}
+
+#[test]
 fn check_prints_a_json_schema() {
     let (code, text) = selvedge(&root(), &["check", "--schema"]);
     assert_eq!(code, Some(0));

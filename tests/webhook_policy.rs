@@ -258,6 +258,48 @@ async fn disabled_webhooks_are_judged_and_not_sent() {
     );
 }
 
+#[tokio::test]
+async fn a_policy_that_only_reports_logs_what_it_would_refuse_and_sends_it() {
+    let receiver = Receiver::start().await;
+    let name = "hooks.example.com";
+    let setup = Setup::probes(&["two"]).host(name, "127.0.0.1").set(
+        "webhooks.url",
+        json!({
+            "mode": "report", "allowed_ports": [443], "allowed_domains": ["other.example.com"],
+            "denied_domains": [name], "disable_loopback": false,
+        }),
+    );
+    let server = setup.start().await;
+    let url = format!("http://{name}:{}/?token=s3cret", receiver.address.port());
+    server.post_json("/runs/wait", &run(&url)).await;
+    assert_eq!(receiver.wait_for(1).await[0].path, "/?token=s3cret");
+    let log = server.log();
+    for rule in ["require_https", "allowed_ports", "denied_domains"] {
+        let told = |line: &str| line.contains("only reports") && line.contains(rule);
+        assert!(log.lines().any(told), "{rule}: {log}");
+    }
+    assert!(!log.contains("s3cret"), "the token is in the log");
+
+    // The other rules refuse as ever, and the addresses of names are judged as ever.
+    for (url, detail) in [
+        ("http://10.1.2.3/", "Webhook host blocked: private IP range"),
+        (
+            "http://metadata.google.internal/",
+            "Webhook host blocked: cloud metadata endpoint",
+        ),
+        (
+            "http://u:p@hooks.example.com/",
+            "Invalid webhook URL: no user name or password allowed",
+        ),
+        (
+            "http://hooks.example.com:25/",
+            "Webhook port 25 not allowed",
+        ),
+    ] {
+        assert_eq!(refusal(&server, url).await, detail, "{url}");
+    }
+}
+
 /// A delivery that failed once, on a server that was then started anew with another configuration.
 async fn after_restart_with(
     receiver: &Receiver,

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use selvedge_egress::Mode as PolicyMode;
+
 use crate::config::Config;
 use crate::print;
 use crate::serve::Mode;
@@ -45,6 +47,10 @@ fn opened(config: &Config) -> Vec<String> {
         (
             !url.require_https,
             "webhooks may go over plain http (webhooks.url.require_https: false)",
+        ),
+        (
+            url.mode == PolicyMode::Report,
+            "what https, ports and domains of webhooks break is only reported (webhooks.url.mode: report)",
         ),
         (
             !url.allowed_networks.is_empty(),

@@ -44,8 +44,16 @@ fn webhook(config: &Config, url: &str) -> Result<ExitCode> {
         print::warning("http.disable_webhooks is set: nothing is sent, whatever the policy says");
     }
     match policy.check_url(url) {
-        Ok(_) => {
+        Ok(target) => {
             print::line("allowed: the gates raw text, shape and name let it pass");
+            for refusal in target.reported() {
+                print::line(format_args!(
+                    "only reported (webhooks.url.mode): {}\ngate: {}\nrule: {}",
+                    refusal.message,
+                    refusal.gate,
+                    refusal.rule.as_str()
+                ));
+            }
             print::line(
                 "The gates address and connect decide on each attempt, about what the name resolves to then.",
             );

@@ -17,6 +17,7 @@
 //! |---|---|
 //! | [`options`], [`domain`] | raw configuration, turned into rules once |
 //! | [`policy`], [`target`], [`refusal`] | the gates in their order, and what comes out |
+//! | [`report`] | what a policy that is being adopted would refuse |
 //! | [`client`], [`body`], [`error`] | requests and answers |
 //! | [`resolver`] | names to addresses |
 //! | [`secrets`], [`headers`] | what a graph may put into a request |
@@ -36,6 +37,7 @@ mod io;
 pub mod options;
 pub mod policy;
 pub mod refusal;
+pub mod report;
 pub mod resolver;
 pub mod secrets;
 pub mod target;
@@ -44,9 +46,10 @@ mod tls;
 pub use body::{Body, ResponseBody};
 pub use client::{Client, ClientError, ClientOptions, Request, Response, Roots, Share, WeakShare};
 pub use error::{EgressError, Phase};
-pub use options::{PolicyError, PolicyOptions, Subject};
+pub use options::{Mode, PolicyError, PolicyOptions, Subject};
 pub use policy::Policy;
 pub use refusal::{Gate, Refusal, Rule};
+pub use report::Reported;
 pub use resolver::{Resolver, SystemResolver};
 pub use secrets::{SecretOptions, Secrets};
 pub use target::{Host, Target};

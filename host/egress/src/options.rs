@@ -34,6 +34,16 @@ impl fmt::Display for Subject {
     }
 }
 
+/// What becomes of a URL that the rules about https, ports or domains refuse. The other rules are enforced either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It is refused.
+    #[default]
+    Enforce,
+    /// It is logged, counted and let pass: for adopting a policy. Bad ports stay closed unless they are listed.
+    Report,
+}
+
 /// Which addresses may be called. Start from [`webhooks`](Self::webhooks) or [`graphs`](Self::graphs): both are closed.
 #[derive(Clone, Debug)]
 pub struct PolicyOptions {
@@ -64,6 +74,9 @@ pub struct PolicyOptions {
     pub methods: Vec<String>,
     /// Only what a rule names is open. Default false for webhooks, true for graphs.
     pub default_deny: bool,
+    /// Whether `require_https`, `allowed_ports`, `allowed_domains` and `denied_domains` refuse, or only say that they
+    /// would. Default [`Mode::Enforce`].
+    pub mode: Mode,
 }
 
 impl PolicyOptions {
@@ -83,6 +96,7 @@ impl PolicyOptions {
             denied_networks: Vec::new(),
             methods: vec!["POST".to_owned()],
             default_deny: false,
+            mode: Mode::Enforce,
         }
     }
 

@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use crate::domain::DomainRule;
 use crate::gate::name::Scope;
 use crate::gate::{address, connect, name, raw, shape};
-use crate::options::{PolicyError, PolicyOptions, Subject, is_forbidden, method, network};
+use crate::options::{Mode, PolicyError, PolicyOptions, Subject, is_forbidden, method, network};
 use crate::refusal::{Gate, Refusal, Rule};
+use crate::report::{Report, Reported};
 use crate::target::{Host, Target};
 
 /// Which addresses may be called: [`PolicyOptions`], checked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Policy {
     subject: Subject,
     max_url_length: usize,
@@ -19,6 +20,8 @@ pub struct Policy {
     names: name::Rules,
     addresses: address::Rules,
     methods: Vec<Method>,
+    /// What the operator's rules would refuse, while the ones above let it pass.
+    report: Option<Report>,
 }
 
 impl Policy {
@@ -33,23 +36,31 @@ impl Policy {
                 "0 is not a port",
             ));
         }
+        let shape = shape::Rules {
+            require_https: options.require_https,
+            allowed_ports: options.allowed_ports.clone(),
+            other_ports: false,
+        };
+        let names = name::Rules {
+            allowed: list(
+                "allowed_domains",
+                &options.allowed_domains,
+                DomainRule::parse,
+            )?,
+            denied: list("denied_domains", &options.denied_domains, DomainRule::parse)?,
+            only_allowed: options.default_deny || !options.allowed_domains.is_empty(),
+            open_localhost: !options.disable_loopback,
+        };
+        let (shape, names, report) = match options.mode {
+            Mode::Enforce => (shape, names, None),
+            Mode::Report => Report::instead_of(shape, names),
+        };
         Ok(Self {
             subject: options.subject,
             max_url_length: options.max_url_length,
-            shape: shape::Rules {
-                require_https: options.require_https,
-                allowed_ports: options.allowed_ports.clone(),
-            },
-            names: name::Rules {
-                allowed: list(
-                    "allowed_domains",
-                    &options.allowed_domains,
-                    DomainRule::parse,
-                )?,
-                denied: list("denied_domains", &options.denied_domains, DomainRule::parse)?,
-                default_deny: options.default_deny,
-                open_localhost: !options.disable_loopback,
-            },
+            shape,
+            names,
+            report,
             addresses: address::Rules {
                 allowed: list("allowed_networks", &options.allowed_networks, network)?,
                 denied: list("denied_networks", &options.denied_networks, network)?,
@@ -61,14 +72,25 @@ impl Policy {
     }
 
     /// Judges a URL by everything that can be judged without the network. Resolved addresses are judged where the
-    /// connection is made.
+    /// connection is made. What is only to be reported is logged and counted here.
     pub fn check_url(&self, text: &str) -> Result<Target, Refusal> {
         raw::check(text, self.max_url_length).map_err(self.at(Gate::RawText))?;
         let url = shape::parse(text).map_err(self.at(Gate::Shape))?;
         raw::reads_back(text, &url).map_err(self.at(Gate::RawText))?;
-        let target = Target::new(url, text).map_err(self.at(Gate::Shape))?;
+        let mut target = Target::new(url, text).map_err(self.at(Gate::Shape))?;
         self.check_target(&target)?;
+        if let Some(report) = &self.report {
+            target.reported = report.judge(&target, self.subject);
+        }
         Ok(target)
+    }
+
+    /// What has been reported and let pass so far; nothing while rules are enforced.
+    #[must_use]
+    pub fn reported(&self) -> Reported {
+        self.report
+            .as_ref()
+            .map_or_else(Reported::default, Report::counts)
     }
 
     /// Judges a parsed URL: again where it is used, so that one policy's target is nothing to another's client.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::Uri;
 use url::Url;
 
-use crate::refusal::Rule;
+use crate::refusal::{Refusal, Rule};
 
 /// The host of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,13 +54,25 @@ pub struct Target {
     pub(crate) url: Url,
     pub(crate) uri: Uri,
     pub(crate) host: Host,
+    pub(crate) reported: Vec<Refusal>,
 }
 
 impl Target {
     pub(crate) fn new(url: Url, text: &str) -> Result<Self, Rule> {
         let host = Host::of(&url)?;
         let uri = uri(&url, text).ok_or_else(|| Rule::Malformed("not a valid URI".to_owned()))?;
-        Ok(Self { url, uri, host })
+        Ok(Self {
+            url,
+            uri,
+            host,
+            reported: Vec::new(),
+        })
+    }
+
+    /// What the policy would have refused, had it not been in [`crate::Mode::Report`].
+    #[must_use]
+    pub fn reported(&self) -> &[Refusal] {
+        &self.reported
     }
 
     /// The host.

@@ -74,13 +74,8 @@ pub enum Kind {
     Text,
     /// A text that may be empty.
     AnyText,
-    /// One of the texts in `now`; those in `later` are not supported yet.
-    Choice {
-        /// Accepted.
-        now: &'static [&'static str],
-        /// Known, but not supported by this version.
-        later: &'static [&'static str],
-    },
+    /// One of these texts.
+    Choice(&'static [&'static str]),
     /// A filter for log lines: `info`, `selvedge_api=debug,warn`.
     LogFilter,
     /// A list.

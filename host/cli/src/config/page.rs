@@ -95,8 +95,11 @@ fn kind(kind: Kind) -> String {
         Kind::Fraction => "0 to 1".to_owned(),
         Kind::Text | Kind::AnyText => "text".to_owned(),
         Kind::LogFilter => "log filter".to_owned(),
-        Kind::Choice { now, .. } => {
-            let quoted: Vec<String> = now.iter().map(|choice| format!("`\"{choice}\"`")).collect();
+        Kind::Choice(choices) => {
+            let quoted: Vec<String> = choices
+                .iter()
+                .map(|choice| format!("`\"{choice}\"`"))
+                .collect();
             quoted.join(", ")
         }
         Kind::List(item) => format!("list of {}", plural(item)),

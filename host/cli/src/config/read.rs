@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use selvedge_egress::{ClientOptions, PolicyOptions};
+use selvedge_egress::{ClientOptions, Mode, PolicyOptions};
 use selvedge_model::thread::{Ttl, TtlStrategy};
 use selvedge_runtime::items::ItemTtl;
 use selvedge_runtime::sweep::ThreadTtl;
@@ -304,6 +304,10 @@ fn url_rules(group: Group<'_>) -> PolicyOptions {
         max_url_length: group.size("max_url_length"),
         disable_loopback: group.bool("disable_loopback"),
         disable_private_ips: group.bool("disable_private_ips"),
+        mode: match group.text("mode").as_str() {
+            "report" => Mode::Report,
+            _ => Mode::Enforce,
+        },
         ..addresses(group, PolicyOptions::webhooks())
     }
 }

@@ -73,7 +73,7 @@ fn shape(key: &Key) -> Value {
         Kind::Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Text => json!({ "type": "string", "minLength": 1 }),
         Kind::AnyText | Kind::LogFilter => json!({ "type": "string" }),
-        Kind::Choice { now, .. } => json!({ "enum": now }),
+        Kind::Choice(choices) => json!({ "enum": choices }),
         Kind::List(item) => json!({ "type": "array", "items": element(item) }),
         Kind::Environment => json!({
             "anyOf": [{ "type": "object", "additionalProperties": { "type": "string" } }, { "type": "string" }],

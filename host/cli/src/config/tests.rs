@@ -93,7 +93,7 @@ fn sample(key: &keys::Key) -> Value {
         Kind::Uint { min, .. } => json!(min + 1),
         Kind::Fraction => json!(0.5),
         Kind::Text | Kind::AnyText => json!("text"),
-        Kind::Choice { now, .. } => json!(now.last()),
+        Kind::Choice(choices) => json!(choices.last()),
         Kind::LogFilter => json!("warn,selvedge_api=debug"),
         Kind::List(item) => json!([match item {
             keys::Item::Domain | keys::Item::Host => json!("*.example.com"),
@@ -207,7 +207,7 @@ fn every_scalar_key_has_a_variable_that_beats_the_file() {
         };
         let result = load_text(&with(&json!({})), &[(&name, &text)]);
         assert_eq!(result.err(), None, "{name}={text}");
-        if !matches!(key.kind, Kind::Text | Kind::Choice { .. } | Kind::LogFilter) {
+        if !matches!(key.kind, Kind::Text | Kind::Choice(_) | Kind::LogFilter) {
             let problems = load_text(&with(&json!({})), &[(&name, "?*?")]).unwrap_err();
             assert!(
                 problems[0].starts_with(&format!("variable {name}: ")),
@@ -318,8 +318,8 @@ fn each_mistake_has_one_line_that_names_the_key_and_what_to_write() {
             "webhooks.headers.X: holds a character that a header cannot have",
         ),
         (
-            json!({ "webhooks": { "url": { "mode": "report" } } }),
-            "webhooks.url.mode: \"report\" is not supported by this version of Selvedge yet",
+            json!({ "webhooks": { "url": { "mode": "log" } } }),
+            "webhooks.url.mode: must be \"enforce\" or \"report\", not \"log\"",
         ),
         (
             json!({ "secrets": { "KEY": { "value": "v" } } }),

@@ -32,10 +32,7 @@ pub(super) fn scalar(kind: Kind, value: &Value) -> Result<(), String> {
             true => Err("must not be empty".to_owned()),
             false => Ok(()),
         },
-        (Kind::Choice { later, .. }, Value::String(text)) if later.contains(&text.as_str()) => Err(
-            format!("\"{text}\" is not supported by this version of Selvedge yet"),
-        ),
-        (Kind::Choice { now, .. }, Value::String(text)) => choice(now, text),
+        (Kind::Choice(choices), Value::String(text)) => choice(choices, text),
         (Kind::LogFilter, Value::String(text)) => EnvFilter::try_new(text)
             .map(drop)
             .map_err(|error| format!("\"{text}\" is not a filter for log lines: {error}")),
@@ -155,7 +152,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Bool => "true or false",
         Kind::Uint { .. } => "a whole number",
         Kind::Fraction => "a number from 0 to 1",
-        Kind::Text | Kind::AnyText | Kind::Choice { .. } | Kind::LogFilter | Kind::Component => {
+        Kind::Text | Kind::AnyText | Kind::Choice(_) | Kind::LogFilter | Kind::Component => {
             "a text"
         }
         Kind::List(_) => "a list",

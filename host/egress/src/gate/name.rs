@@ -13,8 +13,8 @@ pub struct Rules {
     pub allowed: Vec<DomainRule>,
     /// Names that are closed whatever else says.
     pub denied: Vec<DomainRule>,
-    /// Only what `allowed` covers is open; otherwise, while `allowed` is empty, any public name is.
-    pub default_deny: bool,
+    /// Only what `allowed` covers is open; otherwise any public name is.
+    pub only_allowed: bool,
     /// `localhost` is open.
     pub open_localhost: bool,
 }
@@ -31,9 +31,7 @@ pub enum Scope {
 /// Judges a name in lower case.
 pub fn check(host: &str, rules: &Rules) -> Result<Scope, Rule> {
     syntax(host).map_err(Rule::Name)?;
-    if rules.denied.iter().any(|rule| rule.matches(host)) {
-        return Err(Rule::DeniedDomain);
-    }
+    denied(host, rules)?;
     if covered_by(host, &METADATA) {
         return Err(Rule::Name("cloud metadata endpoint"));
     }
@@ -51,18 +49,38 @@ pub fn check(host: &str, rules: &Rules) -> Result<Scope, Rule> {
     if let Some(reason) = reserved {
         return Err(Rule::Name(reason));
     }
-    let matching = || rules.allowed.iter().filter_map(|rule| rule.free_part(host));
-    let restricted = rules.default_deny || !rules.allowed.is_empty();
-    if restricted && matching().next().is_none() {
-        return Err(Rule::UnlistedDomain);
-    }
+    listed(host, rules)?;
     // A wildcard spells what follows it, not what it stands for.
-    let spelled = matching().any(|free| !has_punycode(free)) || !has_punycode(host);
+    let mut free_parts = rules.allowed.iter().filter_map(|rule| rule.free_part(host));
+    let spelled = free_parts.any(|free| !has_punycode(free)) || !has_punycode(host);
     if spelled {
         Ok(Scope::Public)
     } else {
         Err(Rule::Punycode)
     }
+}
+
+/// Judges a name by the operator's two lists alone.
+pub fn domains(host: &str, rules: &Rules) -> Result<(), Rule> {
+    denied(host, rules)?;
+    if host == "localhost" && rules.open_localhost {
+        return Ok(());
+    }
+    listed(host, rules)
+}
+
+fn denied(host: &str, rules: &Rules) -> Result<(), Rule> {
+    if rules.denied.iter().any(|rule| rule.matches(host)) {
+        return Err(Rule::DeniedDomain);
+    }
+    Ok(())
+}
+
+fn listed(host: &str, rules: &Rules) -> Result<(), Rule> {
+    if rules.only_allowed && !rules.allowed.iter().any(|rule| rule.matches(host)) {
+        return Err(Rule::UnlistedDomain);
+    }
+    Ok(())
 }
 
 /// The letters, digits and hyphens of RFC 1123 section 2.1, with the lengths of RFC 1035 section 2.3.4 (253 is what
@@ -195,6 +213,7 @@ mod tests {
         Rules {
             allowed: parse(allowed),
             denied: parse(denied),
+            only_allowed: !allowed.is_empty(),
             ..Rules::default()
         }
     }
@@ -212,17 +231,33 @@ mod tests {
     }
 
     #[test]
-    fn with_default_deny_only_listed_names_pass() {
-        let mut rules = rules(&["a.example.com", "*.b.example.com"], &[]);
-        rules.default_deny = true;
+    fn only_listed_names_pass_where_only_they_may() {
+        let rules = rules(&["a.example.com", "*.b.example.com"], &[]);
         assert_eq!(check("a.example.com", &rules), Ok(Scope::Public));
         assert_eq!(check("x.b.example.com", &rules), Ok(Scope::Public));
         assert_eq!(check("c.example.com", &rules), Err(Rule::UnlistedDomain));
         let nothing = Rules {
-            default_deny: true,
+            only_allowed: true,
             ..Rules::default()
         };
         assert_eq!(check("a.example.com", &nothing), Err(Rule::UnlistedDomain));
+    }
+
+    #[test]
+    fn the_lists_alone_judge_nothing_else() {
+        let mut rules = rules(&["a.example.com"], &["*.example.org"]);
+        rules.open_localhost = true;
+        for (host, verdict) in [
+            ("a.example.com", Ok(())),
+            ("localhost", Ok(())),
+            ("b.example.com", Err(Rule::UnlistedDomain)),
+            ("b.example.org", Err(Rule::DeniedDomain)),
+            ("metadata", Err(Rule::UnlistedDomain)),
+        ] {
+            assert_eq!(domains(host, &rules), verdict, "{host}");
+        }
+        rules.only_allowed = false;
+        assert_eq!(domains("metadata", &rules), Ok(()));
     }
 
     #[test]
@@ -295,7 +330,7 @@ mod tests {
     fn localhost_opens_with_loopback() {
         let rules = Rules {
             open_localhost: true,
-            default_deny: true,
+            only_allowed: true,
             ..Rules::default()
         };
         assert_eq!(check("localhost", &rules), Ok(Scope::Opened));

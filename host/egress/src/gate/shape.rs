@@ -5,12 +5,14 @@ use url::{ParseError, Url};
 use crate::refusal::Rule;
 
 /// What the shape of a URL must be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// Refuse plain http.
     pub require_https: bool,
     /// Only these ports; empty means any but [`BAD_PORTS`].
     pub allowed_ports: Vec<u16>,
+    /// Beside the listed ports any but [`BAD_PORTS`].
+    pub other_ports: bool,
 }
 
 /// Ports of other protocols, which an HTTP request could speak to by accident or on purpose: the "bad ports" of the
@@ -35,9 +37,7 @@ pub fn parse(text: &str) -> Result<Url, Rule> {
 /// Judges a parsed URL.
 pub fn check(url: &Url, rules: &Rules) -> Result<(), Rule> {
     match url.scheme() {
-        "https" => {}
-        "http" if rules.require_https => return Err(Rule::Https),
-        "http" => {}
+        "https" | "http" => https(url, rules)?,
         other => return Err(Rule::Scheme(other.to_owned())),
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -49,13 +49,23 @@ pub fn check(url: &Url, rules: &Rules) -> Result<(), Rule> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err(Rule::EmptyHost);
     }
+    port(url, rules)
+}
+
+/// Judges whether the connection has to be encrypted.
+pub fn https(url: &Url, rules: &Rules) -> Result<(), Rule> {
+    if rules.require_https && url.scheme() != "https" {
+        return Err(Rule::Https);
+    }
+    Ok(())
+}
+
+/// Judges the port.
+pub fn port(url: &Url, rules: &Rules) -> Result<(), Rule> {
     let port = url.port_or_known_default().unwrap_or(0);
-    let allowed = if rules.allowed_ports.is_empty() {
-        BAD_PORTS.binary_search(&port).is_err()
-    } else {
-        rules.allowed_ports.contains(&port)
-    };
-    if allowed {
+    let others = rules.other_ports || rules.allowed_ports.is_empty();
+    let harmless = BAD_PORTS.binary_search(&port).is_err();
+    if rules.allowed_ports.contains(&port) || others && harmless {
         Ok(())
     } else {
         Err(Rule::Port(port))
@@ -70,6 +80,7 @@ mod tests {
         let rules = Rules {
             require_https,
             allowed_ports: ports.to_vec(),
+            other_ports: false,
         };
         check(&parse(text)?, &rules)
     }
@@ -100,6 +111,23 @@ mod tests {
         );
         assert_eq!(judge("https://a.example:6667/", true, &[6667]), Ok(()));
         assert_eq!(judge("https://a.example:0/", true, &[]), Err(Rule::Port(0)));
+    }
+
+    #[test]
+    fn beside_listed_ports_others_can_be_open_but_bad_ones() {
+        let rules = Rules {
+            allowed_ports: vec![22],
+            other_ports: true,
+            ..Rules::default()
+        };
+        let judge = |port| port_of(&format!("https://a.example:{port}/"), &rules);
+        assert_eq!(judge(22), Ok(()));
+        assert_eq!(judge(8443), Ok(()));
+        assert_eq!(judge(25), Err(Rule::Port(25)));
+    }
+
+    fn port_of(text: &str, rules: &Rules) -> Result<(), Rule> {
+        port(&parse(text)?, rules)
     }
 
     #[test]

@@ -63,6 +63,7 @@ fn name_refuses(url: &str) -> bool {
     match Url::parse(url).unwrap().host().unwrap() {
         Host::Domain(host) => name::check(host, &name::Rules::default()).is_err(),
         Host::Ipv4(host) => connect::literal(host.into(), &rules).is_err(),
+        other_ports: false,
         Host::Ipv6(host) => connect::literal(host.into(), &rules).is_err(),
     }
 }
