@@ -55,7 +55,7 @@ impl Default for ClientOptions {
             max_concurrent: 256,
             max_response_bytes: 64 << 20,
             roots: Roots::System,
-            resolver: Arc::new(SystemResolver),
+            resolver: Arc::new(SystemResolver::default()),
         }
     }
 }
