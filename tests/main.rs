@@ -37,6 +37,7 @@ mod interrupts;
 mod isolation;
 mod lifecycle;
 mod multitask;
+mod name_server;
 mod names;
 mod openapi;
 mod policies;

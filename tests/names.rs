@@ -2,36 +2,14 @@
 //!
 //! The server's own `/etc/hosts` says where names lead, as a hostile or careless DNS would.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::server::text;
-use crate::support::{Receiver, Server, Setup, eventually};
+use crate::support::{Receiver, Setup};
 
 const NAME: &str = "hooks.example.com";
 
 fn leading_home(probes: &[&str]) -> Setup {
     Setup::probes(probes).host(NAME, "127.0.0.1")
-}
-
-/// How the only delivery of a run ended.
-async fn delivery(server: &Server, url: &str) -> Value {
-    let body = json!({
-        "assistant_id": "two", "input": {"foo": "x"}, "webhook": url, "on_completion": "keep",
-    });
-    let run = server.post("/runs", &body).await;
-    assert_eq!(
-        run.status(),
-        200,
-        "the name itself is no reason to refuse it"
-    );
-    let run: Value = run.json().await.expect("a run");
-    let path = format!("/runs/{}/deliveries", text(&run["run_id"]));
-    eventually("the delivery's end", async || {
-        let deliveries = server.get_json(&path).await;
-        let delivery = deliveries[0].clone();
-        (delivery.is_object() && delivery["status"] != "pending").then_some(delivery)
-    })
-    .await
 }
 
 #[tokio::test]
@@ -43,7 +21,7 @@ async fn a_webhook_to_a_public_name_does_not_reach_the_address_inside_that_it_le
         .set("webhooks.url.disable_loopback", true)
         .start()
         .await;
-    let blocked = delivery(&closed, &url).await;
+    let blocked = closed.delivery_to(&url).await;
     assert_eq!(blocked["status"], "blocked", "{blocked}");
     assert!(
         blocked.to_string().contains("loopback IP range"),
@@ -53,7 +31,7 @@ async fn a_webhook_to_a_public_name_does_not_reach_the_address_inside_that_it_le
 
     // The same name, where the operator has opened the address.
     let open = leading_home(&["two"]).start().await;
-    assert_eq!(delivery(&open, &url).await["status"], "delivered");
+    assert_eq!(open.delivery_to(&url).await["status"], "delivered");
     assert_eq!(receiver.received().len(), 1);
 }
 

@@ -2,6 +2,8 @@
 //!
 //! | module | gives |
 //! |---|---|
+//! | `deliveries` | what becomes of webhooks |
+//! | `dns` | a name server with a script |
 //! | `documented` | a look at every answer: is it what the OpenAPI document says? |
 //! | `gate` | holds runs while a test looks |
 //! | `graphs` | the components, built once by `selvedge build` |
@@ -12,7 +14,10 @@
 //! | `receiver` | a webhook receiver that can misbehave |
 //! | `sse` | reading event streams |
 //! | `wait` | waiting for a condition, with a deadline |
+//! | `wire` | a server below HTTP, for what no HTTP library would send |
 
+mod deliveries;
+pub mod dns;
 pub mod documented;
 pub mod gate;
 pub mod graphs;
@@ -23,12 +28,15 @@ pub mod receiver;
 pub mod server;
 pub mod sse;
 pub mod wait;
+pub mod wire;
 
+pub use dns::Dns;
 pub use gate::Gate;
 pub use namespace::Disk;
 pub use receiver::Receiver;
 pub use server::{Server, Setup};
 pub use wait::eventually;
+pub use wire::{Say, Wire};
 
 /// The binary under test.
 pub const SELVEDGE: &str = env!("CARGO_BIN_EXE_selvedge");

@@ -5,6 +5,7 @@
 //! give to anybody. Where they do not, the server does not start, and the test fails with what `unshare` said.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// What kind of disk a data directory is on.
@@ -30,6 +31,13 @@ const HOSTS: &str = r#"
     shift
 "#;
 
+/// Puts the file `$1` in the place of `/etc/resolv.conf`, and `$2` in that of `/etc/nsswitch.conf`.
+const NAME_SERVER: &str = r#"
+    mount --bind "$1" /etc/resolv.conf
+    mount --bind "$2" /etc/nsswitch.conf
+    shift 2
+"#;
+
 impl Disk {
     /// The command line that runs `program` with the disk mounted at `at` and what `data` holds on it.
     pub fn around(self, data: &Path, at: &Path, program: Vec<OsString>) -> Vec<OsString> {
@@ -46,6 +54,16 @@ impl Disk {
 /// The command line that runs `program` where the file `hosts` says what names lead to.
 pub fn with_hosts(hosts: &Path, program: Vec<OsString>) -> Vec<OsString> {
     in_namespace(HOSTS, [hosts.into()], program)
+}
+
+/// The command line that runs `program` where names are asked of this server alone. The system's patience with it is
+/// longer than any test's.
+pub fn with_name_server(server: IpAddr, dir: &Path, program: Vec<OsString>) -> Vec<OsString> {
+    let (resolv, nsswitch) = (dir.join("resolv.conf"), dir.join("nsswitch.conf"));
+    let options = "options timeout:30 attempts:3";
+    std::fs::write(&resolv, format!("nameserver {server}\n{options}\n")).expect("a file");
+    std::fs::write(&nsswitch, "hosts: files dns\n").expect("a file");
+    in_namespace(NAME_SERVER, [resolv.into(), nsswitch.into()], program)
 }
 
 /// The script takes its arguments away, and what is left is the program.

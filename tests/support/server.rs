@@ -1,6 +1,7 @@
 //! A `selvedge serve` process of one's own, on a free port, with a data directory of its own, and its HTTP API.
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,7 +15,7 @@ use super::documented;
 use super::namespace::{self, Disk};
 use super::sse::{self, Event};
 use super::wait::{PATIENCE, eventually};
-use super::{SELVEDGE, graphs};
+use super::{Dns, SELVEDGE, graphs};
 
 /// The first server of a component compiles it: that takes the test profile a minute on a busy machine.
 const STARTING: Duration = Duration::from_secs(300);
@@ -34,6 +35,8 @@ pub struct Setup {
     pub disk: Option<Disk>,
     /// Names that lead to an address of the test's choice.
     pub hosts: Vec<(String, String)>,
+    /// `None`: the system's.
+    pub name_server: Option<IpAddr>,
     /// `serve`, or `dev`.
     command: &'static str,
     dir: TempDir,
@@ -77,6 +80,7 @@ impl Setup {
             port: 0,
             disk: None,
             hosts: Vec::new(),
+            name_server: None,
             command: "serve",
             dir,
         }
@@ -104,6 +108,11 @@ impl Setup {
 
     pub fn host(mut self, name: &str, address: &str) -> Self {
         self.hosts.push((name.to_owned(), address.to_owned()));
+        self
+    }
+
+    pub fn asking(mut self, dns: &Dns) -> Self {
+        self.name_server = Some(dns.address);
         self
     }
 
@@ -158,6 +167,9 @@ impl Setup {
         }
         if !self.hosts.is_empty() {
             program = namespace::with_hosts(&self.hosts_file(), program);
+        }
+        if let Some(server) = self.name_server {
+            program = namespace::with_name_server(server, self.dir.path(), program);
         }
         let mut command = Command::new(&program[0]);
         command.args(&program[1..]);

@@ -1,6 +1,7 @@
 //! Small graphs for the black-box tests of the host, one per behaviour. Each says what it does at its head.
 
 mod cached;
+mod calling;
 mod effects;
 mod excess;
 mod failing;
@@ -30,6 +31,7 @@ selvedge_sdk::graphs! {
     "recurse" => failing::recurse(),
     "slow" => weight::slow(),
     "big" => weight::big(),
+    "calls" => calling::graph(),
     "effects" => effects::graph(),
     "excess" => excess::graph(),
     "hitl" => hitl::graph(),
@@ -92,6 +94,23 @@ mod tests {
         let lines = selvedge_sdk::testing::logs();
         assert_eq!(lines.len(), 4);
         assert_eq!(lines[3].1, "POST http://counter/?task=after");
+    }
+
+    #[test]
+    fn calls_says_what_came_of_each_request() {
+        answer_http(|request| match request.url() {
+            "http://one/" => Ok((201, vec!["made".to_owned()])),
+            _ => Err(selvedge_sdk::http::HttpError::Denied("no".to_owned())),
+        });
+        let requests = json!([
+            {"method": "PUT", "url": "http://one/", "headers": {"x-a": "1"}},
+            {"method": "GET", "url": "http://two/"},
+        ]);
+        let output = graphs()
+            .invoke("calls", json!({"requests": requests}))
+            .unwrap();
+        let outcomes = json!(["201 made", "the request is not allowed: no"]);
+        assert_eq!(output["outcomes"], outcomes);
     }
 
     #[test]
