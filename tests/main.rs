@@ -42,6 +42,7 @@ mod names;
 mod openapi;
 mod policies;
 mod queueing;
+mod receivers;
 mod refusals;
 mod resumable;
 mod run_options;
