@@ -30,6 +30,7 @@ mod crashes;
 mod disconnect;
 mod discovery;
 mod disks;
+mod egress;
 mod examples;
 mod faults;
 mod history;
