@@ -37,6 +37,7 @@ mod history;
 mod interrupts;
 mod isolation;
 mod lifecycle;
+mod mistakes;
 mod multitask;
 mod name_server;
 mod names;

@@ -93,7 +93,9 @@ impl Check<'_> {
             (Kind::Graph | Kind::Component, Value::String(text)) => self.component(place, text),
             (Kind::Environment, Value::Object(members)) => self.variables(place, members),
             (Kind::Environment, Value::String(_)) => self.env_file(place, value),
-            (Kind::Object, Value::Object(_)) => self.no_template(place, value),
+            (Kind::Object, Value::Object(_)) => {
+                self.has_template(place, value);
+            }
             (Kind::List(item), Value::Array(elements)) => {
                 if elements.is_empty() && item == Item::Seconds {
                     self.problems.add(
@@ -103,14 +105,16 @@ impl Check<'_> {
                 }
                 for (index, element) in elements.iter().enumerate() {
                     let place = place.element(index);
-                    self.no_template(&place, element);
-                    self.report(&place, values::item(item, element));
+                    if !self.has_template(&place, element) {
+                        self.report(&place, values::item(item, element));
+                    }
                 }
             }
             (Kind::Text | Kind::AnyText, Value::String(_)) => self.text(place, key, value),
             (kind, value) => {
-                self.no_template(place, value);
-                self.report(place, values::scalar(kind, value));
+                if !self.has_template(place, value) {
+                    self.report(place, values::scalar(kind, value));
+                }
             }
         }
     }
@@ -165,7 +169,7 @@ impl Check<'_> {
 
     fn text(&mut self, place: &Place<'_>, key: &Key, value: &mut Value) {
         if !key.templates {
-            self.no_template(place, value);
+            self.has_template(place, value);
         } else if let Value::String(text) = value {
             let header = place.pattern().starts_with("webhooks.headers.");
             let prefix = header.then(|| self.header_prefix.clone());
@@ -199,24 +203,30 @@ impl Check<'_> {
         self.problems.add(place.to_string(), message);
     }
 
-    /// Someone who writes `${{ env.X }}` expects a variable: passing the text on unread would be a silent mistake.
-    fn no_template(&mut self, place: &Place<'_>, value: &Value) {
+    /// Someone who writes `${{ env.X }}` expects a variable: passing the text on unread would be a silent mistake. Says
+    /// whether that was reported, after which there is nothing to say about the value itself.
+    fn has_template(&mut self, place: &Place<'_>, value: &Value) -> bool {
         match value {
             Value::String(text) if template::is_template(text) => {
                 self.problems
                     .add(place.to_string(), "variables are not replaced in this key");
+                true
             }
             Value::Array(elements) => {
+                let mut found = false;
                 for (index, element) in elements.iter().enumerate() {
-                    self.no_template(&place.element(index), element);
+                    found |= self.has_template(&place.element(index), element);
                 }
+                found
             }
             Value::Object(members) => {
+                let mut found = false;
                 for (name, value) in members {
-                    self.no_template(&place.member(name).0, value);
+                    found |= self.has_template(&place.member(name).0, value);
                 }
+                found
             }
-            _ => {}
+            _ => false,
         }
     }
 
