@@ -154,6 +154,7 @@ const RESERVED: [(&str, &[&str]); 4] = [
         &[
             "localhost",
             "localhost.localdomain",
+            "localhost6.localdomain6",
             "docker.internal",
             "containers.internal",
             "lima.internal",
