@@ -101,6 +101,10 @@ impl Host {
         self.webhooks.wake();
     }
 
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The database behind the back of storage.
     pub fn database(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.directory.path().join("selvedge.db")).unwrap()

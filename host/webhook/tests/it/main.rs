@@ -4,6 +4,7 @@
 
 mod delivery;
 mod host;
+mod outage;
 mod policy;
 mod receiver;
 mod records;

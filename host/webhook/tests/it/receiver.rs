@@ -58,8 +58,13 @@ pub struct Receiver {
 impl Receiver {
     /// Answers the first request with the first answer and so on, and with the last from then on.
     pub async fn start(answers: impl Into<Vec<Answer>>) -> Self {
+        Self::start_at(([127, 0, 0, 1], 0).into(), answers).await
+    }
+
+    /// The same at an address of the test's choice.
+    pub async fn start_at(address: SocketAddr, answers: impl Into<Vec<Answer>>) -> Self {
         let answers: Arc<[Answer]> = answers.into().into();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let posts = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&posts);

@@ -1,0 +1,73 @@
+//! Receivers that are away for an hour and come back. The clock is turned; everything else is real.
+
+use std::time::Duration;
+
+use selvedge_model::delivery::DeliveryStatus;
+use selvedge_webhook::{Options, Schedule};
+use tokio::net::TcpListener;
+
+use crate::host::{Host, options};
+use crate::receiver::{Answer, Receiver};
+
+/// The schedule that holds when nothing is configured, to the second.
+fn by_default() -> Options {
+    Options {
+        retry: Schedule {
+            jitter: 0.0,
+            ..Schedule::default()
+        },
+        ..options()
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_comes_back_after_an_hour_gets_what_it_missed_on_the_default_schedule() {
+    // Nobody listens there until it is back.
+    let away = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = away.local_addr().unwrap();
+    drop(away);
+    let host = Host::start(by_default());
+    let mut missed = Vec::new();
+    for _ in 0..3 {
+        missed.push(host.run_ends(&format!("http://{address}/")).await);
+    }
+    // 0 s, 5 s, 5 min and 35 min after the end of the run.
+    for (made, wait) in [(1, 5), (2, 300), (3, 1800), (4, 1495)] {
+        for run in &missed {
+            let delivery = host.tried(*run, made).await;
+            assert_eq!(delivery.status, DeliveryStatus::Pending);
+        }
+        host.turn(wait);
+    }
+    // An hour has passed and the next attempt is at 2 h 35 min, also for a process that starts now.
+    let receiver = Receiver::start_at(address, [Answer::Status(200)]).await;
+    let host = host.restart(by_default()).await;
+    for run in &missed {
+        assert_eq!(host.delivery(*run).await.attempts.len(), 4);
+    }
+    host.turn(7200 - 1495);
+    for run in &missed {
+        let delivery = host.ended_as(*run, DeliveryStatus::Delivered).await;
+        assert_eq!(delivery.attempts.len(), 5);
+    }
+    assert_eq!(receiver.posts().len(), 3);
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_for_an_hour_gets_it() {
+    let later = ("retry-after", "3600".to_owned());
+    let answers = [Answer::Full(429, later, String::new()), Answer::Status(200)];
+    let receiver = Receiver::start(answers).await;
+    let host = Host::start(by_default());
+    let run = host.run_ends(&receiver.url("/")).await;
+    let delivery = host.tried(run, 1).await;
+    let due = delivery.next_attempt_at.unwrap();
+    // One second before its time nothing is due, whoever asks.
+    host.turn(3599);
+    let nothing = host.storage.claim_deliveries(host.now(), 10).await.unwrap();
+    assert!(nothing.deliveries.is_empty());
+    assert_eq!(host.now().until(due), Duration::from_secs(1));
+    host.turn(1);
+    host.ended_as(run, DeliveryStatus::Delivered).await;
+    assert_eq!(receiver.posts().len(), 2);
+}
