@@ -203,3 +203,34 @@ async fn what_a_server_sends_to_a_graph_has_bounds() {
     }
     assert!(wire.written() < 32 << 20, "{} bytes", wire.written());
 }
+
+#[tokio::test]
+async fn no_proxy_of_the_environment_is_asked() {
+    let dns = names().await;
+    let proxy = Wire::saying(|_, _| Say::answer("200 OK", "", "from the proxy")).await;
+    let [outside, _] = Wire::twins([OUTSIDE, INSIDE], "200 OK").await;
+    let port = outside.address.port();
+    let mut setup = allowed(&dns, port);
+    let both = Setup::probes(&["calls", "two"]);
+    setup.config["graphs"] = both.config["graphs"].clone();
+    for name in [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ] {
+        setup = setup.env(name, &proxy.url(""));
+    }
+    let server = setup
+        .set("webhooks.url.disable_loopback", true)
+        .set("webhooks.url.allowed_networks", json!(["127.66.0.0/16"]))
+        .start()
+        .await;
+    let url = format!("http://model.example.com:{port}/");
+    assert_eq!(outcomes(&server, &[post(&url)]).await, ["200 {}"]);
+    let delivery = server.delivery_to(&url).await;
+    assert_eq!(delivery["status"], "delivered", "{delivery}");
+    assert_eq!((outside.requests().len(), proxy.requests().len()), (2, 0));
+}
