@@ -151,7 +151,7 @@ async fn a_name_server_that_is_slow_or_silent_holds_up_its_own_names_alone() {
     let [outside, _] = Wire::twins([OUTSIDE, INSIDE], "200 OK").await;
     let url = |host: &str| format!("http://{host}.example.com:{}/", outside.address.port());
     let setup = webhooks(&dns)
-        .set("webhooks.timeout_secs", 1)
+        .set("webhooks.timeout_secs", 4)
         .set("webhooks.retry.schedule_secs", json!([0]));
     let mut server = setup.start().await;
     let urls = ["silent", "slow", "good"].map(url);

@@ -9,17 +9,22 @@ use crate::support::receiver::Answer;
 use crate::support::server::text;
 use crate::support::{Receiver, Say, Server, Setup, Wire};
 
-/// How many bytes of an endless answer a server may let its receiver send: what is read of it, and what the system's
-/// buffers on both sides take (`tcp_rmem` and `tcp_wmem` allow 6 and 4 MiB).
-const MOST_WRITTEN: u64 = 32 << 20;
+/// How many bytes of an endless answer a server may let its receiver send: what is read before somebody notices, and
+/// what the system's buffers on both sides take (`tcp_rmem` and `tcp_wmem` allow 6 and 4 MiB). In the time that an
+/// attempt has, many times as much could come.
+const MOST_WRITTEN: u64 = 128 << 20;
+
+/// Seconds of an attempt that is to run out of time, and of one that is not, also on a busy machine.
+const BRIEF: u32 = 3;
+const LONG: u32 = 30;
 
 /// A million zeros.
 const ZEROS: &[u8] = include_bytes!("data/zeros.gz");
 
-/// One attempt of two seconds for each delivery.
-async fn impatient() -> Server {
+/// One attempt for each delivery, which may take so long.
+async fn server(timeout_secs: u32) -> Server {
     Setup::probes(&["two"])
-        .set("webhooks.timeout_secs", 2)
+        .set("webhooks.timeout_secs", timeout_secs)
         .set("webhooks.retry", json!({"schedule_secs": [0], "jitter": 0}))
         .start()
         .await
@@ -63,7 +68,7 @@ fn silent_or_slow() -> Vec<Case> {
         },
         Case {
             what: "promises an answer for ever",
-            says: vec![Say::Slowly("HTTP/1.1 102 Processing\r\n\r\n")],
+            says: vec![Say::text("HTTP/1.1 102 Processing\r\n\r\n"), Say::Nothing],
             end: ("exhausted", None),
             error: waiting,
         },
@@ -117,6 +122,26 @@ fn endless_or_large() -> Vec<Case> {
             ],
             end: ("exhausted", None),
             error: "protocol: ",
+        },
+        Case {
+            what: "promises an answer again and again",
+            says: vec![Say::Endlessly(
+                b"HTTP/1.1 102 Processing\r\n\r\n".repeat(0x100),
+            )],
+            end: ("exhausted", None),
+            error: "protocol: more than 32 interim answers",
+        },
+        Case {
+            what: "promises an answer twice and keeps its word",
+            says: [
+                vec![Say::text(
+                    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n",
+                )],
+                Say::answer("200 OK", "", "{}"),
+            ]
+            .concat(),
+            end: ("delivered", Some(200)),
+            error: "",
         },
         Case {
             what: "sends something small that unpacks to something large",
@@ -206,8 +231,8 @@ async fn suffer(server: &Server, case: &Case) -> u64 {
     wire.written()
 }
 
-async fn suffer_all(cases: Vec<Case>) {
-    let server = impatient().await;
+async fn suffer_all(timeout_secs: u32, cases: Vec<Case>) {
+    let server = server(timeout_secs).await;
     let suffering = cases.iter().map(|case| suffer(&server, case));
     let written = futures_util::future::join_all(suffering).await;
     for (case, written) in cases.iter().zip(written) {
@@ -226,17 +251,17 @@ async fn suffer_all(cases: Vec<Case>) {
 
 #[tokio::test]
 async fn whoever_is_silent_or_slow_is_given_up_in_time() {
-    suffer_all(silent_or_slow()).await;
+    suffer_all(BRIEF, silent_or_slow()).await;
 }
 
 #[tokio::test]
 async fn of_an_endless_or_packed_answer_a_little_is_read() {
-    suffer_all(endless_or_large()).await;
+    suffer_all(LONG, endless_or_large()).await;
 }
 
 #[tokio::test]
 async fn what_is_not_http_is_a_failed_attempt() {
-    suffer_all(wrong()).await;
+    suffer_all(LONG, wrong()).await;
 }
 
 #[tokio::test]
@@ -249,7 +274,7 @@ async fn an_answer_is_kept_as_it_came_and_is_not_asked_for_packed() {
         vec![Say::text(head), Say::Bytes(ZEROS.to_vec())]
     })
     .await;
-    let server = impatient().await;
+    let server = server(LONG).await;
     let delivery = server.delivery_to(&wire.url("/")).await;
     // The first two bytes of whatever is gzip, the second of which is no text.
     let kept = text(&delivery["attempts"][0]["response"]);
@@ -262,10 +287,29 @@ async fn an_answer_is_kept_as_it_came_and_is_not_asked_for_packed() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_does_not_shake_hands_is_given_up_in_time() {
+    let silent = Wire::saying(|_, _| vec![]).await;
+    let plain = Receiver::start().await;
+    let server = server(BRIEF).await;
+    // The server speaks first, and this one waits for the head of a request, which never comes unencrypted.
+    let silent = silent.url("/").replace("http:", "https:");
+    let plain = plain.url("/").replace("http:", "https:");
+    for (url, error) in [
+        (silent, "timeout: timed out connecting"),
+        (plain, "tls: TLS with 127.0.0.1"),
+    ] {
+        let delivery = server.delivery_to(&url).await;
+        assert_eq!(delivery["status"], "exhausted", "{delivery}");
+        let recorded = text(&delivery["attempts"][0]["error"]);
+        assert!(recorded.starts_with(error), "{delivery}");
+    }
+}
+
+#[tokio::test]
 async fn no_redirect_is_followed_wherever_it_leads() {
     let target = Receiver::start().await;
     let inside = target.url("/inside");
-    let server = impatient().await;
+    let server = server(LONG).await;
     for (status, location) in [
         (300, inside.as_str()),
         (301, "http://169.254.169.254/latest/meta-data/"),

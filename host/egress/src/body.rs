@@ -17,9 +17,9 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::client::Slots;
 use crate::error::{EgressError, Phase};
 use crate::gate::response::Allowance;
+use crate::share::Slots;
 
 /// Why a caller's stream of a request body failed.
 pub type BodyError = Box<dyn Error + Send + Sync>;

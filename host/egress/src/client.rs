@@ -3,26 +3,30 @@
 use std::error::Error as _;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::body::{Body, Exchange, HttpBody, ResponseBody, chain};
 use crate::connector::Connector;
 use crate::error::{EgressError, Phase};
+use crate::gate::response::{MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS};
 use crate::headers;
 use crate::io::Peer;
 use crate::policy::Policy;
 use crate::refusal::{Gate, Refusal};
 use crate::resolver::{Resolver, SystemResolver};
 use crate::secrets::Secrets;
+use crate::share::{Share, Slots};
 use crate::target::Target;
 pub use crate::tls::Roots;
 
@@ -114,44 +118,6 @@ pub struct Client {
     max_response_bytes: u64,
 }
 
-/// How many requests somebody may have under way at once, of all that a client has. A clone is the same share.
-#[derive(Clone, Debug)]
-pub struct Share(Arc<Semaphore>);
-
-impl Share {
-    /// A share of so many requests.
-    #[must_use]
-    pub fn new(max_concurrent: usize) -> Self {
-        Self(Arc::new(Semaphore::new(
-            max_concurrent.min(Semaphore::MAX_PERMITS),
-        )))
-    }
-
-    /// The share for as long as somebody has it, its requests under way included.
-    #[must_use]
-    pub fn downgrade(&self) -> WeakShare {
-        WeakShare(Arc::downgrade(&self.0))
-    }
-}
-
-/// A [`Share`] that may be gone.
-#[derive(Clone, Debug)]
-pub struct WeakShare(Weak<Semaphore>);
-
-impl WeakShare {
-    /// The share, if somebody still has it.
-    #[must_use]
-    pub fn upgrade(&self) -> Option<Share> {
-        self.0.upgrade().map(Share)
-    }
-}
-
-/// The right to one request under way.
-pub(crate) struct Slots {
-    _of_share: Option<OwnedSemaphorePermit>,
-    _of_all: OwnedSemaphorePermit,
-}
-
 impl Client {
     /// A client with a pool of its own.
     ///
@@ -169,6 +135,7 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(options.idle_timeout)
             .pool_max_idle_per_host(options.max_idle_per_host)
+            .http1_max_buf_size(MAX_HEAD_BYTES)
             .build(connector);
         Ok(Self {
             policy,
@@ -213,31 +180,13 @@ impl Client {
     /// else is tried again here.
     pub async fn send(&self, request: Request) -> Result<Response, EgressError> {
         let deadline = request.deadline;
-        let mut request = self.judged(request)?;
-        let late = |phase, address| EgressError::Timeout { phase, address };
-        let slots = timeout_at(deadline, self.slots())
+        let request = self.judged(request)?;
+        let slots = timeout_at(deadline, Slots::of(self.share.as_ref(), &self.slots))
             .await
             .ok()
             .flatten()
             .ok_or_else(|| late(Phase::Slot, None))?;
-        let captured = capture_connection(&mut request);
-        let response = match timeout_at(deadline, self.http.request(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(classify(&error, peer(&captured))),
-            Err(_) => {
-                return Err(match peer(&captured) {
-                    None => late(Phase::Connection, None),
-                    address => late(Phase::Answer, address),
-                });
-            }
-        };
-        let address = response.extensions().get::<Peer>().map(|peer| peer.0);
-        let address = address
-            .or_else(|| peer(&captured))
-            .ok_or_else(|| EgressError::Protocol {
-                message: "an answer without a known peer".to_owned(),
-                address: None,
-            })?;
+        let (response, address) = self.exchange(request, deadline).await?;
         let (head, incoming) = response.into_parts();
         Ok(Response {
             status: head.status,
@@ -255,16 +204,42 @@ impl Client {
         })
     }
 
-    /// `None` never: these semaphores are not closed.
-    async fn slots(&self) -> Option<Slots> {
-        let of_share = match &self.share {
-            Some(Share(share)) => Some(Arc::clone(share).acquire_owned().await.ok()?),
-            None => None,
+    /// Sends what was judged, and finds the peer that answered.
+    async fn exchange(
+        &self,
+        mut request: http::Request<HttpBody>,
+        deadline: Instant,
+    ) -> Result<(http::Response<Incoming>, SocketAddr), EgressError> {
+        let captured = capture_connection(&mut request);
+        let babble = babble(&mut request);
+        let answer = async {
+            tokio::select! {
+                answer = self.http.request(request) => Some(answer),
+                () = babble.notified() => None,
+            }
         };
-        Some(Slots {
-            _of_share: of_share,
-            _of_all: Arc::clone(&self.slots).acquire_owned().await.ok()?,
-        })
+        let protocol = |message: String| EgressError::Protocol {
+            message,
+            address: peer(&captured),
+        };
+        let response = match timeout_at(deadline, answer).await {
+            Ok(Some(answer)) => answer.map_err(|error| classify(&error, peer(&captured)))?,
+            Ok(None) => {
+                let message = format!("more than {MAX_INTERIM_ANSWERS} interim answers");
+                return Err(protocol(message));
+            }
+            Err(_) => {
+                return Err(match peer(&captured) {
+                    None => late(Phase::Connection, None),
+                    address => late(Phase::Answer, address),
+                });
+            }
+        };
+        let address = response.extensions().get::<Peer>().map(|peer| peer.0);
+        let address = address
+            .or_else(|| peer(&captured))
+            .ok_or_else(|| protocol("an answer without a known peer".to_owned()))?;
+        Ok((response, address))
     }
 
     /// Judges a whole request and puts it into hyper's form.
@@ -298,6 +273,22 @@ impl fmt::Debug for Client {
             .field("secrets", &self.secrets)
             .finish_non_exhaustive()
     }
+}
+
+fn late(phase: Phase, address: Option<SocketAddr>) -> EgressError {
+    EgressError::Timeout { phase, address }
+}
+
+/// Tells of a peer that has sent more interim answers than it may.
+fn babble(request: &mut http::Request<HttpBody>) -> Arc<Notify> {
+    let (babble, count) = (Arc::new(Notify::new()), AtomicUsize::new(0));
+    let told = Arc::clone(&babble);
+    hyper::ext::on_informational(request, move |_| {
+        if count.fetch_add(1, Ordering::Relaxed) >= MAX_INTERIM_ANSWERS {
+            told.notify_one();
+        }
+    });
+    babble
 }
 
 fn peer(captured: &CaptureConnection) -> Option<SocketAddr> {

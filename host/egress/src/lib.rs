@@ -18,7 +18,7 @@
 //! | [`options`], [`domain`] | raw configuration, turned into rules once |
 //! | [`policy`], [`target`], [`refusal`] | the gates in their order, and what comes out |
 //! | [`report`] | what a policy that is being adopted would refuse |
-//! | [`client`], [`body`], [`error`] | requests and answers |
+//! | [`client`], [`share`], [`body`], [`error`] | requests and answers |
 //! | [`resolver`] | names to addresses |
 //! | [`secrets`], [`headers`] | what a graph may put into a request |
 //!
@@ -40,11 +40,12 @@ pub mod refusal;
 pub mod report;
 pub mod resolver;
 pub mod secrets;
+pub mod share;
 pub mod target;
 mod tls;
 
 pub use body::{Body, ResponseBody};
-pub use client::{Client, ClientError, ClientOptions, Request, Response, Roots, Share, WeakShare};
+pub use client::{Client, ClientError, ClientOptions, Request, Response, Roots};
 pub use error::{EgressError, Phase};
 pub use options::{Mode, PolicyError, PolicyOptions, Subject};
 pub use policy::Policy;
@@ -52,4 +53,5 @@ pub use refusal::{Gate, Refusal, Rule};
 pub use report::Reported;
 pub use resolver::{Resolver, SystemResolver};
 pub use secrets::{SecretOptions, Secrets};
+pub use share::{Share, WeakShare};
 pub use target::{Host, Target};

@@ -2,6 +2,13 @@
 //!
 //! Redirects need no rule here: a 3xx is an answer like any other, and nothing in this room reads `Location`.
 
+/// The largest head of an answer over HTTP/1, and the most that is taken off its connection at once.
+pub const MAX_HEAD_BYTES: usize = 65_536;
+
+/// So many interim answers (1xx, RFC 9110 section 15.2) may come before the answer. A server sends one or two, and
+/// nothing else about an answer without an end would end before its deadline.
+pub const MAX_INTERIM_ANSWERS: usize = 32;
+
 /// How many bytes of a body may still come.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
