@@ -131,9 +131,11 @@ fn is_metadata(address: IpAddr) -> bool {
 }
 
 /// Addresses at which clouds hand out credentials to whoever asks from inside.
-const METADATA_V4: [Ipv4Addr; 8] = [
+const METADATA_V4: [Ipv4Addr; 9] = [
     // EC2, Google Cloud, Azure, DigitalOcean and most others.
     Ipv4Addr::new(169, 254, 169, 254),
+    // GKE's own server of it, on each node.
+    Ipv4Addr::new(169, 254, 169, 252),
     // Amazon ECS task credentials, EKS pod identities.
     Ipv4Addr::new(169, 254, 170, 2),
     Ipv4Addr::new(169, 254, 170, 23),
@@ -149,7 +151,7 @@ const METADATA_V4: [Ipv4Addr; 8] = [
     Ipv4Addr::new(168, 63, 129, 16),
 ];
 
-const METADATA_V6: [Ipv6Addr; 4] = [
+const METADATA_V6: [Ipv6Addr; 5] = [
     // EC2, EKS pod identities.
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
@@ -157,6 +159,8 @@ const METADATA_V6: [Ipv6Addr; 4] = [
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
     // Scaleway.
     Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
+    // OpenStack.
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
 ];
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
@@ -278,7 +282,9 @@ mod tests {
             ("3fff:fff::1", "blocked IP range"),
             ("169.254.169.254", "cloud metadata endpoint"),
             ("168.63.129.16", "cloud metadata endpoint"),
+            ("169.254.169.252", "cloud metadata endpoint"),
             ("fd00:ec2::254", "cloud metadata endpoint"),
+            ("fe80::a9fe:a9fe", "cloud metadata endpoint"),
         ] {
             assert_eq!(
                 judge(address, &Rules::default()),
