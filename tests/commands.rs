@@ -67,6 +67,30 @@ fn check_says_what_a_policy_that_only_reports_would_refuse() {
 }
 
 #[test]
+fn the_policies_of_the_page_on_them_are_right() {
+    let page = std::fs::read_to_string(root().join("docs/outbound.md")).expect("the page");
+    let blocks = page.split("```json\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().expect("a block"));
+    let mut checked = 0;
+    for block in blocks {
+        let mut config: Value = serde_json::from_str(block).expect("JSON");
+        config["graphs"] = json!({"echo": "./echo.wasm"});
+        if config["secrets"].is_object() {
+            config["secrets"]["MODEL_API_KEY"]["value"] = json!("a key");
+        }
+        let directory = tempfile::TempDir::new().expect("a temporary directory");
+        let file = directory.path().join("langgraph.json");
+        std::fs::write(file, config.to_string()).expect("a file");
+        // Decided one way or the other: the configuration is not what stops it.
+        let url = "https://hooks.example.com/";
+        let (code, text) = selvedge(directory.path(), &["check", "--webhook", url]);
+        assert_ne!(code, Some(2), "{block}: {text}");
+        checked += 1;
+    }
+    assert_eq!(checked, 5);
+}
+
+#[test]
 fn check_prints_a_json_schema() {
     let (code, text) = selvedge(&root(), &["check", "--schema"]);
     assert_eq!(code, Some(0));
