@@ -486,6 +486,10 @@ fn variables_are_refused_where_a_key_does_not_allow_them() {
             "langgraph.json: webhooks.headers.X: OTHER does not begin with webhooks.env_prefix (\"HOOK_\")"
         ]
     );
+    let inside =
+        json!({ "webhooks": { "env_prefix": "HOOK_", "headers": { "X": "${{ env.HOOK_X }}" } } });
+    let config = load_text(&with(&inside), &[("HOOK_X", "x")]).unwrap();
+    assert_eq!(config.webhooks.headers, [("X".to_owned(), "x".to_owned())]);
     let malformed = json!({ "webhooks": { "headers": { "X": "${{ LG_WEBHOOK_X }}" } } });
     one_problem(
         &malformed,
