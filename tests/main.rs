@@ -66,4 +66,5 @@ mod threads;
 mod time_travel;
 mod truncate;
 mod webhook_policy;
+mod webhook_signing;
 mod webhooks;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use selvedge_webhook::signing::Secret;
 
 use crate::config::Flags;
 
@@ -180,6 +181,7 @@ Deliveries to loopback have to be allowed: \"webhooks\": {\"url\": {\"require_ht
 Examples:
   selvedge webhooks listen
   selvedge webhooks listen --fail 2               answer 500 to the first two attempts of each delivery
+  selvedge webhooks listen --secret whsec_…       verify signatures as a receiver does
   selvedge webhooks listen --delay 20s --json     be slow, and print one JSON line for each delivery";
 
 /// How to receive.
@@ -194,6 +196,15 @@ pub struct ListenArgs {
     /// Wait before each answer: 500ms, 2s, 1m
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub delay: Duration,
+    /// Verify signatures by this secret, and answer 401 to what is not signed by it; of several, any will do
+    #[arg(
+        long = "secret",
+        value_name = "SECRET",
+        env = "SELVEDGE_LISTEN_SECRET",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub secrets: Vec<Secret>,
     /// Print whole bodies
     #[arg(long)]
     pub full: bool,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use selvedge_egress::target::without_query;
 use selvedge_egress::{Body, Client, EgressError, Request, Response};
 use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery, Verdict, stamp};
@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::options::Schedule;
 use crate::record::Record;
+use crate::signing::{self, Secret};
 use crate::verdict::{Outcome, retry_after, verdict};
 
 /// How much of an answer is read, so that its connection can be used again.
@@ -35,6 +36,7 @@ pub(crate) struct Sender {
     pub storage: Arc<dyn Storage>,
     pub clock: Arc<dyn Clock>,
     pub headers: HeaderMap,
+    pub secrets: Vec<Secret>,
     pub schedule: Schedule,
     pub timeout: Duration,
 }
@@ -152,14 +154,19 @@ impl Sender {
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         // `extend` replaces: what the operator configures wins over the two above.
         headers.extend(self.headers.clone());
-        if let Ok(id) = HeaderValue::from_str(&delivery.id.to_string()) {
-            headers.insert("webhook-id", id);
-        }
         // Whole seconds since 1970, as Standard Webhooks has it.
-        headers.insert(
-            "webhook-timestamp",
-            HeaderValue::from(now.as_millis().div_euclid(1000)),
+        let (id, timestamp) = (
+            delivery.id.to_string(),
+            now.as_millis().div_euclid(1000).to_string(),
         );
+        let signature = signing::sign(&self.secrets, &id, &timestamp, &delivery.body);
+        for (name, value) in [
+            ("webhook-id", HeaderValue::try_from(id).ok()),
+            ("webhook-timestamp", HeaderValue::try_from(timestamp).ok()),
+            ("webhook-signature", signature),
+        ] {
+            headers.extend(value.map(|value| (HeaderName::from_static(name), value)));
+        }
         headers
     }
 

@@ -66,6 +66,7 @@ impl Webhooks {
             storage: Arc::clone(&storage),
             clock: Arc::clone(&clock),
             headers: options.headers,
+            secrets: options.secrets,
             schedule: options.retry,
             timeout: options.timeout,
         };

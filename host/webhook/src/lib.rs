@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`options`] | configuration, validated |
 //! | [`payload`] | the body, as bytes |
+//! | [`signing`] | who sent it: Standard Webhooks |
 //! | [`verdict`] | what becomes of a delivery after an attempt |
 //! | `queue` | who is next: fair between hosts, bounded for each |
 //! | `attempt` | one attempt: post, read, record |
@@ -26,6 +27,7 @@ pub mod payload;
 mod queue;
 mod record;
 mod retention;
+pub mod signing;
 pub mod verdict;
 mod worker;
 

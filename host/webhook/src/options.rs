@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::header::{self, HeaderMap, HeaderName};
 use selvedge_egress::{ClientError, ClientOptions, PolicyOptions, headers};
 
+use crate::signing::{MAX_SECRETS, Secret};
+
 /// Everything under `webhooks`, with `http.disable_webhooks`.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -14,6 +16,8 @@ pub struct Options {
     pub enabled: bool,
     /// Sent with every attempt, variables filled in. They may replace `content-type` and `user-agent`.
     pub headers: HeaderMap,
+    /// Every attempt is signed with each of them, the newest first. Default none: no signature.
+    pub secrets: Vec<Secret>,
     /// Keep only these members of the body. Default all.
     pub allowed_fields: Option<Vec<Field>>,
     /// When to try again.
@@ -40,6 +44,7 @@ impl Default for Options {
         Self {
             enabled: true,
             headers: HeaderMap::new(),
+            secrets: Vec::new(),
             allowed_fields: None,
             retry: Schedule::default(),
             timeout: Duration::from_secs(15),
@@ -204,6 +209,12 @@ impl Options {
                 ));
             }
         }
+        if self.secrets.len() > MAX_SECRETS {
+            return Err(StartError::option(
+                "signing.secrets",
+                format!("at most {MAX_SECRETS} secrets are in use at once"),
+            ));
+        }
         if self.retry.secs.is_empty() {
             return Err(StartError::option(
                 "retry.schedule_secs",
@@ -266,10 +277,14 @@ mod tests {
     #[test]
     fn a_bad_option_is_named_by_its_key() {
         type Change = fn(&mut Options);
-        let cases: [(&str, Change); 4] = [
+        let cases: [(&str, Change); 5] = [
             ("headers.webhook-id", |o| {
                 o.headers
                     .insert("webhook-id", HeaderValue::from_static("x"));
+            }),
+            ("signing.secrets", |o| {
+                let secret = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
+                o.secrets = vec![secret; MAX_SECRETS + 1];
             }),
             ("retry.schedule_secs", |o| o.retry.secs.clear()),
             ("retry.jitter", |o| o.retry.jitter = 1.5),

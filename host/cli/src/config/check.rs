@@ -1,6 +1,7 @@
 //! Walks the tree of a configuration file beside the table of keys: unknown names, wrong types, keys that cannot be
 //! honoured. Replaces `${{ env.NAME }}` on the way. Whatever passes can be read without further questions.
 
+use selvedge_webhook::signing::MAX_SECRETS;
 use serde_json::{Map, Value};
 
 use super::env_file;
@@ -103,11 +104,14 @@ impl Check<'_> {
                         "needs at least one entry: the first attempt",
                     );
                 }
-                for (index, element) in elements.iter().enumerate() {
-                    let place = place.element(index);
-                    if !self.has_template(&place, element) {
-                        self.report(&place, values::item(item, element));
-                    }
+                if item == Item::Secret && elements.len() > MAX_SECRETS {
+                    self.problems.add(
+                        place.to_string(),
+                        format!("at most {MAX_SECRETS} secrets are in use at once"),
+                    );
+                }
+                for (index, element) in elements.iter_mut().enumerate() {
+                    self.element(&place.element(index), key, item, element);
                 }
             }
             (Kind::Text | Kind::AnyText, Value::String(_)) => self.text(place, key, value),
@@ -117,6 +121,20 @@ impl Check<'_> {
                 }
             }
         }
+    }
+
+    fn element(&mut self, place: &Place<'_>, key: &Key, item: Item, element: &mut Value) {
+        if let (true, Value::String(text)) = (key.templates, &mut *element) {
+            let is_template = template::is_template(text);
+            let is_rendered = self.render(place, text, None);
+            // A command that needs no values has none to judge.
+            if !is_rendered || (is_template && !self.environment.needs_values) {
+                return;
+            }
+        } else if self.has_template(place, element) {
+            return;
+        }
+        self.report(place, values::item(item, element));
     }
 
     fn map(&mut self, place: &Place<'_>, name: Name, members: &mut Map<String, Value>) {
@@ -138,7 +156,9 @@ impl Check<'_> {
             let (member, _) = place.member(name);
             self.report(&member, values::name(Name::Variable, name));
             match value {
-                Value::String(text) => self.render(&member, text, None),
+                Value::String(text) => {
+                    self.render(&member, text, None);
+                }
                 other => {
                     let found = values::describe(other);
                     self.problems
@@ -181,13 +201,13 @@ impl Check<'_> {
         self.report(place, values::scalar(key.kind, value));
     }
 
-    /// What a variable holds never gets into a message.
-    fn render(&mut self, place: &Place<'_>, text: &mut String, prefix: Option<&str>) {
+    /// Whether the text could be rendered. What a variable holds never gets into a message.
+    fn render(&mut self, place: &Place<'_>, text: &mut String, prefix: Option<&str>) -> bool {
         let message = match template::render(text, prefix, &|name| self.environment.variable(name))
         {
             Ok(rendered) => {
                 *text = rendered;
-                return;
+                return true;
             }
             Err(TemplateError::Unset(name)) => {
                 format!("the environment variable {name} is not set")
@@ -201,6 +221,7 @@ impl Check<'_> {
             }
         };
         self.problems.add(place.to_string(), message);
+        false
     }
 
     /// Someone who writes `${{ env.X }}` expects a variable: passing the text on unread would be a silent mistake. Says

@@ -120,6 +120,8 @@ pub enum Item {
     Field,
     /// Whole seconds.
     Seconds,
+    /// What deliveries are signed with.
+    Secret,
 }
 
 impl Key {

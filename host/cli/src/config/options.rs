@@ -82,6 +82,12 @@ impl WebhooksConfig {
         selvedge_webhook::Options {
             enabled: self.enabled,
             headers: header_map(&self.headers),
+            // Checked with the configuration.
+            secrets: self
+                .secrets
+                .iter()
+                .filter_map(|secret| secret.parse().ok())
+                .collect(),
             allowed_fields: self.allowed_fields.as_ref().map(|fields| {
                 fields
                     .iter()

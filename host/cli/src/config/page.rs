@@ -17,8 +17,9 @@ This page is made from the table in `host/cli/src/config/table.rs`; a test compa
 - Every mistake is reported in a line of its own, and the process ends with exit code 2. Nothing is ignored in silence:
   an unknown key, a key of a feature that this version does not have, and a key of LangGraph's that cannot be honoured
   stop the start.
-- `${{ env.NAME }}` is replaced by that variable of the host's environment in `webhooks.headers`, `secrets.*.value` and
-  `env`, and refused elsewhere. A variable that is not set stops the start.
+- `${{ env.NAME }}` is replaced by that variable of the host's environment in `webhooks.headers`,
+  `webhooks.signing.secrets`, `secrets.*.value` and `env`, and refused elsewhere. A variable that is not set stops the
+  start.
 - Command line before variables before file: `--host` (127.0.0.1), `--port` (8123), `--data-dir`, `--config`
   (`langgraph.json`), then `SELVEDGE_SECTION_KEY` (lists with commas), then LangGraph's own variable, then the file. An
   empty variable counts as unset.
@@ -119,6 +120,7 @@ fn plural(item: Item) -> &'static str {
         Item::Method => "methods",
         Item::Field => "members",
         Item::Seconds => "seconds",
+        Item::Secret => "secrets",
     }
 }
 

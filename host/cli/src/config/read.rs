@@ -283,6 +283,7 @@ fn webhooks(root: Group<'_>) -> WebhooksConfig {
             .into_iter()
             .filter_map(|(name, value)| value.as_str().map(|value| (name, value.to_owned())))
             .collect(),
+        secrets: group.group("signing", "webhooks.signing").texts("secrets"),
         allowed_fields: group
             .given("allowed_fields")
             .map(|_| group.texts("allowed_fields")),

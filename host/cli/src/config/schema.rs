@@ -93,7 +93,7 @@ fn element(item: Item) -> Value {
     match item {
         Item::Port => json!({ "type": "integer", "minimum": 1, "maximum": 65_535 }),
         Item::Seconds => json!({ "type": "integer", "minimum": 0 }),
-        Item::Domain | Item::Host | Item::Network | Item::Method | Item::Field => {
+        Item::Domain | Item::Host | Item::Network | Item::Method | Item::Field | Item::Secret => {
             json!({ "type": "string" })
         }
     }

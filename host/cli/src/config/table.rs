@@ -7,7 +7,7 @@ use selvedge_model::json::MAX_DEPTH;
 use selvedge_sandbox::options::MOST_INSTANCES;
 
 use super::keys::Fallback::{Json, Required, Words};
-use super::keys::Item::{Domain, Field, Host, Method, Network, Port, Seconds};
+use super::keys::Item::{Domain, Field, Host, Method, Network, Port, Seconds, Secret};
 use super::keys::Kind::{
     Any, AnyText, Bool, Choice, Component, Environment, Fraction, Graph, List, LogFilter, Map,
     Object, Section, Text, Uint,
@@ -126,7 +126,8 @@ pub const KEYS: &[Key] = &[
     key("webhooks.max_concurrent", COUNT, Json("64"), "Attempts at once."),
     key("webhooks.max_concurrent_per_host", COUNT, Json("4"), "Attempts at once to one host."),
     key("webhooks.retention_days", DAYS, Json("30"), "How long a delivery that has ended is kept with its body and its attempts."),
-    later("webhooks.signing", "Signature of deliveries."),
+    key("webhooks.signing", Section, Json("{}"), "Signature of deliveries: Standard Webhooks 1.0."),
+    templated("webhooks.signing.secrets", List(Secret), LISTED, "Each delivery is signed with all of them: put a new secret first, and take the old one away when the receivers have the new one. Base64 of 24 to 64 bytes, with or without `whsec_`; empty: no signature."),
     key("egress", Section, Json("{}"), "HTTP by graphs themselves. Without this block nothing is reachable."),
     key("egress.allowed_domains", List(Domain), LISTED, "Reachable names; `*.` stands for sub-domains, not for the name itself."),
     key("egress.denied_domains", List(Domain), LISTED, "Never these, whatever is allowed."),

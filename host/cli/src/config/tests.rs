@@ -102,6 +102,7 @@ fn sample(key: &keys::Key) -> Value {
             keys::Item::Method => json!("GET"),
             keys::Item::Field => json!("run_id"),
             keys::Item::Seconds => json!(7),
+            keys::Item::Secret => json!("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         }]),
         Kind::Environment => json!({ "NAME": "value" }),
         Kind::Graph | Kind::Component => json!("./agent.wasm:name"),
@@ -310,6 +311,22 @@ fn each_mistake_has_one_line_that_names_the_key_and_what_to_write() {
             "webhooks.retry.schedule_secs: needs at least one entry: the first attempt",
         ),
         (
+            json!({ "webhooks": { "signing": { "secrets": ["whsec_not base64"] } } }),
+            "webhooks.signing.secrets[0]: is not base64, with or without \"whsec_\" before it",
+        ),
+        (
+            json!({ "webhooks": { "signing": { "secrets": ["whsec_c2hvcnQ="] } } }),
+            "webhooks.signing.secrets[0]: holds 5 bytes: a secret has 24 to 64, which `whsec_$(openssl rand -base64 32)` makes",
+        ),
+        (
+            json!({ "webhooks": { "signing": { "secrets": [7] } } }),
+            "webhooks.signing.secrets[0]: must be a text, not the number 7",
+        ),
+        (
+            json!({ "webhooks": { "signing": { "secrets": vec!["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"; 9] } } }),
+            "webhooks.signing.secrets: at most 8 secrets are in use at once",
+        ),
+        (
             json!({ "webhooks": { "headers": { "X Y": "x" } } }),
             "webhooks.headers.X Y: \"X Y\" cannot be the name of a header",
         ),
@@ -428,11 +445,21 @@ fn image_building_keys_give_one_warning_that_names_them() {
 #[test]
 fn variables_are_replaced_where_a_key_allows_it() {
     let keys = json!({
-        "webhooks": { "headers": { "Authorization": "Bearer ${{ env.LG_WEBHOOK_TOKEN }}" } },
+        "webhooks": {
+            "headers": { "Authorization": "Bearer ${{ env.LG_WEBHOOK_TOKEN }}" },
+            "signing": { "secrets": ["${{ env.NEW }}", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] },
+        },
         "secrets": { "KEY": { "value": "${{ env.TOKEN }}", "hosts": ["api.example.com"] } },
         "env": { "A": "${{ env.TOKEN }}!" },
     });
-    let config = load_text(&with(&keys), &[("LG_WEBHOOK_TOKEN", "t1"), ("TOKEN", "t2")]).unwrap();
+    let new = "whsec_bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3";
+    let variables = [("LG_WEBHOOK_TOKEN", "t1"), ("TOKEN", "t2"), ("NEW", new)];
+    let config = load_text(&with(&keys), &variables).unwrap();
+    assert_eq!(
+        config.webhooks.secrets,
+        [new, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+    );
+    assert_eq!(config.webhooks.options().secrets.len(), 2);
     assert_eq!(
         config.webhooks.headers,
         [("Authorization".to_owned(), "Bearer t1".to_owned())]
@@ -441,12 +468,14 @@ fn variables_are_replaced_where_a_key_allows_it() {
     assert_eq!(config.graphs[0].env["A"], "t2!");
     assert!(
         !format!("{config:?}").contains("t1")
+            && !format!("{config:?}").contains("bmV3")
             && !format!("{:?}", config.graphs[0].secrets).contains("t2")
     );
     assert_eq!(
         load_text(&with(&keys), &[("TOKEN", "t2")]).unwrap_err(),
         [
-            "langgraph.json: webhooks.headers.Authorization: the environment variable LG_WEBHOOK_TOKEN is not set"
+            "langgraph.json: webhooks.headers.Authorization: the environment variable LG_WEBHOOK_TOKEN is not set",
+            "langgraph.json: webhooks.signing.secrets[0]: the environment variable NEW is not set",
         ]
     );
 }
@@ -499,8 +528,10 @@ fn variables_are_refused_where_a_key_does_not_allow_them() {
 
 #[test]
 fn commands_that_need_no_values_do_not_ask_for_variables() {
-    let keys =
-        json!({ "secrets": { "KEY": { "value": "${{ env.UNSET }}", "hosts": ["a.example"] } } });
+    let keys = json!({
+        "secrets": { "KEY": { "value": "${{ env.UNSET }}", "hosts": ["a.example"] } },
+        "webhooks": { "signing": { "secrets": ["${{ env.UNSET }}"] } },
+    });
     let environment = Environment {
         needs_values: false,
         ..environment(&[])

@@ -121,6 +121,8 @@ pub struct WebhooksConfig {
     pub enabled: bool,
     /// Rendered; the values may be secret.
     pub headers: Vec<(String, String)>,
+    /// Rendered, the newest first.
+    pub secrets: Vec<String>,
     /// `None`: all.
     pub allowed_fields: Option<Vec<String>>,
     /// `webhooks.url`
@@ -141,13 +143,14 @@ pub struct WebhooksConfig {
     pub retention: Duration,
 }
 
-/// Headers by name only.
+/// Headers by name only, and nothing of secrets but their number.
 impl fmt::Debug for WebhooksConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&String> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("WebhooksConfig")
             .field("enabled", &self.enabled)
             .field("headers", &names)
+            .field("secrets", &self.secrets.len())
             .field("url", &self.url)
             .field("retry_schedule", &self.retry_schedule)
             .finish_non_exhaustive()

@@ -8,6 +8,7 @@ use selvedge_egress::domain::DomainRule;
 use selvedge_egress::headers::is_reserved;
 use selvedge_egress::options::{method, network};
 use selvedge_webhook::Field;
+use selvedge_webhook::signing::Secret;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -70,6 +71,11 @@ pub(super) fn item(item: Item, value: &Value) -> Result<(), String> {
                     "\"{text}\" is no member of a webhook's body: {fields}"
                 ))
             }
+        },
+        // Nothing of the text is repeated.
+        (Item::Secret, Value::String(text)) => match text.parse::<Secret>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
         },
         (Item::Port, value) => match value.as_u64() {
             Some(1..=65_535) => Ok(()),

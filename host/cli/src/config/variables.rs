@@ -16,6 +16,7 @@ const OTHERS: &[&str] = &[
     "SELVEDGE_DATA_DIR",
     "SELVEDGE_HOME",
     "SELVEDGE_HOST",
+    "SELVEDGE_LISTEN_SECRET",
     "SELVEDGE_NO_AUTH",
     "SELVEDGE_NO_RUSTUP",
     "SELVEDGE_PORT",
@@ -108,9 +109,12 @@ fn parse(key: &Key, text: &str) -> Value {
             .map(str::trim)
             .map(|text| match item {
                 Item::Port | Item::Seconds => scalar(text),
-                Item::Domain | Item::Host | Item::Network | Item::Method | Item::Field => {
-                    Value::from(text)
-                }
+                Item::Domain
+                | Item::Host
+                | Item::Network
+                | Item::Method
+                | Item::Field
+                | Item::Secret => Value::from(text),
             })
             .collect(),
         _ => Value::from(text),

@@ -3,10 +3,12 @@
 //! | module | job |
 //! |---|---|
 //! | `ledger` | which deliveries were seen, and how often: the only state |
+//! | `signature` | whether a delivery is signed by a secret that the listener knows |
 //! | `show` | one delivery as lines for people, or as one line of JSON |
 
 mod ledger;
 mod show;
+mod signature;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,12 +20,14 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use selvedge_model::Timestamp;
 use tokio::net::TcpListener;
 
 use crate::args::ListenArgs;
 use crate::print;
 use ledger::Ledger;
 use show::Delivery;
+use signature::Signature;
 
 /// A stranger's body is not read without end; the default of `webhooks.max_body_bytes` is 1 MiB.
 const MAX_BODY_BYTES: usize = 64 << 20;
@@ -111,8 +115,10 @@ impl Receiver {
         };
         let mut delivery = Delivery::new(&head, body.to_bytes());
         delivery.attempt = self.ledger().note(delivery.id.as_deref());
-        let status = match delivery.attempt {
-            Some(attempt) if attempt <= self.args.fail => StatusCode::INTERNAL_SERVER_ERROR,
+        delivery.signature = Signature::of(&self.args.secrets, &delivery, Timestamp::now());
+        let status = match (&delivery.signature, delivery.attempt) {
+            (Some(Signature::Missing | Signature::Bad(_)), _) => StatusCode::UNAUTHORIZED,
+            (_, Some(attempt)) if attempt <= self.args.fail => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::OK,
         };
         delivery.answer = status.as_u16();

@@ -7,6 +7,8 @@ use chrono::{Local, SecondsFormat, Utc};
 use http::request::Parts;
 use serde_json::{Value, json};
 
+use super::signature::Signature;
+
 /// Lines of a body that are shown without `--full`.
 const SHOWN_LINES: usize = 24;
 /// Bytes of a line that are shown without `--full`.
@@ -25,6 +27,8 @@ pub(super) struct Delivery {
     pub(super) body: Bytes,
     /// Which attempt this is, if it has an id.
     pub(super) attempt: Option<u32>,
+    /// Whose it is; `None`: nobody asked.
+    pub(super) signature: Option<Signature>,
     /// What it is answered.
     pub(super) answer: u16,
 }
@@ -42,17 +46,24 @@ impl Delivery {
                 )
             })
             .collect();
+        let id = headers.iter().find(|(name, _)| name == "webhook-id");
         Self {
             path: head.uri.to_string(),
-            id: headers
-                .iter()
-                .find(|(name, _)| name == "webhook-id")
-                .map(|(_, value)| value.clone()),
+            id: id.map(|(_, value)| value.clone()),
             headers,
             body,
             attempt: None,
+            signature: None,
             answer: 200,
         }
+    }
+
+    /// The value of a header, by its name in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// One line of JSON.
@@ -67,6 +78,7 @@ impl Delivery {
             "path": self.path,
             "webhook_id": self.id,
             "attempt": self.attempt,
+            "signature": self.signature.as_ref().map(Signature::to_string),
             "answer": self.answer,
             "headers": headers,
             "body": serde_json::from_slice(&self.body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&self.body))),
@@ -89,6 +101,10 @@ impl Delivery {
             ("run", of("run_id")),
             ("status", of("status")),
             ("webhook-id", self.id.clone()),
+            (
+                "signature",
+                self.signature.as_ref().map(Signature::to_string),
+            ),
         ] {
             if let Some(value) = value {
                 let _ = write!(text, "\n  {label:<11}{value}");
