@@ -65,6 +65,7 @@ mod thread_stream;
 mod threads;
 mod time_travel;
 mod truncate;
+mod webhook_deliveries;
 mod webhook_policy;
 mod webhook_signing;
 mod webhooks;

@@ -16,11 +16,11 @@ use selvedge_model::thread::Thread;
 use selvedge_model::{AssistantId, CheckpointId, DeliveryId, RunId, ThreadId, Timestamp};
 use selvedge_storage::sqlite::Sqlite;
 use selvedge_storage::{
-    Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims,
+    Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, DeliveryQuery,
     DeliveryRecord, DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery,
-    NamespaceQuery, NewRun, NewThread, Page, Prune, Pruned, PutItem, Reads, Recovery, RunEnd,
-    RunQuery, StepCommit, Storage, StorageError, Swept, ThreadFilter, ThreadPatch, ThreadQuery,
-    ThreadStorage, ThreadUpdate, Truncate, Updated, Values, VersionQuery,
+    NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Reads, Recovery,
+    Redeliver, RunEnd, RunQuery, StepCommit, Storage, StorageError, Swept, ThreadFilter,
+    ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate, Truncate, Updated, Values, VersionQuery,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -97,6 +97,21 @@ impl Reads for Watched {
 
     async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
         self.inner.deliveries_of_run(run).await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StorageError> {
+        self.inner.delivery(id).await
+    }
+
+    async fn list_deliveries(
+        &self,
+        query: DeliveryQuery,
+    ) -> Result<Page<DeliveryRecord>, StorageError> {
+        self.inner.list_deliveries(query).await
+    }
+
+    async fn outbox(&self) -> Result<Outbox, StorageError> {
+        self.inner.outbox().await
     }
 
     async fn check(&self) -> Result<(), StorageError> {
@@ -209,6 +224,14 @@ impl Storage for Watched {
 
     async fn release_run(&self, lease: Lease, now: Timestamp) -> Result<(), StorageError> {
         self.inner.release_run(lease, now).await
+    }
+
+    async fn redeliver(&self, id: DeliveryId, now: Timestamp) -> Result<bool, StorageError> {
+        self.inner.redeliver(id, now).await
+    }
+
+    async fn redeliver_ended(&self, which: Redeliver, now: Timestamp) -> Result<u64, StorageError> {
+        self.inner.redeliver_ended(which, now).await
     }
 
     async fn claim_deliveries(

@@ -15,8 +15,8 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::error::ApiError;
 use crate::paths::Routes;
 use crate::{
-    Options, assistants, development, drawings, history, leftover, runs, search, state, store,
-    system, thread_stream, threads,
+    Options, assistants, deliveries, development, drawings, history, leftover, runs, search, state,
+    store, system, thread_stream, threads,
 };
 
 /// What every handler has.
@@ -34,7 +34,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .merge(assistant_routes())
         .route("/runs/batch", post(runs::batch))
         .route("/runs/cancel", post(runs::cancel_many))
-        .route("/runs/{run_id}/deliveries", get(runs::deliveries))
+        .merge(delivery_routes())
         .route(
             "/store/items",
             get(store::get).put(store::put).delete(store::delete),
@@ -84,6 +84,22 @@ fn assistant_routes() -> Routes {
         .route(
             "/assistants/{assistant_id}/latest",
             post(assistants::set_latest),
+        )
+}
+
+/// What LangGraph does not have.
+fn delivery_routes() -> Routes {
+    Routes::new()
+        .route("/runs/{run_id}/deliveries", get(deliveries::of_run))
+        .route("/webhooks/deliveries", get(deliveries::list))
+        .route(
+            "/webhooks/deliveries/redeliver",
+            post(deliveries::redeliver_ended),
+        )
+        .route("/webhooks/deliveries/{delivery_id}", get(deliveries::get))
+        .route(
+            "/webhooks/deliveries/{delivery_id}/redeliver",
+            post(deliveries::redeliver),
         )
 }
 

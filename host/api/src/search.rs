@@ -65,7 +65,7 @@ pub(crate) async fn count_threads(
 }
 
 /// LangGraph's pagination headers: the "total" is one more than what has been shown as long as there is more.
-fn pagination(offset: u32, limit: u32, rows: usize, more: bool) -> HeaderMap {
+pub(crate) fn pagination(offset: u32, limit: u32, rows: usize, more: bool) -> HeaderMap {
     let next = u64::from(offset) + u64::from(limit);
     let total = if more {
         next + 1

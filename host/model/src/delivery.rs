@@ -1,6 +1,7 @@
 //! A webhook that must arrive.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,16 @@ pub enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Delivered,
+        Self::Exhausted,
+        Self::Blocked,
+        Self::Gone,
+        Self::Disabled,
+    ];
+
     /// The word on the wire and in storage.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -37,6 +48,15 @@ impl DeliveryStatus {
             Self::Gone => "gone",
             Self::Disabled => "disabled",
         }
+    }
+}
+
+impl FromStr for DeliveryStatus {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|status| status.as_str() == text).ok_or(())
     }
 }
 
@@ -79,6 +99,8 @@ pub struct DueDelivery {
     pub delivery: NewDelivery,
     /// How many attempts there were.
     pub attempts: u32,
+    /// How many of them count for the schedule, which begins anew when a delivery is to be delivered again.
+    pub tries: u32,
 }
 
 /// What came of one attempt.

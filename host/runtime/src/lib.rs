@@ -21,6 +21,7 @@
 //! | [`threads`], [`assistants`], [`runs`] | reading and changing them |
 //! | [`state`] | a thread's history, and changing its state from outside |
 //! | [`items`] | the store, for callers and for graphs, and the end of its items |
+//! | [`deliveries`] | delivering webhooks again |
 //! | [`sweep`] | threads whose time has come |
 //! | `development` | what only `selvedge dev` offers |
 //! | `mint` | ids and time for `pregel` |
@@ -30,6 +31,7 @@
 pub mod admit;
 pub mod assistants;
 pub mod cancel;
+pub mod deliveries;
 mod development;
 mod execute;
 mod finish;

@@ -14,11 +14,11 @@ use selvedge_model::{AssistantId, CheckpointId, DeliveryId, RunId, ThreadId, Tim
 
 use crate::StorageError;
 use crate::types::{
-    Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims,
+    Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, DeliveryQuery,
     DeliveryRecord, DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery,
-    NamespaceQuery, NewRun, NewThread, Page, Prune, Pruned, PutItem, Recovery, RunEnd, RunQuery,
-    StepCommit, Swept, ThreadFilter, ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate,
-    Truncate, Updated, Values, VersionQuery,
+    NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Recovery, Redeliver,
+    RunEnd, RunQuery, StepCommit, Swept, ThreadFilter, ThreadPatch, ThreadQuery, ThreadStorage,
+    ThreadUpdate, Truncate, Updated, Values, VersionQuery,
 };
 
 /// What can be looked at. Every read sees what was committed when it began, and changes nothing: whoever holds only
@@ -91,8 +91,18 @@ pub trait Reads: Send + Sync + 'static {
         query: NamespaceQuery,
     ) -> Result<Vec<Vec<String>>, StorageError>;
 
-    /// The deliveries of a run with their attempts.
+    /// The deliveries of a run with their attempts, of many the newest.
     async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError>;
+    /// One delivery with its attempts, of many the newest.
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StorageError>;
+    /// Deliveries that match, each with its last attempt, and whether there are more: newest first, and of those with
+    /// one status those first that ended last. Fewer than asked for come when they are large.
+    async fn list_deliveries(
+        &self,
+        query: DeliveryQuery,
+    ) -> Result<Page<DeliveryRecord>, StorageError>;
+    /// What is still to be delivered.
+    async fn outbox(&self) -> Result<Outbox, StorageError>;
     /// Whether the database answers and can still be written to.
     async fn check(&self) -> Result<(), StorageError>;
 }
@@ -260,6 +270,12 @@ pub trait Storage: Reads {
         verdict: Verdict,
         now: Timestamp,
     ) -> Result<(), StorageError>;
+    /// Makes a delivery due now; `false` when there is none. One that had ended has its whole schedule before it again,
+    /// under its own id; one that is being tried is left to that.
+    async fn redeliver(&self, id: DeliveryId, now: Timestamp) -> Result<bool, StorageError>;
+    /// The same for those that ended so within a time, and how many they were. As many as one write may take; whoever
+    /// wants all asks again until it is 0.
+    async fn redeliver_ended(&self, which: Redeliver, now: Timestamp) -> Result<u64, StorageError>;
     /// Deletes deliveries that ended before a time, with their bodies and attempts, those that ended first of all
     /// first, and says how many. As many as one write may take; whoever wants all gone asks again until it is 0.
     async fn prune_deliveries(&self, ended_before: Timestamp) -> Result<u64, StorageError>;

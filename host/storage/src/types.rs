@@ -2,20 +2,22 @@
 
 mod assistants;
 mod cancel;
+mod deliveries;
 mod events;
 mod items;
 mod threads;
 
 use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::checkpoint::{Change, ChannelValue, CheckpointWrite, PendingWrite};
-use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery};
+use selvedge_model::delivery::NewDelivery;
 use selvedge_model::event::StoredEvent;
 use selvedge_model::run::{ClaimedRun, Run, RunStatus};
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus, Ttl};
-use selvedge_model::{CheckpointId, DeliveryId, Json, RunId, ThreadId, Timestamp};
+use selvedge_model::{CheckpointId, Json, ThreadId, Timestamp};
 
 pub use assistants::*;
 pub use cancel::*;
+pub use deliveries::*;
 pub use events::*;
 pub use items::*;
 pub use threads::*;
@@ -205,36 +207,6 @@ pub struct RunQuery {
     pub limit: u32,
     /// After so many.
     pub offset: u32,
-}
-
-/// Deliveries that were claimed.
-#[derive(Clone, Debug, Default)]
-pub struct DueDeliveries {
-    /// To be tried now.
-    pub deliveries: Vec<DueDelivery>,
-    /// There may be more that are due: as many were taken as were asked for, or as one claim may weigh.
-    pub more: bool,
-    /// When the next one is due that was not due yet.
-    pub next_due: Option<Timestamp>,
-}
-
-/// A delivery as it stands.
-#[derive(Clone, Debug)]
-pub struct DeliveryRecord {
-    /// Its id.
-    pub id: DeliveryId,
-    /// The run it is about.
-    pub run_id: RunId,
-    /// Where to.
-    pub url: String,
-    /// Where it stands.
-    pub status: DeliveryStatus,
-    /// When it was stored.
-    pub created_at: Timestamp,
-    /// When it is tried next, while pending.
-    pub next_attempt_at: Option<Timestamp>,
-    /// Every attempt, oldest first.
-    pub attempts: Vec<Attempt>,
 }
 
 /// What was found of a process that died.

@@ -63,7 +63,11 @@ struct Exchange {
 
 impl Sender {
     pub async fn deliver(self: Arc<Self>, due: DueDelivery) -> Done {
-        let DueDelivery { delivery, attempts } = due;
+        let DueDelivery {
+            delivery,
+            attempts,
+            tries,
+        } = due;
         let (id, url) = (delivery.id, delivery.url.clone());
         let number = attempts.saturating_add(1);
         let (at, began) = (self.clock.now(), Instant::now());
@@ -71,7 +75,7 @@ impl Sender {
         let took = began.elapsed();
         let verdict = verdict(
             exchange.outcome,
-            number,
+            tries.saturating_add(1),
             &self.schedule,
             self.clock.now(),
             rand::random(),
@@ -107,9 +111,9 @@ impl Sender {
 
     /// What is to be written down of an attempt that broke off by a mistake of ours: it failed like any other, so that
     /// the schedule bounds how often it is made again.
-    pub fn broken(&self, id: DeliveryId, url: &str, number: u32) -> Record {
+    pub fn broken(&self, id: DeliveryId, url: &str, number: u32, tries: u32) -> Record {
         let now = self.clock.now();
-        let verdict = verdict(Outcome::Failed, number, &self.schedule, now, rand::random());
+        let verdict = verdict(Outcome::Failed, tries, &self.schedule, now, rand::random());
         Record {
             id,
             attempt: Some(Attempt {

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use selvedge_egress::{Client, ClientOptions, Policy, Refusal};
-use selvedge_model::delivery::NewDelivery;
+use selvedge_model::delivery::{DeliveryStatus, NewDelivery};
 use selvedge_model::time::Clock;
-use selvedge_storage::Storage;
+use selvedge_model::{DeliveryId, Timestamp};
+use selvedge_storage::{Redeliver, Storage, StorageError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -15,12 +16,14 @@ use crate::attempt::Sender;
 use crate::options::{Field, Options, StartError};
 use crate::payload::{self, Ended};
 use crate::queue::{Limits, Queue};
-use crate::retention;
-use crate::worker::{self, Worker};
+use crate::worker::Worker;
+use crate::{retention, switch};
 
 /// Webhooks of one process. When it is dropped without [`shutdown`](Self::shutdown) the worker claims nothing more.
 pub struct Webhooks {
     policy: Arc<Policy>,
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
     enabled: bool,
     allowed_fields: Option<Vec<Field>>,
     max_body_bytes: usize,
@@ -76,16 +79,25 @@ impl Webhooks {
                 Queue::new(limits),
                 options.max_concurrent,
                 Arc::clone(&wake),
+                stopped.clone(),
+            );
+            let enabling = switch::enable_disabled(
+                Arc::clone(&storage),
+                Arc::clone(&clock),
+                Arc::clone(&wake),
                 stopped,
             );
-            tokio::spawn(async { tokio::join!(worker.run(), retention).0 })
+            tokio::spawn(async { tokio::join!(worker.run(), enabling, retention).0 })
         } else {
             tracing::info!("webhooks are disabled: URLs are checked, nothing is sent");
-            let disabling = worker::disable_pending(storage, clock, stopped);
+            let disabling =
+                switch::disable_pending(Arc::clone(&storage), Arc::clone(&clock), stopped);
             tokio::spawn(async { tokio::join!(disabling, retention).0 })
         };
         Ok(Self {
             policy,
+            storage,
+            clock,
             enabled: options.enabled,
             allowed_fields: options.allowed_fields,
             max_body_bytes: options.max_body_bytes,
@@ -114,6 +126,52 @@ impl Webhooks {
         self.wake.notify_one();
     }
 
+    /// Delivers once more what had ended, or what waits for its next attempt; `false` when there is no such delivery.
+    ///
+    /// # Errors
+    /// Webhooks are disabled, or storage failed.
+    pub async fn redeliver(&self, id: DeliveryId) -> Result<bool, RedeliverError> {
+        self.must_be_enabled()?;
+        let is_there = self.storage.redeliver(id, self.clock.now()).await?;
+        self.wake();
+        Ok(is_there)
+    }
+
+    /// Delivers once more what ended in one of these ways since a time, and says how many those were. Whoever stops
+    /// waiting for the answer may have stopped half of it; asking again does the rest.
+    ///
+    /// # Errors
+    /// As [`redeliver`](Self::redeliver).
+    pub async fn redeliver_ended(
+        &self,
+        statuses: Vec<DeliveryStatus>,
+        since: Timestamp,
+    ) -> Result<u64, RedeliverError> {
+        self.must_be_enabled()?;
+        let now = self.clock.now();
+        let which = Redeliver {
+            statuses,
+            since,
+            before: now,
+        };
+        let mut count = 0;
+        loop {
+            match self.storage.redeliver_ended(which.clone(), now).await? {
+                0 => return Ok(count),
+                some => count += some,
+            }
+            self.wake();
+        }
+    }
+
+    fn must_be_enabled(&self) -> Result<(), RedeliverError> {
+        if self.enabled {
+            Ok(())
+        } else {
+            Err(RedeliverError::Disabled)
+        }
+    }
+
     /// Claims nothing more, waits for attempts in flight, and ends. What has not ended within `grace` is cut off and
     /// is tried again by the next process, as is what was claimed and not begun.
     pub async fn shutdown(&self, grace: Duration) {
@@ -133,6 +191,17 @@ impl Webhooks {
             let _ = task.await;
         }
     }
+}
+
+/// Why nothing is delivered again.
+#[derive(Debug, thiserror::Error)]
+pub enum RedeliverError {
+    /// It would wait for ever.
+    #[error("webhooks are disabled (http.disable_webhooks)")]
+    Disabled,
+    /// Storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 impl fmt::Debug for Webhooks {

@@ -14,6 +14,7 @@
 //! | `attempt` | one attempt: post, read, record |
 //! | `record` | what is to be written down, and what storage has refused so far |
 //! | `worker` | claims what is due and hands it out |
+//! | `switch` | what switching webhooks off and on means for what waits |
 //! | `retention` | deletes what ended long ago |
 //! | [`handle`] | the part that others hold |
 //!
@@ -28,10 +29,11 @@ mod queue;
 mod record;
 mod retention;
 pub mod signing;
+mod switch;
 pub mod verdict;
 mod worker;
 
-pub use handle::Webhooks;
+pub use handle::{RedeliverError, Webhooks};
 pub use options::{Field, Options, Schedule, StartError};
 pub use payload::{Ended, FinalStatus};
 pub use selvedge_egress::Refusal;

@@ -254,7 +254,11 @@ mod tests {
             sent_at_offset: None,
             created_at: NOW,
         };
-        DueDelivery { delivery, attempts }
+        DueDelivery {
+            delivery,
+            attempts,
+            tries: attempts,
+        }
     }
 
     fn next_url(queue: &mut Queue) -> Option<String> {

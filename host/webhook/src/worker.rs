@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use selvedge_model::delivery::{DeliveryStatus, DueDelivery, Verdict};
+use selvedge_model::delivery::{DueDelivery, Verdict};
 use selvedge_model::time::Clock;
 use selvedge_model::{DeliveryId, Timestamp};
-use selvedge_storage::Storage;
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use crate::attempt::{Done, MAX_PAUSE, MIN_PAUSE, Sender};
 use crate::queue::{Host, Offer, Queue};
@@ -45,7 +44,9 @@ struct Running {
     host: Host,
     id: DeliveryId,
     url: String,
+    /// Of this attempt, and of those that count for the schedule.
     number: u32,
+    tries: u32,
 }
 
 impl Worker {
@@ -187,6 +188,7 @@ impl Worker {
                 id: due.delivery.id,
                 url: due.delivery.url.clone(),
                 number: due.attempts.saturating_add(1),
+                tries: due.tries.saturating_add(1),
             };
             let task = self.attempts.spawn(Arc::clone(&self.sender).deliver(due));
             self.running.insert(task.id(), running);
@@ -207,7 +209,9 @@ impl Worker {
         let now = self.sender.clock.now();
         let Some(done) = done else {
             self.queue.done(&running.host, None, None, now);
-            let record = self.sender.broken(running.id, &running.url, running.number);
+            let record =
+                self.sender
+                    .broken(running.id, &running.url, running.number, running.tries);
             return self.refused.offer(record, Instant::now());
         };
         let reached = done.address.map(|address| (done.url.as_str(), address));
@@ -225,50 +229,4 @@ impl Worker {
         self.not_before = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
-}
-
-/// Ends every delivery that is still pending, due or not: webhooks were switched off.
-pub(crate) async fn disable_pending(
-    storage: Arc<dyn Storage>,
-    clock: Arc<dyn Clock>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut claimed = Vec::new();
-    let mut pause = MIN_PAUSE;
-    loop {
-        match disable_some(storage.as_ref(), &mut claimed, clock.now()).await {
-            Ok(0) => return,
-            Ok(count) => tracing::info!(count, "pending webhooks ended as disabled"),
-            Err(error) => {
-                tracing::warn!(%error, "pending webhooks cannot be ended yet");
-                let wake_at = Instant::now() + pause;
-                pause = (pause * 2).min(MAX_PAUSE);
-                tokio::select! {
-                    _ = stop.changed() => return,
-                    () = sleep_until(wake_at) => {}
-                }
-            }
-        }
-    }
-}
-
-/// Ends some deliveries. Those that storage fails to end stay in `claimed`: no claim gives them out a second time.
-async fn disable_some(
-    storage: &dyn Storage,
-    claimed: &mut Vec<DeliveryId>,
-    now: Timestamp,
-) -> Result<usize, selvedge_storage::StorageError> {
-    if claimed.is_empty() {
-        // Every due time lies before this one.
-        let end_of_time = Timestamp::from_micros(i64::MAX);
-        let due = storage.claim_deliveries(end_of_time, BATCH).await?;
-        claimed.extend(due.deliveries.iter().map(|due| due.delivery.id));
-    }
-    let count = claimed.len();
-    while let Some(id) = claimed.last() {
-        let disabled = Verdict::End(DeliveryStatus::Disabled);
-        storage.record_attempt(*id, None, disabled, now).await?;
-        claimed.pop();
-    }
-    Ok(count)
 }

@@ -7,6 +7,7 @@
 //! | `new_run` | a run to be created |
 //! | `command` | the command of a run or of an update |
 //! | `cancel` | which runs to cancel, and how |
+//! | `deliveries` | which webhook deliveries to list, which to deliver again |
 //! | `run_queries` | which runs to list, how to follow one |
 //! | `state` | which checkpoints to show, how a state is to change |
 //! | `store` | items and namespaces of the store |
@@ -17,6 +18,7 @@
 mod body;
 mod cancel;
 mod command;
+mod deliveries;
 mod extract;
 mod fields;
 mod last_event;
@@ -35,6 +37,7 @@ mod ttl;
 
 pub(crate) use body::{ArrayBody, ObjectBody};
 pub(crate) use cancel::{Cancel, CancelRuns};
+pub(crate) use deliveries::{ListDeliveries, RedeliverEnded};
 pub(crate) use extract::Extract;
 pub(crate) use fields::Fields;
 pub(crate) use new_run::{NewRun, NewRuns, run_config};

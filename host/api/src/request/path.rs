@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
-use selvedge_model::{AssistantId, CheckpointId, RunId, ThreadId};
+use selvedge_model::{AssistantId, CheckpointId, DeliveryId, RunId, ThreadId};
 
 use crate::error::{ApiError, ApiResult};
 
@@ -36,6 +36,10 @@ impl PathIds {
 
     pub(crate) fn run(&self) -> ApiResult<RunId> {
         self.id("run_id", "run")
+    }
+
+    pub(crate) fn delivery(&self) -> ApiResult<DeliveryId> {
+        self.id("delivery_id", "delivery")
     }
 
     pub(crate) fn checkpoint(&self) -> ApiResult<CheckpointId> {

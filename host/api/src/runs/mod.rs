@@ -5,13 +5,11 @@
 mod address;
 mod cancel;
 mod create;
-mod deliveries;
 mod follow;
 mod read;
 mod shown;
 
 pub(crate) use cancel::{cancel, cancel_many, delete};
 pub(crate) use create::{batch, create, stream, wait};
-pub(crate) use deliveries::deliveries;
 pub(crate) use follow::{join, join_stream};
 pub(crate) use read::{get, list};

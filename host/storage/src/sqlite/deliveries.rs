@@ -1,24 +1,23 @@
-//! Webhook deliveries: stored with the end of their run, claimed, tried, recorded.
+//! Webhook deliveries: stored with the end of their run, claimed, tried, recorded, and delivered again when asked for.
 //!
 //! Claims are kept in the writer's memory only. Only one process opens a directory, so a claim needs no row, and a
 //! process that dies takes its claims with it.
 
-use std::time::Duration;
-
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery, Verdict};
-use selvedge_model::{DeliveryId, RunId, Timestamp};
+use selvedge_model::{DeliveryId, Timestamp};
 
-use super::codec::{Coded, coded, id, time};
-use super::error::unreadable;
+use super::codec::{Coded, id, time};
 use super::writer::Desk;
 use crate::StorageError;
-use crate::types::{DeliveryRecord, DueDeliveries};
+use crate::types::{DueDeliveries, Redeliver};
 
 /// Deliveries that are deleted in one unit, so that nobody waits long behind it: about ten milliseconds.
 const MAX_PRUNED_ROWS: u32 = 256;
 /// What their bodies weigh together, since the pages of each are read once more to be freed; one always goes.
 const MAX_PRUNED_BYTES: i64 = 8 << 20;
+/// Deliveries that are made due again in one unit, for the same reason.
+const MAX_REDELIVERED_ROWS: u32 = 256;
 
 /// A claim takes no further delivery once the bodies of those that it has weigh so much: they are read by the thread
 /// that everyone's writes wait for, and held in memory until they are sent.
@@ -110,7 +109,8 @@ fn claim_some(
 fn read_due(conn: &Connection, key: i64) -> Result<DueDelivery, StorageError> {
     let due = conn
         .prepare_cached(
-            "SELECT d.uuid, d.run, d.thread, d.url, d.sent_at_offset, d.created_at, d.attempts, b.body \
+            "SELECT d.uuid, d.run, d.thread, d.url, d.sent_at_offset, d.created_at, d.attempts, b.body, \
+             d.attempts - d.attempts_before \
              FROM delivery d JOIN delivery_body b ON b.delivery = d.id WHERE d.id = ?1",
         )?
         .query_row([key], |row| {
@@ -125,6 +125,7 @@ fn read_due(conn: &Connection, key: i64) -> Result<DueDelivery, StorageError> {
                     body: row.get(7)?,
                 },
                 attempts: row.get(6)?,
+                tries: row.get(8)?,
             })
         })?;
     Ok(due)
@@ -230,58 +231,60 @@ pub(super) fn prune(conn: &Connection, ended_before: Timestamp) -> Result<u64, S
     Ok(ended.len() as u64)
 }
 
-/// The deliveries of a run, oldest first.
-pub(super) fn of_run(conn: &Connection, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT id, uuid, run, url, status, created_at, due_at FROM delivery WHERE run = ?1 ORDER BY id",
-    )?;
-    let mut rows = statement.query([run.0.as_bytes()])?;
-    let mut records = Vec::new();
-    while let Some(row) = rows.next()? {
-        records.push(DeliveryRecord {
-            attempts: attempts(conn, row.get(0)?)?,
-            ..record_from_row(row)?
-        });
+/// See [`Storage::redeliver`](crate::Storage::redeliver).
+pub(super) fn redeliver(
+    desk: &mut Desk<'_>,
+    delivery: DeliveryId,
+    now: Timestamp,
+) -> Result<bool, StorageError> {
+    let key: Option<i64> = desk
+        .conn
+        .prepare_cached("SELECT id FROM delivery WHERE uuid = ?1")?
+        .query_row([delivery.0.as_bytes()], |row| row.get(0))
+        .optional()?;
+    let Some(key) = key else {
+        return Ok(false);
+    };
+    // One that is claimed is about to be tried, or is being tried right now.
+    if !desk.memory.is_claimed(key) {
+        begin_anew(desk.conn, key, now)?;
     }
-    Ok(records)
+    Ok(true)
 }
 
-fn record_from_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
-    let due_at: Option<i64> = row.get(6)?;
-    Ok(DeliveryRecord {
-        id: id(row, 1)?,
-        run_id: id(row, 2)?,
-        url: row.get(3)?,
-        status: coded(row, 4)?,
-        created_at: time(row, 5)?,
-        next_attempt_at: due_at.map(Timestamp::from_micros),
-        attempts: Vec::new(),
-    })
+/// See [`Storage::redeliver_ended`](crate::Storage::redeliver_ended).
+pub(super) fn redeliver_ended(
+    conn: &Connection,
+    which: &Redeliver,
+    now: Timestamp,
+) -> Result<u64, StorageError> {
+    let mut count = 0;
+    for status in &which.statuses {
+        let mut statement = conn.prepare_cached(
+            "SELECT id FROM delivery WHERE status = ?1 AND ended_at >= ?2 AND ended_at < ?3 \
+             ORDER BY ended_at LIMIT ?4",
+        )?;
+        let window = (which.since.as_micros(), which.before.as_micros());
+        let room = MAX_REDELIVERED_ROWS - count;
+        let keys = statement
+            .query_map(params![status.code(), window.0, window.1, room], |row| {
+                row.get(0)
+            })?
+            .collect::<rusqlite::Result<Vec<i64>>>()?;
+        for key in keys {
+            begin_anew(conn, key, now)?;
+            count += 1;
+        }
+    }
+    Ok(u64::from(count))
 }
 
-fn attempts(conn: &Connection, key: i64) -> Result<Vec<Attempt>, StorageError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT number, at, url, address, status, duration, response, error FROM attempt \
-         WHERE delivery = ?1 ORDER BY number",
-    )?;
-    let mut rows = statement.query([key])?;
-    let mut attempts = Vec::new();
-    while let Some(row) = rows.next()? {
-        let address: Option<String> = row.get(3)?;
-        let micros: i64 = row.get(5)?;
-        attempts.push(Attempt {
-            number: row.get(0)?,
-            at: time(row, 1)?,
-            url: row.get(2)?,
-            address: address
-                .map(|address| address.parse())
-                .transpose()
-                .map_err(|e| unreadable("address", e))?,
-            status: row.get(4)?,
-            duration: Duration::from_micros(micros.unsigned_abs()),
-            response: row.get(6)?,
-            error: row.get(7)?,
-        });
-    }
-    Ok(attempts)
+/// A delivery that is due now. One that had ended has its whole schedule before it again.
+fn begin_anew(conn: &Connection, key: i64, now: Timestamp) -> Result<(), StorageError> {
+    conn.prepare_cached(
+        "UPDATE delivery SET attempts_before = iif(status = 0, attempts_before, attempts), status = 0, \
+         due_at = ?2, ended_at = NULL WHERE id = ?1",
+    )?
+    .execute(params![key, now.as_micros()])?;
+    Ok(())
 }

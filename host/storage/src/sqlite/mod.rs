@@ -14,7 +14,8 @@
 //! | `assistants`, `versions` | reading assistants, changing them |
 //! | `events` | stored streams |
 //! | `items`, `namespaces` | the store |
-//! | `contains`, `deliveries`, `truncate` | containment of JSON, webhooks, emptying for development |
+//! | `deliveries`, `delivery_records` | webhooks: to be delivered, and to look at |
+//! | `contains`, `truncate` | containment of JSON, emptying for development |
 //! | `codec`, `error`, `weight` | columns, errors, what an answer may weigh |
 
 mod assistants;
@@ -24,6 +25,7 @@ mod claims;
 mod codec;
 mod contains;
 mod deliveries;
+mod delivery_records;
 mod error;
 mod events;
 mod history;

@@ -7,14 +7,16 @@ use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::item::Item;
 use selvedge_model::run::Run;
 use selvedge_model::thread::Thread;
-use selvedge_model::{AssistantId, CheckpointId, RunId, ThreadId, Timestamp};
+use selvedge_model::{AssistantId, CheckpointId, DeliveryId, RunId, ThreadId, Timestamp};
 
 use super::{
-    Sqlite, assistants, deliveries, events, history, items, load, runs, search, threads, versions,
+    Sqlite, assistants, delivery_records, events, history, items, load, runs, search, threads,
+    versions,
 };
 use crate::types::{
-    AssistantQuery, DeliveryRecord, EventQuery, HistoryQuery, ItemQuery, NamespaceQuery, Page,
-    RunQuery, ThreadFilter, ThreadQuery, ThreadStorage, Values, VersionQuery,
+    AssistantQuery, DeliveryQuery, DeliveryRecord, EventQuery, HistoryQuery, ItemQuery,
+    NamespaceQuery, Outbox, Page, RunQuery, ThreadFilter, ThreadQuery, ThreadStorage, Values,
+    VersionQuery,
 };
 use crate::{Reads, StorageError};
 
@@ -154,7 +156,28 @@ impl Reads for Sqlite {
 
     async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
         self.readers
-            .read(move |conn| deliveries::of_run(conn, run))
+            .read(move |conn| delivery_records::of_run(conn, run))
+            .await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StorageError> {
+        self.readers
+            .read(move |conn| delivery_records::one(conn, id))
+            .await
+    }
+
+    async fn list_deliveries(
+        &self,
+        query: DeliveryQuery,
+    ) -> Result<Page<DeliveryRecord>, StorageError> {
+        self.readers
+            .read(move |conn| delivery_records::list(conn, &query))
+            .await
+    }
+
+    async fn outbox(&self) -> Result<Outbox, StorageError> {
+        self.readers
+            .read(|conn| delivery_records::outbox(conn))
             .await
     }
 

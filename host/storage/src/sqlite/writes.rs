@@ -15,8 +15,8 @@ use super::{
 };
 use crate::types::{
     Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, DueDeliveries, Finish, Insert,
-    NewRun, NewThread, Prune, Pruned, PutItem, Recovery, RunEnd, StepCommit, Swept, ThreadPatch,
-    ThreadUpdate, Truncate, Updated, WhichRuns,
+    NewRun, NewThread, Prune, Pruned, PutItem, Recovery, Redeliver, RunEnd, StepCommit, Swept,
+    ThreadPatch, ThreadUpdate, Truncate, Updated, WhichRuns,
 };
 use crate::{Storage, StorageError};
 
@@ -302,6 +302,20 @@ impl Storage for Sqlite {
         self.writer
             .write(bytes, move |desk| {
                 deliveries::record(desk, id, attempt.as_ref(), verdict, now)
+            })
+            .await
+    }
+
+    async fn redeliver(&self, id: DeliveryId, now: Timestamp) -> Result<bool, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| deliveries::redeliver(desk, id, now))
+            .await
+    }
+
+    async fn redeliver_ended(&self, which: Redeliver, now: Timestamp) -> Result<u64, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| {
+                deliveries::redeliver_ended(desk.conn, &which, now)
             })
             .await
     }

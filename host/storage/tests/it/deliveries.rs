@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use selvedge_model::DeliveryId;
 use selvedge_model::delivery::{Attempt, DeliveryStatus, NewDelivery, Verdict};
-use selvedge_storage::{RunEnd, Storage, StorageError};
+use selvedge_storage::{DeliveryQuery, Outbox, Redeliver, RunEnd, Storage, StorageError};
 
 use crate::given::{at, delivered, delivery, end, finish, running};
 use crate::home::Home;
@@ -261,4 +261,179 @@ pub async fn many_old_deliveries_are_deleted_in_several_writes(home: &dyn Home) 
     }
     assert!(batches.len() > 1, "{batches:?}");
     assert_eq!(batches.iter().sum::<u64>(), LARGE);
+}
+
+async fn listed(
+    storage: &Arc<dyn Storage>,
+    status: Option<DeliveryStatus>,
+    (limit, offset): (u32, u32),
+) -> (Vec<DeliveryId>, bool) {
+    let query = DeliveryQuery {
+        run_id: None,
+        status,
+        limit,
+        offset,
+    };
+    let page = storage.list_deliveries(query).await.unwrap();
+    (page.rows.iter().map(|row| row.id).collect(), page.more)
+}
+
+pub async fn deliveries_are_listed_newest_first_by_run_and_by_status(home: &dyn Home) {
+    let storage = home.open();
+    let last = ended(&storage, DeliveryStatus::Exhausted, 30).await;
+    let first = ended(&storage, DeliveryStatus::Exhausted, 10).await;
+    let arrived = ended(&storage, DeliveryStatus::Delivered, 20).await;
+    let waiting = delivered(&storage, 1).await;
+    let all = [waiting.id, arrived.id, first.id, last.id];
+    assert_eq!(listed(&storage, None, (9, 0)).await, (all.to_vec(), false));
+    let page = listed(&storage, None, (2, 1)).await;
+    assert_eq!(page, (all[1..3].to_vec(), true));
+    for (status, expected) in [
+        (DeliveryStatus::Pending, vec![waiting.id]),
+        (DeliveryStatus::Delivered, vec![arrived.id]),
+        // Those that ended last come first.
+        (DeliveryStatus::Exhausted, vec![last.id, first.id]),
+        (DeliveryStatus::Blocked, vec![]),
+    ] {
+        let found = listed(&storage, Some(status), (9, 0)).await;
+        assert_eq!(found, (expected, false), "{status:?}");
+    }
+    let of_run = DeliveryQuery {
+        run_id: Some(arrived.run_id),
+        status: None,
+        limit: 9,
+        offset: 0,
+    };
+    let page = storage.list_deliveries(of_run.clone()).await.unwrap();
+    let record = &page.rows[0];
+    assert_eq!((page.rows.len(), record.id), (1, arrived.id));
+    assert_eq!(
+        (record.thread_id, record.attempt_count, record.ended_at),
+        (arrived.thread_id, 1, Some(at(20)))
+    );
+    assert_eq!(record.attempts, [attempt(1, 20)]);
+    let other_status = DeliveryQuery {
+        status: Some(DeliveryStatus::Pending),
+        ..of_run
+    };
+    let page = storage.list_deliveries(other_status).await.unwrap();
+    assert!(page.rows.is_empty());
+    assert!(storage.delivery(DeliveryId::new()).await.unwrap().is_none());
+}
+
+pub async fn a_delivery_that_ended_is_delivered_again_on_a_new_schedule(home: &dyn Home) {
+    let storage = home.open();
+    let delivery = ended(&storage, DeliveryStatus::Exhausted, 10).await;
+    assert!(storage.redeliver(delivery.id, at(50)).await.unwrap());
+    assert!(!storage.redeliver(DeliveryId::new(), at(50)).await.unwrap());
+    let record = storage.delivery(delivery.id).await.unwrap().unwrap();
+    assert_eq!(
+        (record.status, record.next_attempt_at, record.ended_at),
+        (DeliveryStatus::Pending, Some(at(50)), None)
+    );
+    assert_eq!(record.attempts.len(), 1);
+    let early = storage.claim_deliveries(at(49), 9).await.unwrap();
+    assert_eq!((early.deliveries.len(), early.next_due), (0, Some(at(50))));
+    let due = storage
+        .claim_deliveries(at(50), 9)
+        .await
+        .unwrap()
+        .deliveries;
+    assert_eq!((due[0].attempts, due[0].tries), (1, 0));
+    assert_eq!(due[0].delivery, delivery);
+
+    // Its attempts go on counting, and what counts for the schedule outlasts a retry.
+    let retry = Verdict::RetryAt(at(60));
+    storage
+        .record_attempt(delivery.id, Some(attempt(2, 50)), retry, at(50))
+        .await
+        .unwrap();
+    let due = storage
+        .claim_deliveries(at(60), 9)
+        .await
+        .unwrap()
+        .deliveries;
+    assert_eq!((due[0].attempts, due[0].tries), (2, 1));
+}
+
+pub async fn a_delivery_that_waits_is_due_at_once_and_one_under_way_is_left_to_it(home: &dyn Home) {
+    let storage = home.open();
+    let delivery = delivered(&storage, 1).await;
+    storage.claim_deliveries(at(1), 1).await.unwrap();
+    let retry = Verdict::RetryAt(at(90));
+    storage
+        .record_attempt(delivery.id, Some(attempt(1, 1)), retry, at(1))
+        .await
+        .unwrap();
+    assert!(storage.redeliver(delivery.id, at(5)).await.unwrap());
+    let due = storage.claim_deliveries(at(5), 9).await.unwrap().deliveries;
+    assert_eq!((due[0].attempts, due[0].tries), (1, 1));
+
+    assert!(storage.redeliver(delivery.id, at(6)).await.unwrap());
+    let again = storage.claim_deliveries(at(99), 9).await.unwrap();
+    assert!(again.deliveries.is_empty());
+    let arrived = Verdict::End(DeliveryStatus::Delivered);
+    storage
+        .record_attempt(delivery.id, Some(attempt(2, 7)), arrived, at(7))
+        .await
+        .unwrap();
+    let record = storage.delivery(delivery.id).await.unwrap().unwrap();
+    assert_eq!(record.status, DeliveryStatus::Delivered);
+}
+
+pub async fn what_ended_in_some_way_within_a_time_is_delivered_again(home: &dyn Home) {
+    let storage = home.open();
+    let early = ended(&storage, DeliveryStatus::Exhausted, 10).await;
+    let blocked = ended(&storage, DeliveryStatus::Blocked, 20).await;
+    let exhausted = ended(&storage, DeliveryStatus::Exhausted, 20).await;
+    let arrived = ended(&storage, DeliveryStatus::Delivered, 20).await;
+    let late = ended(&storage, DeliveryStatus::Exhausted, 30).await;
+    let which = |statuses: &[DeliveryStatus]| Redeliver {
+        statuses: statuses.to_vec(),
+        since: at(20),
+        before: at(30),
+    };
+    let only_exhausted = which(&[DeliveryStatus::Exhausted]);
+    let redeliver = async |which| storage.redeliver_ended(which, at(40)).await.unwrap();
+    assert_eq!(redeliver(only_exhausted.clone()).await, 1);
+    assert_eq!(redeliver(only_exhausted).await, 0);
+    let both = which(&[DeliveryStatus::Exhausted, DeliveryStatus::Blocked]);
+    assert_eq!(redeliver(both).await, 1);
+    for (delivery, status) in [
+        (early, DeliveryStatus::Exhausted),
+        (blocked, DeliveryStatus::Pending),
+        (exhausted, DeliveryStatus::Pending),
+        (arrived, DeliveryStatus::Delivered),
+        (late, DeliveryStatus::Exhausted),
+    ] {
+        let record = storage.delivery(delivery.id).await.unwrap().unwrap();
+        assert_eq!(record.status, status);
+    }
+}
+
+pub async fn the_outbox_says_how_much_is_pending_and_since_when(home: &dyn Home) {
+    let storage = home.open();
+    let nothing = Outbox {
+        pending: 0,
+        oldest: None,
+    };
+    assert_eq!(storage.outbox().await.unwrap(), nothing);
+    let oldest = delivered(&storage, 3).await;
+    delivered(&storage, 5).await;
+    ended(&storage, DeliveryStatus::Delivered, 9).await;
+    let two = Outbox {
+        pending: 2,
+        oldest: Some(at(3)),
+    };
+    assert_eq!(storage.outbox().await.unwrap(), two);
+    let gone = Verdict::End(DeliveryStatus::Gone);
+    storage
+        .record_attempt(oldest.id, None, gone, at(9))
+        .await
+        .unwrap();
+    let one = Outbox {
+        pending: 1,
+        oldest: Some(at(5)),
+    };
+    assert_eq!(storage.outbox().await.unwrap(), one);
 }

@@ -96,6 +96,11 @@ promises! {
         deliveries_that_ended_before_a_time_are_deleted_and_no_others,
         large_deliveries_are_claimed_a_few_at_a_time_and_all_in_the_end,
         many_old_deliveries_are_deleted_in_several_writes,
+        deliveries_are_listed_newest_first_by_run_and_by_status,
+        a_delivery_that_ended_is_delivered_again_on_a_new_schedule,
+        a_delivery_that_waits_is_due_at_once_and_one_under_way_is_left_to_it,
+        what_ended_in_some_way_within_a_time_is_delivered_again,
+        the_outbox_says_how_much_is_pending_and_since_when,
     }
     failures {
         a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_become_true_in_one_transaction,
