@@ -284,15 +284,16 @@ async fn webhooks_that_nobody_takes_do_not_stop_runs() {
     for run in &runs {
         assert_eq!(server.ended_run(run).await["status"], "success");
     }
-    // Every one has failed once and waits for its next attempt.
-    eventually("the first attempts", async || {
+    // After a few failures in a row the host is left alone for a while, and every delivery waits for its next attempt.
+    eventually("some attempts", async || {
         let mut tried = 0;
         for run in &runs {
             let path = format!("/runs/{}/deliveries", text(&run["run_id"]));
             let deliveries = server.get_json(&path).await;
-            tried += usize::from(deliveries[0]["attempts"][0]["number"] == 1);
+            assert_eq!(deliveries[0]["status"], "pending");
+            tried += usize::from(deliveries[0]["attempt_count"] == 1);
         }
-        (tried == runs.len()).then_some(())
+        (tried >= 5).then_some(())
     })
     .await;
     assert_eq!(server.post_json("/runs/wait", &two()).await["foo"], "xab");

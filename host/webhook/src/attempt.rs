@@ -47,6 +47,8 @@ pub(crate) struct Done {
     pub url: String,
     pub address: Option<SocketAddr>,
     pub took: Duration,
+    /// Whether the host answers; `None` when that was not found out.
+    pub answers: Option<bool>,
     pub retry_at: Option<Timestamp>,
     /// What storage refused to write down.
     pub refused: Option<Record>,
@@ -73,6 +75,7 @@ impl Sender {
         let (at, began) = (self.clock.now(), Instant::now());
         let exchange = self.post(delivery, at).await;
         let took = began.elapsed();
+        let answers = exchange.outcome.host_answers();
         let verdict = verdict(
             exchange.outcome,
             tries.saturating_add(1),
@@ -101,6 +104,7 @@ impl Sender {
             url,
             address,
             took,
+            answers,
             retry_at: match verdict {
                 Verdict::RetryAt(at) => Some(at),
                 Verdict::End(_) => None,

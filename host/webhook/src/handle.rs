@@ -53,6 +53,7 @@ impl Webhooks {
         let wake = Arc::new(Notify::new());
         let (stop, stopped) = watch::channel(false);
         let limits = Limits {
+            in_all: options.max_concurrent,
             per_host: options.max_concurrent_per_host,
             first_delay: Duration::from_secs(
                 options.retry.secs.first().copied().unwrap_or_default(),

@@ -5,31 +5,41 @@
 //! retries. Each queue is short: what a host cannot take soon goes back to storage with the time at which it should
 //! have got there, so that a host with a hundred thousand deliveries takes no room from the others.
 //!
+//! Hosts that fail share a quarter of all slots, and hosts of which nothing is known half of them, one each; so whatever
+//! twenty hosts do that accept and never answer, there are slots left for those that do answer. A host that fails again
+//! and again is left alone for a while (`lane`): its deliveries are put off, and none is dropped for it.
+//!
 //! Pure: no clock, no I/O.
 
+mod lane;
+
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use selvedge_model::Timestamp;
 use selvedge_model::delivery::DueDelivery;
 
-/// Deliveries that wait for one host.
-const MAX_PER_HOST: usize = 64;
-/// What those may weigh together, bodies counted; a single delivery always fits.
-const MAX_BYTES_PER_HOST: usize = 8 << 20;
+use lane::{Lane, Standing};
+
 /// Deliveries that wait in all.
 const MAX_WAITING: usize = 1024;
 /// What those may weigh together before nothing more is claimed.
 const MAX_BYTES: usize = 64 << 20;
 /// Names whose address is remembered; all are forgotten when there would be more.
 const MAX_NAMES: usize = 4096;
-/// What an attempt is thought to take at a host that has not answered yet.
-const UNKNOWN_PACE: Duration = Duration::from_millis(100);
+/// Hosts that are remembered; the idle ones are forgotten when there would be more.
+const MAX_HOSTS: usize = 4096;
+/// Failing hosts share this part of all slots, and unknown ones that.
+const FAILING_SHARE: usize = 4;
+const UNKNOWN_SHARE: usize = 2;
 
 /// What the operator limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
+    /// Attempts under way at all hosts together.
+    pub in_all: usize,
     /// Attempts under way at one host.
     pub per_host: usize,
     /// How long after the end of a run the first attempt is made.
@@ -45,6 +55,15 @@ pub(crate) enum Host {
     At(SocketAddr),
 }
 
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
 /// What became of an offer.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Offer {
@@ -52,6 +71,15 @@ pub(crate) enum Offer {
     Taken,
     /// It has to come again then.
     Later(Timestamp),
+}
+
+/// What an attempt has shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen<'a> {
+    /// Whether the host answers, and how long the attempt took; `None` when it did not get as far.
+    pub answers: Option<(bool, Duration)>,
+    /// The URL and the address that it led to.
+    pub reached: Option<(&'a str, SocketAddr)>,
 }
 
 pub(crate) struct Queue {
@@ -62,18 +90,6 @@ pub(crate) struct Queue {
     addresses: HashMap<String, SocketAddr>,
     waiting: usize,
     bytes: usize,
-}
-
-/// What waits for one host.
-struct Lane {
-    first: VecDeque<DueDelivery>,
-    again: VecDeque<DueDelivery>,
-    bytes: usize,
-    running: usize,
-    /// How long its last attempt took.
-    pace: Duration,
-    /// When the last of those that were sent back should come.
-    booked: Timestamp,
 }
 
 impl Queue {
@@ -103,42 +119,38 @@ impl Queue {
             return Offer::Later(start);
         }
         let host = self.host_of(&due.delivery.url);
-        let lane = self
-            .hosts
-            .entry(host.clone())
-            .or_insert_with(|| Lane::new(now));
+        let lane = self.lane(&host, now);
         let size = due.delivery.body.len();
-        let is_full = lane.len() >= MAX_PER_HOST || lane.bytes + size > MAX_BYTES_PER_HOST;
-        if is_full && lane.len() > 0 {
-            return Offer::Later(lane.book(now, self.limits.per_host));
+        if !lane.takes(size, now) {
+            let per_host = self.limits.per_host;
+            return Offer::Later(self.lane(&host, now).book(now, per_host));
         }
-        if lane.len() == 0 {
+        let is_first = lane.len() == 0;
+        lane.push(due.clone());
+        if is_first {
             self.turns.push_back(host);
         }
-        lane.push(due.clone());
         self.waiting += 1;
         self.bytes += size;
         Offer::Taken
     }
 
     /// The next delivery to try, its host's slot taken.
-    pub fn next(&mut self) -> Option<(Host, DueDelivery)> {
-        let free = |lane: &Lane| lane.running < self.limits.per_host;
-        let fresh = |host: &Host| {
-            self.hosts
-                .get(host)
-                .is_some_and(|lane| free(lane) && !lane.first.is_empty())
+    pub fn next(&mut self, now: Timestamp) -> Option<(Host, DueDelivery)> {
+        let shares = self.shares();
+        let lane = |host: &Host| {
+            let lane = self.hosts.get(host)?;
+            let is_free = lane.may_begin(self.limits.per_host, now) && shares.allow(lane);
+            is_free.then_some(lane)
         };
-        let any = |host: &Host| self.hosts.get(host).is_some_and(free);
         let turn = self
             .turns
             .iter()
-            .position(fresh)
-            .or_else(|| self.turns.iter().position(any))?;
+            .position(|host| lane(host).is_some_and(Lane::has_first))
+            .or_else(|| self.turns.iter().position(|host| lane(host).is_some()))?;
         let host = self.turns.remove(turn)?;
         let lane = self.hosts.get_mut(&host)?;
-        let due = lane.pop()?;
-        lane.running += 1;
+        let due = lane.begin(now)?;
         if lane.len() > 0 {
             self.turns.push_back(host.clone());
         }
@@ -147,27 +159,43 @@ impl Queue {
         Some((host, due))
     }
 
-    /// Gives the slot back. `reached` is the URL and the address that it led to.
+    /// When the next host that something waits for is no longer left alone.
+    pub fn next_pause_end(&self, now: Timestamp) -> Option<Timestamp> {
+        let ends = self.turns.iter().filter_map(|host| self.hosts.get(host));
+        ends.filter_map(|lane| lane.pause_end(now)).min()
+    }
+
+    /// Gives the slot back that was taken then. For how long the host is left alone from now on, when its breaker has
+    /// just opened.
     pub fn done(
         &mut self,
         host: &Host,
-        took: Option<Duration>,
-        reached: Option<(&str, SocketAddr)>,
+        began: Timestamp,
+        seen: Seen<'_>,
         now: Timestamp,
-    ) {
-        if let Some(lane) = self.hosts.get_mut(host) {
-            lane.running = lane.running.saturating_sub(1);
-            lane.pace = took.unwrap_or(lane.pace);
-        }
-        if let Some((url, address)) = reached {
+    ) -> Option<Duration> {
+        self.lane(host, now).end(began);
+        if let Some((url, address)) = seen.reached {
             if self.addresses.len() >= MAX_NAMES {
                 self.addresses.clear();
             }
             self.addresses.insert(authority(url), address);
         }
-        // Kept while what was sent back is on its way, so that the next of them queues behind it.
-        self.hosts
-            .retain(|_, lane| lane.len() > 0 || lane.running > 0 || lane.booked > now);
+        let (answers, took) = seen.answers?;
+        // What comes next goes to the address, so that is who has to have learnt from it.
+        let at = seen.reached.map(|(_, address)| Host::At(address));
+        if let Some(at) = at.filter(|at| at != host) {
+            self.lane(&at, now).learn(answers, took, now);
+        }
+        self.lane(host, now).learn(answers, took, now)
+    }
+
+    fn lane(&mut self, host: &Host, now: Timestamp) -> &mut Lane {
+        if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(host) {
+            self.hosts.retain(|_, lane| !lane.is_idle(now));
+        }
+        let new = || Lane::new(now);
+        self.hosts.entry(host.clone()).or_insert_with(new)
     }
 
     fn host_of(&self, url: &str) -> Host {
@@ -177,46 +205,40 @@ impl Queue {
             None => Host::Named(name),
         }
     }
+
+    fn shares(&self) -> Shares {
+        let mut shares = Shares {
+            failing: (self.limits.in_all / FAILING_SHARE).max(1),
+            unknown: (self.limits.in_all / UNKNOWN_SHARE).max(1),
+        };
+        for lane in self.hosts.values() {
+            match lane.standing() {
+                Standing::Failing(_) => {
+                    shares.failing = shares.failing.saturating_sub(lane.running());
+                }
+                Standing::Unknown => {
+                    shares.unknown = shares.unknown.saturating_sub(lane.running());
+                }
+                Standing::Good => {}
+            }
+        }
+        shares
+    }
 }
 
-impl Lane {
-    fn new(now: Timestamp) -> Self {
-        Self {
-            first: VecDeque::new(),
-            again: VecDeque::new(),
-            bytes: 0,
-            running: 0,
-            pace: UNKNOWN_PACE,
-            booked: now,
+/// Slots that are left for hosts that are not known to answer.
+struct Shares {
+    failing: usize,
+    unknown: usize,
+}
+
+impl Shares {
+    fn allow(&self, lane: &Lane) -> bool {
+        match lane.standing() {
+            Standing::Failing(_) => self.failing > 0,
+            Standing::Unknown => self.unknown > 0,
+            Standing::Good => true,
         }
-    }
-
-    fn len(&self) -> usize {
-        self.first.len() + self.again.len()
-    }
-
-    fn push(&mut self, due: DueDelivery) {
-        self.bytes += due.delivery.body.len();
-        if due.attempts == 0 {
-            self.first.push_back(due);
-        } else {
-            self.again.push_back(due);
-        }
-    }
-
-    fn pop(&mut self) -> Option<DueDelivery> {
-        let due = self.first.pop_front().or_else(|| self.again.pop_front())?;
-        self.bytes -= due.delivery.body.len();
-        Some(due)
-    }
-
-    /// The time at which one more could be begun, at the pace of the last attempt: behind all that wait here and all
-    /// that were sent back before.
-    fn book(&mut self, now: Timestamp, slots: usize) -> Timestamp {
-        let each = self.pace.div_f64(slots as f64);
-        let free = now.after(each.saturating_mul(u32::try_from(self.len()).unwrap_or(u32::MAX)));
-        self.booked = self.booked.max(free).after(each);
-        self.booked
     }
 }
 
@@ -230,127 +252,4 @@ fn authority(url: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use selvedge_model::delivery::NewDelivery;
-    use selvedge_model::{DeliveryId, RunId, ThreadId};
-
-    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
-
-    fn queue(per_host: usize) -> Queue {
-        Queue::new(Limits {
-            per_host,
-            first_delay: Duration::ZERO,
-        })
-    }
-
-    fn due(url: &str, attempts: u32) -> DueDelivery {
-        let delivery = NewDelivery {
-            id: DeliveryId::new(),
-            run_id: RunId::new(),
-            thread_id: ThreadId::new(),
-            url: url.to_owned(),
-            body: vec![0; 100],
-            sent_at_offset: None,
-            created_at: NOW,
-        };
-        DueDelivery {
-            delivery,
-            attempts,
-            tries: attempts,
-        }
-    }
-
-    fn next_url(queue: &mut Queue) -> Option<String> {
-        queue.next().map(|(_, due)| due.delivery.url)
-    }
-
-    #[test]
-    fn slots_go_round_the_hosts_and_each_host_has_its_own_number() {
-        let mut queue = queue(2);
-        for url in ["http://a/1", "http://a/2", "http://a/3", "http://b/1"] {
-            assert_eq!(queue.offer(&due(url, 0), NOW), Offer::Taken);
-        }
-        let order: Vec<_> = std::iter::from_fn(|| next_url(&mut queue)).collect();
-        assert_eq!(order, ["http://a/1", "http://b/1", "http://a/2"]);
-        queue.done(&Host::Named("a".to_owned()), None, None, NOW);
-        assert_eq!(next_url(&mut queue).unwrap(), "http://a/3");
-        assert_eq!(queue.room(), MAX_WAITING);
-        assert_eq!(queue.bytes, 0);
-    }
-
-    #[test]
-    fn first_attempts_go_before_retries_of_any_host() {
-        let mut queue = queue(4);
-        for (url, attempts) in [
-            ("http://a/again", 1),
-            ("http://b/again", 3),
-            ("http://b/first", 0),
-        ] {
-            queue.offer(&due(url, attempts), NOW);
-        }
-        let order: Vec<_> = std::iter::from_fn(|| next_url(&mut queue)).collect();
-        assert_eq!(
-            order,
-            ["http://b/first", "http://a/again", "http://b/again"]
-        );
-    }
-
-    #[test]
-    fn two_names_of_one_address_are_one_host_once_it_is_known() {
-        let mut queue = queue(1);
-        let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
-        for name in ["a", "b"] {
-            queue.done(
-                &Host::Named(name.to_owned()),
-                None,
-                Some((&format!("http://{name}/x"), address)),
-                NOW,
-            );
-        }
-        queue.offer(&due("http://a/1", 0), NOW);
-        queue.offer(&due("http://B/1?q", 0), NOW);
-        assert_eq!(queue.next().unwrap().0, Host::At(address));
-        assert!(queue.next().is_none());
-    }
-
-    #[test]
-    fn what_a_host_cannot_take_soon_is_sent_back_each_a_little_later() {
-        let mut queue = queue(4);
-        for _ in 0..MAX_PER_HOST {
-            assert_eq!(queue.offer(&due("http://slow/", 0), NOW), Offer::Taken);
-        }
-        let (slow, _) = queue.next().unwrap();
-        queue.offer(&due("http://slow/", 0), NOW);
-        queue.done(&slow, Some(Duration::from_secs(16)), None, NOW);
-        // 64 wait; at 16 s each on 4 slots the next is due 4 s after 256 s.
-        let after = |secs| Offer::Later(NOW.after(Duration::from_secs(secs)));
-        assert_eq!(queue.offer(&due("http://slow/", 0), NOW), after(260));
-        assert_eq!(queue.offer(&due("http://slow/", 0), NOW), after(264));
-        assert_eq!(queue.offer(&due("http://quick/", 0), NOW), Offer::Taken);
-    }
-
-    #[test]
-    fn a_large_body_fits_alone_and_others_wait_behind_it() {
-        let mut queue = queue(1);
-        let mut large = due("http://a/", 0);
-        large.delivery.body = vec![0; MAX_BYTES_PER_HOST + 1];
-        assert_eq!(queue.offer(&large, NOW), Offer::Taken);
-        assert!(matches!(
-            queue.offer(&due("http://a/", 0), NOW),
-            Offer::Later(_)
-        ));
-    }
-
-    #[test]
-    fn the_first_attempt_waits_for_the_schedules_first_entry() {
-        let mut queue = Queue::new(Limits {
-            per_host: 1,
-            first_delay: Duration::from_secs(30),
-        });
-        let start = NOW.after(Duration::from_secs(30));
-        assert_eq!(queue.offer(&due("http://a/", 0), NOW), Offer::Later(start));
-        assert_eq!(queue.offer(&due("http://a/", 0), start), Offer::Taken);
-        assert_eq!(queue.offer(&due("http://a/", 1), NOW), Offer::Taken);
-    }
-}
+mod tests;

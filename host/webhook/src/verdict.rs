@@ -27,6 +27,26 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// Whether the host does its work, whatever it thinks of this delivery; `None` when it was not asked.
+    #[must_use]
+    pub fn host_answers(self) -> Option<bool> {
+        match self {
+            Self::Answered { status, .. } => {
+                let is_busy = matches!(
+                    status,
+                    StatusCode::REQUEST_TIMEOUT
+                        | StatusCode::TOO_EARLY
+                        | StatusCode::TOO_MANY_REQUESTS
+                );
+                Some(!is_busy && !status.is_server_error())
+            }
+            Self::Refused => None,
+            Self::Failed => Some(false),
+        }
+    }
+}
+
 /// Decides. `attempts` counts this one; `random` is in `0.0..1.0`.
 #[must_use]
 pub fn verdict(
@@ -119,6 +139,26 @@ mod tests {
             after(10, Outcome::Failed),
             Verdict::End(DeliveryStatus::Exhausted)
         );
+    }
+
+    #[test]
+    fn a_host_answers_unless_it_is_silent_busy_or_broken() {
+        for (status, answers) in [
+            (200, true),
+            (302, true),
+            (404, true),
+            (410, true),
+            (408, false),
+            (425, false),
+            (429, false),
+            (500, false),
+            (503, false),
+        ] {
+            let outcome = answered(status, None);
+            assert_eq!(outcome.host_answers(), Some(answers), "{status}");
+        }
+        assert_eq!(Outcome::Failed.host_answers(), Some(false));
+        assert_eq!(Outcome::Refused.host_answers(), None);
     }
 
     #[test]

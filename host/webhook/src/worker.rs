@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use selvedge_model::delivery::{DueDelivery, Verdict};
-use selvedge_model::time::Clock;
 use selvedge_model::{DeliveryId, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::attempt::{Done, MAX_PAUSE, MIN_PAUSE, Sender};
-use crate::queue::{Host, Offer, Queue};
+use crate::queue::{Host, Offer, Queue, Seen};
 use crate::record::{Record, Refused};
 
 /// How many are claimed at once.
@@ -42,6 +41,7 @@ pub(crate) struct Worker {
 /// An attempt under way.
 struct Running {
     host: Host,
+    began: Timestamp,
     id: DeliveryId,
     url: String,
     /// Of this attempt, and of those that count for the schedule.
@@ -106,7 +106,10 @@ impl Worker {
     fn nap(&self) -> Duration {
         let refused = self.refused.next_at();
         let refused = refused.map(|at| at.saturating_duration_since(Instant::now()));
-        self.until_due().min(refused.unwrap_or(MAX_NAP))
+        let now = self.sender.clock.now();
+        let pause = self.queue.next_pause_end(now).map(|end| now.until(end));
+        let others = refused.into_iter().chain(pause).min();
+        self.until_due().min(others.unwrap_or(MAX_NAP))
     }
 
     fn until_due(&self) -> Duration {
@@ -180,11 +183,13 @@ impl Worker {
     }
 
     fn dispatch(&mut self) {
+        let now = self.sender.clock.now();
         while self.attempts.len() < self.max_concurrent
-            && let Some((host, due)) = self.queue.next()
+            && let Some((host, due)) = self.queue.next(now)
         {
             let running = Running {
                 host,
+                began: now,
                 id: due.delivery.id,
                 url: due.delivery.url.clone(),
                 number: due.attempts.saturating_add(1),
@@ -208,15 +213,21 @@ impl Worker {
         };
         let now = self.sender.clock.now();
         let Some(done) = done else {
-            self.queue.done(&running.host, None, None, now);
+            self.queue
+                .done(&running.host, running.began, Seen::default(), now);
             let record =
                 self.sender
                     .broken(running.id, &running.url, running.number, running.tries);
             return self.refused.offer(record, Instant::now());
         };
-        let reached = done.address.map(|address| (done.url.as_str(), address));
-        self.queue
-            .done(&running.host, Some(done.took), reached, now);
+        let seen = Seen {
+            answers: done.answers.map(|answers| (answers, done.took)),
+            reached: done.address.map(|address| (done.url.as_str(), address)),
+        };
+        let opened = self.queue.done(&running.host, running.began, seen, now);
+        if let Some(pause) = opened {
+            tracing::warn!(host = %running.host, ?pause, "a webhook receiver fails again and again and is left alone for a while");
+        }
         if let Some(at) = done.retry_at {
             self.comes_at(at);
         }

@@ -161,11 +161,11 @@ async fn a_hanging_receiver_with_a_long_queue_does_not_hold_up_another_host() {
     for _ in 0..150 {
         stuck.push(host.run_ends(&hanging.url("/")).await);
     }
-    hanging.received(4).await;
+    hanging.received(1).await;
     let run = host.run_ends(&healthy.url("/")).await;
     host.ended_as(run, DeliveryStatus::Delivered).await;
-    // Four slots for one host, by default.
-    assert_eq!(hanging.posts().len(), 4);
+    // Until it has answered, one attempt at a time is enough to see whether it does.
+    assert_eq!(hanging.posts().len(), 1);
     for run in stuck {
         assert_eq!(host.delivery(run).await.status, DeliveryStatus::Pending);
     }
