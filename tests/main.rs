@@ -38,6 +38,7 @@ mod interrupts;
 mod isolation;
 mod lifecycle;
 mod mistakes;
+mod metrics;
 mod multitask;
 mod name_server;
 mod names;

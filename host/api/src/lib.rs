@@ -10,7 +10,7 @@
 //! | `routes`, `paths`, `openapi` | which handler answers what, and the document that says so |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
-//! | `system`, `assistants`, `drawings`, `threads`, `search`, `state`, `snapshot`, `history`, `runs`, `deliveries`, `store`, `development` | the handlers |
+//! | `system`, `metrics`, `assistants`, `drawings`, `threads`, `search`, `state`, `snapshot`, `history`, `runs`, `deliveries`, `store`, `development` | the handlers |
 //! | `sse`, `waiting` | answers that last as long as a run |
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ mod drawings;
 mod error;
 mod history;
 mod leftover;
+mod metrics;
 mod openapi;
 pub mod options;
 mod paths;

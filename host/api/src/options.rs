@@ -19,6 +19,10 @@ pub struct Options {
     /// How long a client may take nothing of an answer that is ready for it (`write_timeout_secs`); then its connection
     /// is closed.
     pub write_timeout: Duration,
+    /// Whether `/info`, `/metrics`, `/docs` and `/openapi.json` are served (`disable_meta`); `/ok` always is.
+    pub meta: bool,
+    /// Whether `/metrics` is (`telemetry.metrics`).
+    pub metrics: bool,
     /// Whether the caller is the author on a machine of their own (`selvedge dev`): then anybody may empty tables, and a
     /// page from the internet, LangGraph's studio for one, may call the server on its reader's machine.
     pub development: bool,
@@ -33,6 +37,8 @@ impl Default for Options {
             max_connections: 10_000,
             request_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            meta: true,
+            metrics: true,
             development: false,
         }
     }

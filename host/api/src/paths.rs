@@ -43,6 +43,11 @@ impl Routes {
         }
     }
 
+    /// The router alone.
+    pub(crate) fn undocumented(self) -> Router<Arc<Edge>> {
+        self.router
+    }
+
     /// The router, with the document of all of this and the page that shows it.
     pub(crate) fn documented(self) -> Router<Arc<Edge>> {
         const DOCUMENT: &str = "/openapi.json";

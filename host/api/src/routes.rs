@@ -15,8 +15,8 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::error::ApiError;
 use crate::paths::Routes;
 use crate::{
-    Options, assistants, deliveries, development, drawings, history, leftover, runs, search, state,
-    store, system, thread_stream, threads,
+    Options, assistants, deliveries, development, drawings, history, leftover, metrics, runs,
+    search, state, store, system, thread_stream, threads,
 };
 
 /// What every handler has.
@@ -30,7 +30,6 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let mut routes = Routes::new()
         .route("/", get(system::ok))
         .route("/ok", get(system::ok))
-        .route("/info", get(system::info))
         .merge(assistant_routes())
         .route("/runs/batch", post(runs::batch))
         .route("/runs/cancel", post(runs::cancel_many))
@@ -45,11 +44,20 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .merge(thread_routes("/threads"))
         // LangGraph's documentation says `/thread/…` where its clients say `/threads/…`.
         .merge_undocumented(thread_routes("/thread"));
+    if edge.options.meta {
+        routes = routes.route("/info", get(system::info));
+    }
+    if edge.options.meta && edge.options.metrics {
+        routes = routes.route("/metrics", get(metrics::metrics));
+    }
     if edge.options.development {
         routes = routes.route("/internal/truncate", post(development::truncate));
     }
-    routes
-        .documented()
+    let router = match edge.options.meta {
+        true => routes.documented(),
+        false => routes.undocumented(),
+    };
+    router
         .fallback(async || ApiError::not_found("Not Found"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")

@@ -197,6 +197,7 @@ pub(crate) async fn finish(
             return Box::pin(finish(shared, claimed, stream, how)).await;
         }
         Ok(Finish::Ended) => {
+            shared.ended.count(how.status);
             tracing::debug!(run = %run_id, status = how.status.as_str(), "run ended");
             stream.release();
             for event in last_events {

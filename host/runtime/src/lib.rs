@@ -23,6 +23,7 @@
 //! | [`items`] | the store, for callers and for graphs, and the end of its items |
 //! | [`deliveries`] | delivering webhooks again |
 //! | [`sweep`] | threads whose time has come |
+//! | [`measures`] | what the operator's metrics say |
 //! | `development` | what only `selvedge dev` offers |
 //! | `mint` | ids and time for `pregel` |
 //! | [`options`] | the bounds |
@@ -38,6 +39,7 @@ mod finish;
 pub mod graphs;
 pub mod hub;
 pub mod items;
+pub mod measures;
 mod mint;
 pub mod options;
 mod queue;
@@ -72,6 +74,7 @@ pub(crate) struct Shared {
     graphs: Graphs,
     hub: hub::Hub,
     queue: queue::Queue,
+    ended: measures::Ended,
     alarm: sweep::Alarm,
     store_turns: items::graph_store::Turns,
     node_cache: NodeCache,
@@ -111,6 +114,7 @@ impl Runtime {
             webhooks,
             graphs,
             hub: hub::Hub::default(),
+            ended: measures::Ended::default(),
             alarm: sweep::Alarm::default(),
             store_turns: items::graph_store::Turns::default(),
             phase: watch::Sender::new(Phase::Open),

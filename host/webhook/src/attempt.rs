@@ -13,6 +13,7 @@ use selvedge_model::{DeliveryId, Timestamp};
 use selvedge_storage::{Storage, StorageError};
 use tokio::time::{Instant, sleep};
 
+use crate::counts::Counters;
 use crate::options::Schedule;
 use crate::record::Record;
 use crate::signing::{self, Secret};
@@ -37,6 +38,7 @@ pub(crate) struct Sender {
     pub clock: Arc<dyn Clock>,
     pub headers: HeaderMap,
     pub secrets: Vec<Secret>,
+    pub counters: Arc<Counters>,
     pub schedule: Schedule,
     pub timeout: Duration,
 }
@@ -93,6 +95,7 @@ impl Sender {
             response: exchange.response,
             error: exchange.error,
         };
+        self.counters.attempt(verdict);
         log(&id.to_string(), &attempt, verdict);
         let address = exchange.address;
         let record = Record {

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::attempt::Sender;
+use crate::counts::{Counters, Counts};
 use crate::options::{Field, Options, StartError};
 use crate::payload::{self, Ended};
 use crate::queue::{Limits, Queue};
@@ -22,6 +23,7 @@ use crate::{retention, switch};
 /// Webhooks of one process. When it is dropped without [`shutdown`](Self::shutdown) the worker claims nothing more.
 pub struct Webhooks {
     policy: Arc<Policy>,
+    counters: Arc<Counters>,
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     enabled: bool,
@@ -59,6 +61,7 @@ impl Webhooks {
                 options.retry.secs.first().copied().unwrap_or_default(),
             ),
         };
+        let counters = Arc::new(Counters::default());
         let retention = retention::keep(
             Arc::clone(&storage),
             Arc::clone(&clock),
@@ -71,6 +74,7 @@ impl Webhooks {
             clock: Arc::clone(&clock),
             headers: options.headers,
             secrets: options.secrets,
+            counters: Arc::clone(&counters),
             schedule: options.retry,
             timeout: options.timeout,
         };
@@ -97,6 +101,7 @@ impl Webhooks {
         };
         Ok(Self {
             policy,
+            counters,
             storage,
             clock,
             enabled: options.enabled,
@@ -171,6 +176,12 @@ impl Webhooks {
         } else {
             Err(RedeliverError::Disabled)
         }
+    }
+
+    /// What has become of attempts since the process began.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counters.read()
     }
 
     /// Claims nothing more, waits for attempts in flight, and ends. What has not ended within `grace` is cut off and

@@ -15,6 +15,7 @@
 //! | `record` | what is to be written down, and what storage has refused so far |
 //! | `worker` | claims what is due and hands it out |
 //! | `switch` | what switching webhooks off and on means for what waits |
+//! | [`counts`] | what has become of attempts, for the operator's metrics |
 //! | `retention` | deletes what ended long ago |
 //! | [`handle`] | the part that others hold |
 //!
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+pub mod counts;
 pub mod handle;
 pub mod options;
 pub mod payload;
@@ -33,6 +35,7 @@ mod switch;
 pub mod verdict;
 mod worker;
 
+pub use counts::Counts;
 pub use handle::{RedeliverError, Webhooks};
 pub use options::{Field, Options, Schedule, StartError};
 pub use payload::{Ended, FinalStatus};

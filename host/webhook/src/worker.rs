@@ -226,6 +226,7 @@ impl Worker {
         };
         let opened = self.queue.done(&running.host, running.began, seen, now);
         if let Some(pause) = opened {
+            self.sender.counters.breaker_opened();
             tracing::warn!(host = %running.host, ?pause, "a webhook receiver fails again and again and is left alone for a while");
         }
         if let Some(at) = done.retry_at {

@@ -19,6 +19,8 @@ impl Config {
             max_connections: self.http.max_connections,
             request_timeout: self.http.request_timeout,
             write_timeout: self.http.write_timeout,
+            meta: self.http.meta,
+            metrics: self.telemetry.metrics,
             ..selvedge_api::Options::default()
         }
     }

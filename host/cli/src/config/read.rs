@@ -270,6 +270,7 @@ fn http(group: Group<'_>) -> HttpConfig {
         max_header_bytes: group.size("max_header_bytes"),
         request_timeout: group.secs("request_timeout_secs"),
         write_timeout: group.secs("write_timeout_secs"),
+        meta: !group.bool("disable_meta"),
     }
 }
 
@@ -401,5 +402,6 @@ fn telemetry(group: Group<'_>) -> TelemetryConfig {
             "json" => LogFormat::Json,
             _ => LogFormat::Auto,
         },
+        metrics: group.bool("metrics"),
     }
 }

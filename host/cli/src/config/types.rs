@@ -40,7 +40,7 @@ pub struct Config {
     pub store: ItemTtl,
     /// How long threads stay.
     pub thread_ttl: ThreadTtl,
-    /// Log lines.
+    /// Log lines and metrics.
     pub telemetry: TelemetryConfig,
     /// What the operator should know although nothing is wrong; to be logged at start.
     pub warnings: Vec<String>,
@@ -112,6 +112,8 @@ pub struct HttpConfig {
     pub request_timeout: Duration,
     /// `http.write_timeout_secs`
     pub write_timeout: Duration,
+    /// `!http.disable_meta`
+    pub meta: bool,
 }
 
 /// What is sent when a run ends, and where to.
@@ -224,13 +226,15 @@ pub enum Synchronous {
     Normal,
 }
 
-/// Log lines.
+/// Log lines and metrics.
 #[derive(Clone, Debug)]
 pub struct TelemetryConfig {
     /// A filter that `tracing_subscriber::EnvFilter` takes.
     pub log: String,
     /// How lines look.
     pub format: LogFormat,
+    /// Whether `/metrics` is served.
+    pub metrics: bool,
 }
 
 /// How log lines look.

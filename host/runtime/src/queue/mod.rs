@@ -121,6 +121,12 @@ impl Queue {
         places
     }
 
+    /// Places that are taken, and how many there are.
+    pub(crate) fn taken(&self) -> (usize, usize) {
+        let free = self.places.available_permits();
+        (self.capacity.saturating_sub(free), self.capacity)
+    }
+
     pub(crate) async fn woken(&self) {
         self.wanted.wake.notified().await;
     }
