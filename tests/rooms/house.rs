@@ -14,14 +14,14 @@ use selvedge_runtime::admit::Accepted;
 use selvedge_runtime::hub::{Ending, Finished, Next, Subscription};
 use selvedge_runtime::{AssistantRef, CreateRun, GraphSource, Graphs, Options, Place, Runtime};
 use selvedge_sandbox::{ComponentSource, Limits, Network, Sandbox};
+use selvedge_storage::Storage;
 use selvedge_storage::sqlite::{self, Sqlite};
-use selvedge_storage::{Recovery, Storage};
 use selvedge_webhook::Webhooks;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::watched::{Watched, Write};
+use crate::watched::{Observer, Watched, Write};
 
 /// Far beyond what anything here takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,7 +34,8 @@ pub struct House {
     pub writes: UnboundedReceiver<Write>,
     /// Whether storage refuses what runs write before their end.
     pub steps_fail: Arc<AtomicBool>,
-    _directory: TempDir,
+    /// Unless it is somebody else's.
+    _directory: Option<TempDir>,
 }
 
 impl House {
@@ -50,9 +51,20 @@ impl House {
     /// Serves the probe `two` within these bounds.
     pub async fn with(options: Options) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
+        let house = Self::at(directory.path(), options, &probe(), Arc::new(|_| {})).await;
+        Self {
+            _directory: Some(directory),
+            ..house
+        }
+    }
+
+    /// The same on a data directory that may have been somebody's before, with a component that was built before.
+    pub async fn at(directory: &Path, options: Options, probe: &Path, observer: Observer) -> Self {
         let stored: Arc<Sqlite> =
-            Sqlite::open(sqlite::Options::new(directory.path())).expect("a data directory");
-        let (watched, writes) = Watched::new(stored.clone());
+            Sqlite::open(sqlite::Options::new(directory)).expect("a data directory");
+        let recovery = stored.recover(Timestamp::now(), options.max_attempts);
+        let recovery = recovery.await.expect("a recovery");
+        let (watched, writes) = Watched::new(stored.clone(), observer);
         let steps_fail = watched.steps_fail.clone();
         let storage: Arc<dyn Storage> = Arc::new(watched);
         let sandbox = Sandbox::start(selvedge_sandbox::Options {
@@ -61,7 +73,8 @@ impl House {
             ..selvedge_sandbox::Options::default()
         })
         .expect("a sandbox");
-        let graphs = Graphs::new(vec![two(&sandbox).await], Timestamp::now()).expect("a graph");
+        let graphs =
+            Graphs::new(vec![two(&sandbox, probe).await], Timestamp::now()).expect("a graph");
         let webhooks = selvedge_webhook::Options {
             policy: PolicyOptions {
                 require_https: false,
@@ -81,7 +94,7 @@ impl House {
             sandbox,
             Arc::new(webhooks),
             graphs,
-            Recovery::default(),
+            recovery,
         )
         .await
         .expect("a runtime");
@@ -90,7 +103,7 @@ impl House {
             stored,
             writes,
             steps_fail,
-            _directory: directory,
+            _directory: None,
         }
     }
 
@@ -149,11 +162,11 @@ pub async fn ended(stream: &mut Subscription) -> Arc<Finished> {
     }
 }
 
-async fn two(sandbox: &Sandbox) -> GraphSource {
+async fn two(sandbox: &Sandbox, probe: &Path) -> GraphSource {
     let policy = Policy::new(&PolicyOptions::graphs()).expect("a policy");
     let outbound = Client::new(Arc::new(policy), &ClientOptions::default()).expect("a client");
     let source = ComponentSource {
-        path: probe(),
+        path: probe.to_owned(),
         environment: Vec::new(),
         limits: Limits::default(),
         network: Network {
@@ -173,7 +186,7 @@ async fn two(sandbox: &Sandbox) -> GraphSource {
 }
 
 /// The component of the graphs that exist for tests alone.
-fn probe() -> PathBuf {
+pub fn probe() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -38,18 +38,40 @@ pub enum Then {
     Failed,
 }
 
+/// A step on the way from the end of a run to the record of its delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The run has come to its end, and nothing of that is stored.
+    Ending,
+    /// The end is stored with its delivery, and nobody knows.
+    Ended,
+    /// The worker is about to look for what is due.
+    Claiming,
+    /// It has got a delivery, and nothing is sent.
+    Claimed,
+    /// The receiver has answered, and that is not recorded.
+    Answered,
+    /// It is recorded.
+    Recorded,
+}
+
+/// Is told of each step before the next.
+pub type Observer = Arc<dyn Fn(Step) + Send + Sync>;
+
 pub struct Watched {
     inner: Arc<Sqlite>,
+    observer: Observer,
     writes: UnboundedSender<Write>,
     /// Whether steps are refused as by a disk that is away.
     pub steps_fail: Arc<AtomicBool>,
 }
 
 impl Watched {
-    pub fn new(inner: Arc<Sqlite>) -> (Self, UnboundedReceiver<Write>) {
+    pub fn new(inner: Arc<Sqlite>, observer: Observer) -> (Self, UnboundedReceiver<Write>) {
         let (writes, seen) = unbounded_channel();
         let watched = Self {
             inner,
+            observer,
             writes,
             steps_fail: Arc::default(),
         };
@@ -218,7 +240,12 @@ impl Storage for Watched {
         match told.await {
             Ok(Then::Failed) => Err(StorageError::Unavailable("the test says so".into())),
             // A test that does not look does not hold.
-            Ok(Then::Stored) | Err(_) => self.inner.finish_run(lease, end).await,
+            Ok(Then::Stored) | Err(_) => {
+                (self.observer)(Step::Ending);
+                let finish = self.inner.finish_run(lease, end).await;
+                (self.observer)(Step::Ended);
+                finish
+            }
         }
     }
 
@@ -239,7 +266,12 @@ impl Storage for Watched {
         now: Timestamp,
         limit: usize,
     ) -> Result<DueDeliveries, StorageError> {
-        self.inner.claim_deliveries(now, limit).await
+        (self.observer)(Step::Claiming);
+        let due = self.inner.claim_deliveries(now, limit).await?;
+        if !due.deliveries.is_empty() {
+            (self.observer)(Step::Claimed);
+        }
+        Ok(due)
     }
 
     async fn record_attempt(
@@ -249,7 +281,10 @@ impl Storage for Watched {
         verdict: Verdict,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        self.inner.record_attempt(id, attempt, verdict, now).await
+        (self.observer)(Step::Answered);
+        let recorded = self.inner.record_attempt(id, attempt, verdict, now).await;
+        (self.observer)(Step::Recorded);
+        recorded
     }
 
     async fn prune_deliveries(&self, ended_before: Timestamp) -> Result<u64, StorageError> {
