@@ -1,0 +1,173 @@
+//! However a run ends, its webhook is one delivery with one id, and hosts that never answer keep none from arriving.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use crate::support::receiver::Answer;
+use crate::support::server::text;
+use crate::support::{Gate, Receiver, Server, Setup, eventually};
+
+/// A receiver that takes each delivery at the second attempt.
+async fn reluctant() -> Receiver {
+    let attempts: Mutex<BTreeMap<String, u32>> = Mutex::default();
+    Receiver::behaving(move |request, _| {
+        let mut attempts = attempts.lock().expect("not poisoned");
+        let count = attempts.entry(request.webhook_id()).or_default();
+        *count += 1;
+        Answer::Status(if *count == 1 { 503 } else { 200 })
+    })
+    .await
+}
+
+/// How often each path was asked for: the status in the body, and the ids.
+fn told(receiver: &Receiver) -> BTreeMap<String, Vec<(String, String)>> {
+    let mut told: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for received in receiver.received() {
+        let status = text(&received.json()["status"]).to_owned();
+        let of_path = told.entry(received.path.clone()).or_default();
+        of_path.push((status, received.webhook_id()));
+    }
+    told
+}
+
+/// Every path was told once, at the second attempt, under one id.
+async fn each_was_delivered_once(server: &Server, receiver: &Receiver, outcomes: &[(&str, &str)]) {
+    let deliveries = eventually("every delivery", async || {
+        let listed = server.get_json("/webhooks/deliveries?limit=100").await;
+        let listed = listed.as_array().expect("a list").clone();
+        let arrived = |delivery: &Value| delivery["status"] == "delivered";
+        (listed.len() >= outcomes.len() && listed.iter().all(arrived)).then_some(listed)
+    })
+    .await;
+    assert_eq!(deliveries.len(), outcomes.len());
+    assert!(deliveries.iter().all(|d| d["attempt_count"] == 2));
+    let told = told(receiver);
+    assert_eq!(told.len(), outcomes.len(), "{told:?}");
+    for (path, status) in outcomes {
+        let requests = &told[*path];
+        assert_eq!(requests.len(), 2, "{path}: {requests:?}");
+        assert_eq!(requests[0], requests[1], "{path}");
+        assert_eq!(requests[0].0, *status, "{path}");
+    }
+    let mut ids: Vec<&String> = told.values().map(|requests| &requests[0].1).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), outcomes.len());
+}
+
+fn setup(setup: Setup) -> Setup {
+    setup.set(
+        "webhooks.retry",
+        json!({"schedule_secs": [0, 0, 0], "jitter": 0}),
+    )
+}
+
+#[tokio::test]
+async fn however_a_run_ends_its_webhook_is_one_delivery_with_one_id() {
+    let (gate, receiver) = (Gate::closed().await, reluctant().await);
+    let mut server = setup(gate.setup(&["two", "fail", "hitl"])).start().await;
+    let to = |path: &str, mut body: Value| {
+        body["webhook"] = json!(receiver.url(path));
+        body
+    };
+    let run = |graph: &str| json!({"assistant_id": graph, "input": {"foo": "x"}});
+    let thread = async || server.new_thread().await;
+    server
+        .wait(&thread().await, &to("/success", run("two")))
+        .await;
+    server
+        .create_run(&thread().await, &to("/error", run("fail")))
+        .await;
+    let asking = json!({"assistant_id": "hitl", "input": {}});
+    server
+        .wait(&thread().await, &to("/interrupt", asking))
+        .await;
+    server
+        .post_json("/runs/wait", &to("/stateless", run("two")))
+        .await;
+    let batch = ["/batch/1", "/batch/2", "/batch/3"].map(|path| to(path, run("two")));
+    server.post_json("/runs/batch", &json!(batch)).await;
+    for action in ["interrupt", "rollback"] {
+        let held = gate.held();
+        let body = to(&format!("/{action}ed"), gate.run());
+        let run = server.create_run(&thread().await, &body).await;
+        gate.holds(held + 3).await;
+        let path = format!(
+            "/threads/{}/runs/{}/cancel?wait=1&action={action}",
+            text(&run["thread_id"]),
+            text(&run["run_id"])
+        );
+        server.post_json(&path, &json!({})).await;
+    }
+    let held = gate.held();
+    server
+        .create_run(&thread().await, &to("/crash", gate.run()))
+        .await;
+    gate.holds(held + 3).await;
+    server.kill();
+    gate.open();
+    server.restart().await;
+    let outcomes = [
+        ("/success", "success"),
+        ("/error", "error"),
+        ("/interrupt", "success"),
+        ("/stateless", "success"),
+        ("/batch/1", "success"),
+        ("/batch/2", "success"),
+        ("/batch/3", "success"),
+        ("/interrupted", "interrupted"),
+        ("/rollbacked", "rollback"),
+        ("/crash", "success"),
+    ];
+    each_was_delivered_once(&server, &receiver, &outcomes).await;
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_is_one_delivery_too() {
+    let (gate, receiver) = (Gate::closed().await, reluctant().await);
+    let server = setup(gate.setup(&[]).set("runtime.run_timeout_secs", 1))
+        .start()
+        .await;
+    let mut body = gate.run();
+    body["webhook"] = json!(receiver.url("/timeout"));
+    server.create_run(&server.new_thread().await, &body).await;
+    each_was_delivered_once(&server, &receiver, &[("/timeout", "timeout")]).await;
+}
+
+/// Hosts that accept and never answer; each would have four of the 64 slots.
+const HANGING: usize = 20;
+const HEALTHY: usize = 10;
+const DELIVERIES: usize = 4;
+
+#[tokio::test]
+async fn twenty_hosts_that_accept_and_never_answer_leave_the_others_alone() {
+    let mut receivers = Vec::new();
+    for _ in 0..HANGING {
+        receivers.push(Receiver::behaving(|_, _| Answer::Hang).await);
+    }
+    for _ in 0..HEALTHY {
+        receivers.push(Receiver::start().await);
+    }
+    // No attempt at a host that hangs ends before the test does.
+    let server = Setup::probes(&["two"])
+        .set("webhooks.timeout_secs", 3600)
+        .start()
+        .await;
+    let run = |receiver: &Receiver| json!({"assistant_id": "two", "input": {"foo": "x"}, "webhook": receiver.url("/")});
+    for _ in 0..DELIVERIES {
+        // Those that hang come first.
+        let batch: Vec<Value> = receivers.iter().map(run).collect();
+        server.post_json("/runs/batch", &json!(batch)).await;
+    }
+    for healthy in &receivers[HANGING..] {
+        healthy.wait_for(DELIVERIES).await;
+    }
+    let pending = server.get_json("/webhooks/deliveries?status=pending&limit=1000");
+    for hanging in &receivers[..HANGING] {
+        assert!(hanging.received().len() <= 1);
+    }
+    let pending = pending.await.as_array().map(Vec::len);
+    assert!(pending >= Some(HANGING * DELIVERIES), "{pending:?}");
+}
