@@ -52,6 +52,11 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
         thread_run("/runs/wait"),
         ("post", "/runs/batch", json!([run])),
         (
+            "post",
+            "/webhooks/deliveries/redeliver",
+            json!({"since": "2026-01-01T00:00:00+00:00"}),
+        ),
+        (
             "put",
             "/store/items",
             json!({"namespace": ["a"], "key": "k", "value": {}}),
