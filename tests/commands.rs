@@ -1,4 +1,4 @@
-//! `check`, `build` and `webhooks listen`, as a user calls them.
+//! `check`, `build`, `webhooks listen` and `cron next`, as a user calls them.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -137,4 +137,45 @@ async fn webhooks_listen_prints_each_delivery_and_answers_badly_when_asked_to() 
     assert!(text(&deliveries[1]).contains("200"), "{deliveries:?}");
     signal(listen.id(), "INT");
     assert!(listen.wait().expect("it ends").success());
+}
+
+#[test]
+fn cron_next_prints_the_next_times_on_the_wall_and_in_utc() {
+    let next = |arguments: &[&str]| selvedge(&root(), &[&["cron", "next"], arguments].concat());
+    let after = ["--after", "2027-03-26T00:00:00Z"];
+
+    let workdays = ["0 9 * * 1-5", "--tz", "Europe/Berlin"];
+    let (code, text) = next(&[&workdays[..], &after].concat());
+    assert_eq!(code, Some(0), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 10, "{text}");
+    // Clocks are changed on the Sunday between.
+    assert_eq!(
+        lines[..2],
+        [
+            "2027-03-26T09:00:00+01:00  Fri  2027-03-26T08:00:00Z",
+            "2027-03-29T09:00:00+02:00  Mon  2027-03-29T07:00:00Z",
+        ]
+    );
+
+    let (code, text) = next(&["@daily", "--count", "1"]);
+    assert_eq!((code, text.lines().count()), (Some(0), 1), "{text}");
+
+    let (code, text) = next(&["0 0 1 1 * 0 2020"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("passed"), "{text}");
+}
+
+#[test]
+fn cron_next_says_what_is_wrong_with_a_schedule_or_a_time_zone() {
+    for (arguments, words) in [
+        (["0 24 * * *", "--tz", "UTC"], "hour: `24` is out of range"),
+        (["0 0 30 2 *", "--tz", "UTC"], "never fires"),
+        (["@daily", "--tz", "Mars/X"], "IANA"),
+        (["@daily", "--after", "noon"], "--after"),
+    ] {
+        let (code, text) = selvedge(&root(), &[&["cron", "next"], &arguments[..]].concat());
+        assert_eq!(code, Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(words), "{arguments:?}: {text}");
+    }
 }

@@ -8,6 +8,9 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use selvedge_webhook::signing::Secret;
 
+use selvedge_model::Timestamp;
+use selvedge_schedule::{Schedule, Zone};
+
 use crate::config::Flags;
 
 const STYLES: Styles = Styles::styled()
@@ -50,6 +53,9 @@ pub enum Command {
     /// Receive webhooks
     #[command(subcommand)]
     Webhooks(WebhooksCommand),
+    /// Understand schedules
+    #[command(subcommand)]
+    Cron(CronCommand),
 }
 
 const DEV: &str = "\
@@ -211,6 +217,39 @@ pub struct ListenArgs {
     /// Print one JSON object a line for each delivery
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do about schedules.
+#[derive(Debug, Subcommand)]
+pub enum CronCommand {
+    /// Print the next times of a schedule
+    #[command(after_help = NEXT)]
+    Next(NextArgs),
+}
+
+const NEXT: &str = "\
+Prints what clocks in the time zone show, the weekday, and the same time in UTC. docs/crons.md says what a schedule \
+can be.
+
+Examples:
+  selvedge cron next \"0 9 * * 1-5\" --tz Europe/Berlin
+  selvedge cron next \"30 2 * * *\" --tz Europe/Berlin --after 2027-03-26T00:00:00Z
+  selvedge cron next @monthly --count 3";
+
+/// Which times of which schedule.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct NextArgs {
+    /// Minute, hour, day of month, month, day of week; quote it, so that the shell leaves the stars alone
+    pub schedule: Schedule,
+    /// IANA name of the time zone
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub tz: Zone,
+    /// How many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+    /// Times after this one, written as in 2027-03-26T00:00:00Z; now, if it is not given
+    #[arg(long, value_name = "TIME")]
+    pub after: Option<Timestamp>,
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {

@@ -6,6 +6,7 @@
 //! | [`config`] | `langgraph.json`, variables and flags, validated once |
 //! | [`build`] | Rust graphs → components |
 //! | [`check`] | configuration, components, webhook policy |
+//! | [`cron`] | when a schedule fires |
 //! | [`components`] | loading what the configuration names |
 //! | [`listen`] | a receiver of webhooks for developing |
 //! | [`serve`] | the rooms, put together and taken apart |
@@ -20,6 +21,7 @@ mod build;
 mod check;
 mod components;
 mod config;
+mod cron;
 mod listen;
 mod logging;
 mod print;
@@ -30,7 +32,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
-use args::{Args, Command, WebhooksCommand};
+use args::{Args, Command, CronCommand, WebhooksCommand};
 use serve::Mode;
 
 /// The command line or the configuration is wrong; clap uses the same code.
@@ -57,6 +59,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Webhooks(WebhooksCommand::Listen(args)) => {
             async_runtime()?.block_on(listen::run(args))?;
         }
+        Command::Cron(CronCommand::Next(args)) => return cron::next(&args),
     }
     Ok(ExitCode::SUCCESS)
 }
