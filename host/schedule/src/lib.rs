@@ -24,8 +24,8 @@
 //!   comes soon enough. This, too, is croniter's rule.
 //!
 //! croniter looks for the next time on the wall first and for its instant afterwards, and so it breaks these rules of
-//! its own where the wall shows a time twice or not at all. Those times are listed in `tests/croniter.rs`, each with
-//! what is right.
+//! its own: it leaves out times that come again. Where it does, of what is recorded, is listed in
+//! `tests/croniter/forgotten.txt`; each kind, with what is right, stands in `docs/crons.md` and in `tests/croniter.rs`.
 #![forbid(unsafe_code)]
 
 mod days;
