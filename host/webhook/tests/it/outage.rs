@@ -27,30 +27,22 @@ async fn a_receiver_that_comes_back_after_an_hour_gets_what_it_missed_on_the_def
     let address = away.local_addr().unwrap();
     drop(away);
     let host = Host::start(by_default());
-    let mut missed = Vec::new();
-    for _ in 0..3 {
-        missed.push(host.run_ends(&format!("http://{address}/")).await);
-    }
+    // A single one: several that fail together would open the breaker, which has tests of its own.
+    let run = host.run_ends(&format!("http://{address}/")).await;
     // 0 s, 5 s, 5 min and 35 min after the end of the run.
     for (made, wait) in [(1, 5), (2, 300), (3, 1800), (4, 1495)] {
-        for run in &missed {
-            let delivery = host.tried(*run, made).await;
-            assert_eq!(delivery.status, DeliveryStatus::Pending);
-        }
+        let delivery = host.tried(run, made).await;
+        assert_eq!(delivery.status, DeliveryStatus::Pending);
         host.turn(wait);
     }
     // An hour has passed and the next attempt is at 2 h 35 min, also for a process that starts now.
     let receiver = Receiver::start_at(address, [Answer::Status(200)]).await;
     let host = host.restart(by_default()).await;
-    for run in &missed {
-        assert_eq!(host.delivery(*run).await.attempts.len(), 4);
-    }
+    assert_eq!(host.delivery(run).await.attempts.len(), 4);
     host.turn(7200 - 1495);
-    for run in &missed {
-        let delivery = host.ended_as(*run, DeliveryStatus::Delivered).await;
-        assert_eq!(delivery.attempts.len(), 5);
-    }
-    assert_eq!(receiver.posts().len(), 3);
+    let delivery = host.ended_as(run, DeliveryStatus::Delivered).await;
+    assert_eq!(delivery.attempts.len(), 5);
+    assert_eq!(receiver.posts().len(), 1);
 }
 
 #[tokio::test]
