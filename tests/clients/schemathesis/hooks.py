@@ -18,6 +18,7 @@ from typing import Any
 import schemathesis
 
 SERVER = os.environ["SERVER"]
+REFERENCE = bool(os.environ.get("REFERENCE"))
 
 # `slow` and `limit` are not among them: they take their time by design.
 GRAPHS = itertools.cycle(["two", "hitl", "fail_b", "chat", "custom", "fan"])
@@ -43,7 +44,7 @@ def ask(path: str, body: Any = None) -> Any:
 
 
 class Existing:
-    """An assistant, a thread, a run of it that is over, and its newest checkpoint, as parameters."""
+    """An assistant, a thread, a run of it that is over, its newest checkpoint and its delivery, as parameters."""
 
     def __init__(self, graph: str) -> None:
         self.graph = graph
@@ -53,13 +54,16 @@ class Existing:
         """With options, the run is another one, which may still be under way."""
         assistant = ask("/assistants", {"graph_id": self.graph})["assistant_id"]
         thread = ask("/threads", {"metadata": {"graph_id": self.graph}})["thread_id"]
-        body = {"assistant_id": assistant, "input": {"foo": "x"}}
+        body = {"assistant_id": assistant, "input": {"foo": "x"}, "webhook": NOBODY}
         run = ask(f"/threads/{thread}/runs", body)["run_id"]
         ask(f"/threads/{thread}/runs/{run}/join")
-        checkpoint = ask(f"/threads/{thread}/state")["checkpoint"]["checkpoint_id"]
+        made = {"assistant_id": assistant, "thread_id": thread, "run_id": run}
+        made["checkpoint_id"] = ask(f"/threads/{thread}/state")["checkpoint"]["checkpoint_id"]
+        if not REFERENCE:
+            made["delivery_id"] = ask(f"/runs/{run}/deliveries")[0]["delivery_id"]
         if options:
-            run = ask(f"/threads/{thread}/runs", body | options)["run_id"]
-        return {"assistant_id": assistant, "thread_id": thread, "run_id": run, "checkpoint_id": checkpoint}
+            made["run_id"] = ask(f"/threads/{thread}/runs", body | options)["run_id"]
+        return made
 
     def for_case(self, case: schemathesis.Case[Any]) -> Ids:
         # What is deleted or cancelled is nobody else's.
