@@ -54,6 +54,8 @@ async fn deliveries_are_listed_by_status_and_by_run_in_pages() {
     answer.store(503, Ordering::SeqCst);
     let first = delivery(&server, &receiver.url("/"), "exhausted").await;
     let second = delivery(&server, &receiver.url("/"), "exhausted").await;
+    // The token is the caller's, and whoever looks deliveries up may be somebody else.
+    assert_eq!(arrived["url"], receiver.url("/"));
     let ids = |list: &Value| -> Vec<Value> {
         let rows = list.as_array().expect("a list").iter();
         rows.map(|row| row["delivery_id"].clone()).collect()

@@ -1,9 +1,10 @@
-//! A URL that a policy admitted, and how URLs are written where people read them.
+//! A URL that a policy admitted.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use http::Uri;
+use selvedge_model::url::without_query;
 use url::Url;
 
 use crate::refusal::{Refusal, Rule};
@@ -125,36 +126,9 @@ fn uri(url: &Url, text: &str) -> Option<Uri> {
     url.as_str().parse().ok()
 }
 
-/// A URL, admitted or not, for logs and records: without credentials, query and fragment.
-#[must_use]
-pub fn without_query(text: &str) -> String {
-    let end = text.find(['?', '#']).unwrap_or(text.len());
-    let text = &text[..end];
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rfind('@') {
-        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_url_is_shown_without_query_and_credentials() {
-        for (text, shown) in [
-            ("https://a.example/b?token=s#f", "https://a.example/b"),
-            ("https://u:p@a.example/b", "https://a.example/b"),
-            ("https://a.example?token=s", "https://a.example"),
-            ("nonsense?token=s", "nonsense"),
-        ] {
-            assert_eq!(without_query(text), shown);
-        }
-    }
 
     #[test]
     fn the_query_is_sent_as_written() {

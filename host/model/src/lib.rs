@@ -11,6 +11,7 @@
 //! | [`cancel`] | a wish to end a run |
 //! | [`event`] | what a stream of a run consists of |
 //! | [`delivery`] | a webhook that must arrive |
+//! | [`url`] | URLs as people may see them |
 //!
 //! Nothing here does anything: no I/O, no locks, no clock that anyone depends on.
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ pub mod json;
 pub mod run;
 pub mod thread;
 pub mod time;
+pub mod url;
 
 pub use ids::{AssistantId, CheckpointId, DeliveryId, RunId, TaskId, ThreadId};
 pub use json::Json;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use selvedge_egress::target::without_query;
 use selvedge_egress::{Body, Client, EgressError, Request, Response};
 use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery, Verdict, stamp};
 use selvedge_model::time::Clock;
+use selvedge_model::url::without_query;
 use selvedge_model::{DeliveryId, Timestamp};
 use selvedge_storage::{Storage, StorageError};
 use tokio::time::{Instant, sleep};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use selvedge_model::delivery::Attempt;
+use selvedge_model::url::without_query;
 use selvedge_model::{DeliveryId, RunId, Timestamp};
 
 use super::codec::{Coded, coded, id, time};
@@ -121,11 +122,12 @@ fn with_attempts(
 ) -> Result<DeliveryRecord, StorageError> {
     let due_at: Option<i64> = row.get(7)?;
     let ended_at: Option<i64> = row.get(8)?;
+    let url: String = row.get(4)?;
     Ok(DeliveryRecord {
         id: id(row, 1)?,
         run_id: id(row, 2)?,
         thread_id: id(row, 3)?,
-        url: row.get(4)?,
+        url: without_query(&url),
         status: coded(row, 5)?,
         created_at: time(row, 6)?,
         next_attempt_at: due_at.map(Timestamp::from_micros),

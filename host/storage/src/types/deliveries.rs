@@ -23,7 +23,7 @@ pub struct DeliveryRecord {
     pub run_id: RunId,
     /// The thread of that run.
     pub thread_id: ThreadId,
-    /// Where to.
+    /// Where to, without the query: a token there is between the caller who set the webhook and the receiver.
     pub url: String,
     /// Where it stands.
     pub status: DeliveryStatus,
