@@ -279,6 +279,17 @@ async fn a_policy_that_only_reports_logs_what_it_would_refuse_and_sends_it() {
         assert!(log.lines().any(told), "{rule}: {log}");
     }
     assert!(!log.contains("s3cret"), "the token is in the log");
+    // When the run was created, and when it was sent.
+    let counted = server.get_json("/metrics?format=json").await;
+    assert_eq!(
+        counted["webhooks"]["reported"],
+        json!({"https": 2, "ports": 2, "domains": 2})
+    );
+    let metrics = server.get("/metrics").await.text().await.expect("text");
+    for rule in ["https", "ports", "domains"] {
+        let sample = format!("selvedge_webhook_reported_total{{rule=\"{rule}\"}} 2\n");
+        assert!(metrics.contains(&sample), "{metrics}");
+    }
 
     // The other rules refuse as ever, and the addresses of names are judged as ever.
     for (url, detail) in [

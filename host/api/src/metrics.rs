@@ -1,5 +1,6 @@
 //! `GET /metrics`: Prometheus' text, or `?format=json` as LangGraph has it. Names that LangGraph has too begin as there.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
@@ -33,7 +34,11 @@ fn json(measures: &Measures) -> Value {
     json!({
         "queue": {"n_pending": measures.pending, "n_running": running},
         "workers": {"max": places, "active": running, "available": places - running},
-        "webhooks": {"n_pending": measures.outbox, "oldest_pending_secs": measures.oldest_secs},
+        "webhooks": {
+            "n_pending": measures.outbox,
+            "oldest_pending_secs": measures.oldest_secs,
+            "reported": reported(measures).into_iter().collect::<BTreeMap<_, _>>(),
+        },
     })
 }
 
@@ -99,6 +104,12 @@ fn text(measures: &Measures) -> String {
         "How often a receiver was left alone for a while because it failed again and again.",
         webhooks.breaker_opened,
     );
+    text.counters(
+        "selvedge_webhook_reported_total",
+        "How often a URL was let pass that webhooks.url would refuse, were its mode not report.",
+        "rule",
+        reported(measures),
+    );
     text.gauge(
         "selvedge_webhook_outbox_deliveries",
         "Deliveries that are pending.",
@@ -110,6 +121,16 @@ fn text(measures: &Measures) -> String {
         measures.oldest_secs,
     );
     text.0
+}
+
+/// What report mode has let pass, by the rule that would have refused it.
+fn reported(measures: &Measures) -> [(&'static str, u64); 3] {
+    let reported = measures.webhooks.reported;
+    [
+        ("https", reported.https),
+        ("ports", reported.ports),
+        ("domains", reported.domains),
+    ]
 }
 
 /// Metrics as Prometheus reads them. Labels here are words of ours, which need no escaping.

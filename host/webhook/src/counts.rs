@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use selvedge_egress::Reported;
 use selvedge_model::delivery::{DeliveryStatus, Verdict};
 
 /// The counters. Each is on its own: nobody reads them to decide anything.
@@ -21,6 +22,9 @@ pub struct Counts {
     pub failed: u64,
     /// How often a host was left alone for a while because it failed again and again.
     pub breaker_opened: u64,
+    /// How often the policy let a URL pass that it would have refused, had it not been in report mode: when a run was
+    /// admitted, and at each attempt.
+    pub reported: Reported,
 }
 
 impl Counts {
@@ -54,7 +58,8 @@ impl Counters {
         self.breaker_opened.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn read(&self) -> Counts {
+    /// What the counters say, with what the policy has counted.
+    pub fn read(&self, reported: Reported) -> Counts {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut ended = DeliveryStatus::ALL.map(|status| (status, 0));
         for ((_, count), counter) in ended.iter_mut().zip(&self.ended) {
@@ -64,6 +69,7 @@ impl Counters {
             ended,
             failed: of(&self.failed),
             breaker_opened: of(&self.breaker_opened),
+            reported,
         }
     }
 }
@@ -87,7 +93,7 @@ mod tests {
             counters.attempt(verdict);
         }
         counters.breaker_opened();
-        let counts = counters.read();
+        let counts = counters.read(Reported::default());
         let ended = DeliveryStatus::ALL.map(|status| counts.ended_as(status));
         assert_eq!(ended, [0, 2, 1, 1, 0, 0]);
         assert_eq!((counts.failed, counts.breaker_opened), (2, 1));

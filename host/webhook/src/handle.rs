@@ -178,10 +178,10 @@ impl Webhooks {
         }
     }
 
-    /// What has become of attempts since the process began.
+    /// What has become of attempts since the process began, and what the policy has only reported.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.counters.read()
+        self.counters.read(self.policy.reported())
     }
 
     /// Claims nothing more, waits for attempts in flight, and ends. What has not ended within `grace` is cut off and
