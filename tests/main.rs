@@ -67,6 +67,7 @@ mod threads;
 mod time_travel;
 mod truncate;
 mod webhook_deliveries;
+mod webhook_endpoints;
 mod webhook_outcomes;
 mod webhook_policy;
 mod webhook_signing;
