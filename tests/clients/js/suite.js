@@ -8,6 +8,7 @@ import "./areas/runs.js";
 import "./areas/streams.js";
 import "./areas/reconnecting.js";
 import "./areas/store.js";
+import "./areas/webhooks.js";
 import "./areas/errors.js";
 import "./areas/chat_ui.js";
 import "./areas/coverage.js";

@@ -3,51 +3,39 @@
     SERVER=http://… drive.py COMMAND…     the command reads deliveries from its input, see verify.py
 """
 
-import http.server
 import json
 import os
-import queue
 import subprocess
 import sys
-import threading
 import urllib.request
+
+from support.receiver import PATIENCE_SECS, Receiver
 
 # As run gives them to the server: the newest first.
 SECRETS = os.environ["SECRETS"].split(",")
 STRANGER = "whsec_" + "c3RyYW5nZXJz" * 3
-PATIENCE_SECS = 60
-
-deliveries: queue.Queue[tuple[dict[str, str], str]] = queue.Queue()
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        deliveries.put((headers, body.decode()))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
+def delivery() -> tuple[dict[str, str], str]:
+    """The headers and the body of what a run is delivered with."""
+    with Receiver() as receiver:
+        run = {
+            "assistant_id": os.environ["GRAPH"],
+            "input": {"messages": [{"role": "user", "content": "grüße 🌍"}]},
+            "webhook": receiver.url("/in"),
+        }
+        request = urllib.request.Request(
+            os.environ["SERVER"] + "/runs/wait",
+            json.dumps(run).encode(),
+            {"content-type": "application/json"},
+        )
+        urllib.request.urlopen(request, timeout=PATIENCE_SECS).read()
+        received = receiver.next()
+    return received.headers, received.body
 
 
 def main() -> int:
-    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=receiver.serve_forever, daemon=True).start()
-    run = {
-        "assistant_id": os.environ["GRAPH"],
-        "input": {"messages": [{"role": "user", "content": "grüße 🌍"}]},
-        "webhook": f"http://127.0.0.1:{receiver.server_port}/in",
-    }
-    request = urllib.request.Request(
-        os.environ["SERVER"] + "/runs/wait",
-        json.dumps(run).encode(),
-        {"content-type": "application/json"},
-    )
-    urllib.request.urlopen(request, timeout=PATIENCE_SECS).read()
-    headers, body = deliveries.get(timeout=PATIENCE_SECS)
-
+    headers, body = delivery()
     changed = body.replace("success", "SUCCESS")
     asked = [(secret, body, True) for secret in SECRETS] + [
         (STRANGER, body, False),

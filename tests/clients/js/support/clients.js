@@ -9,6 +9,9 @@ import { Client as Client2 } from "langgraph-sdk-2";
 
 export const server = process.env.SERVER ?? "http://127.0.0.1:8123";
 
+/** What the server says while it runs. */
+export const log = process.env.LOG;
+
 /** Every wait of this suite ends by then. */
 export const DEADLINE_MS = 30_000;
 

@@ -45,6 +45,8 @@ class Server:
 
     directory: Path
     port: int = field(default_factory=_free_port)
+    # Keys of the configuration, as variables of the environment.
+    settings: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,7 +63,7 @@ class Server:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
                 self._command(),
                 cwd=self.directory,
-                env=os.environ | {"LANGSMITH_TRACING": "false"},
+                env=os.environ | {"LANGSMITH_TRACING": "false"} | self.settings,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
