@@ -198,6 +198,29 @@ async fn loopback_and_private_addresses_are_opened_by_name() {
     }
 }
 
+#[tokio::test]
+async fn no_webhook_leads_back_to_the_server_itself() {
+    let name = "hooks.example.com";
+    let server = Setup::probes(&["two"])
+        .host(name, "127.0.0.1")
+        .start()
+        .await;
+    let port = server.base.rsplit(':').next().expect("a port").to_owned();
+    let own = "Webhook host blocked: the server's own address";
+    for host in ["127.0.0.1", "localhost", "LOCALHOST"] {
+        let url = format!("http://{host}:{port}/threads");
+        assert_eq!(refusal(&server, &url).await, own, "{url}");
+    }
+    // Where a name leads is known when it is called.
+    let url = format!("http://{name}:{port}/threads");
+    let delivery = server.delivery_to(&url).await;
+    assert_eq!(delivery["status"], "blocked", "{delivery}");
+    assert_eq!(delivery["attempts"][0]["error"], format!("blocked: {own}"));
+    let threads = server.post_json("/threads/search", &json!({})).await;
+    let made_by_run = threads.as_array().map(Vec::len);
+    assert_eq!(made_by_run, Some(1), "a webhook made a thread: {threads}");
+}
+
 /// The table that `host/egress` tests gate by gate, here through the API.
 #[tokio::test]
 async fn no_spelling_of_a_forbidden_address_is_accepted() {

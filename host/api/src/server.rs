@@ -70,6 +70,12 @@ impl Listener {
         })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Serves in the background.
     #[must_use]
     pub fn serve(self, runtime: Runtime, reads: Arc<dyn Reads>) -> Server {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use selvedge_egress::Policy;
+use selvedge_egress::{Policy, PolicyOptions};
 use selvedge_model::Timestamp;
 use selvedge_model::graph::is_internal_channel;
 use selvedge_runtime::Graphs;
@@ -38,8 +38,11 @@ pub async fn run(args: &CheckArgs) -> Result<ExitCode> {
 
 fn webhook(config: &Config, url: &str) -> Result<ExitCode> {
     let file = config.file.display();
-    let policy = Policy::new(&config.webhooks.url)
-        .map_err(|error| anyhow!("{file}: webhooks.url.{error}"))?;
+    let options = PolicyOptions {
+        own_address: Some(config.api().address),
+        ..config.webhooks.url.clone()
+    };
+    let policy = Policy::new(&options).map_err(|error| anyhow!("{file}: webhooks.url.{error}"))?;
     if !config.webhooks.enabled {
         print::warning("http.disable_webhooks is set: nothing is sent, whatever the policy says");
     }

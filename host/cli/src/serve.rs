@@ -79,11 +79,9 @@ impl House {
         let recovery = storage
             .recover(Timestamp::now(), config.runtime.max_attempts)
             .await?;
-        let webhooks = Webhooks::start(
-            config.webhooks.options(),
-            storage.clone(),
-            Arc::new(SystemClock),
-        )?;
+        let mut options = config.webhooks.options();
+        options.policy.own_address = Some(listener.address());
+        let webhooks = Webhooks::start(options, storage.clone(), Arc::new(SystemClock))?;
         let webhooks = Arc::new(webhooks);
         let runtime = Runtime::start(
             config.runtime(),

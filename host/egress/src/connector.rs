@@ -74,11 +74,19 @@ impl Connector {
         let https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
         let addresses = self.judged_addresses(&host).await?;
+        for address in &addresses {
+            self.policy
+                .check_destination(SocketAddr::new(*address, port))?;
+        }
         let (tcp, judged) = race(&addresses, port).await?;
         let peer = tcp
             .peer_addr()
             .map_err(|error| not_connected(judged, &error))?;
         connect::peer(judged, peer).map_err(|rule| self.policy.refuse(Gate::Connect, rule))?;
+        let local = tcp
+            .local_addr()
+            .map_err(|error| not_connected(peer, &error))?;
+        self.policy.check_ends(local, peer)?;
         // A request is written in one piece; waiting for more would only delay it.
         tcp.set_nodelay(true)
             .map_err(|error| not_connected(peer, &error))?;

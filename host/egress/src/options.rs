@@ -2,7 +2,7 @@
 //! a configuration can ask about single entries before.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::Method;
 use ipnet::IpNet;
@@ -74,6 +74,9 @@ pub struct PolicyOptions {
     pub methods: Vec<String>,
     /// Only what a rule names is open. Default false for webhooks, true for graphs.
     pub default_deny: bool,
+    /// Where this server itself listens, which stays closed whatever else says; an unspecified address means each
+    /// address of the machine. Default `None`: nowhere, or callers may be let back in.
+    pub own_address: Option<SocketAddr>,
     /// Whether `require_https`, `allowed_ports`, `allowed_domains` and `denied_domains` refuse, or only say that they
     /// would. Default [`Mode::Enforce`].
     pub mode: Mode,
@@ -96,6 +99,7 @@ impl PolicyOptions {
             denied_networks: Vec::new(),
             methods: vec!["POST".to_owned()],
             default_deny: false,
+            own_address: None,
             mode: Mode::Enforce,
         }
     }

@@ -1,7 +1,7 @@
 //! The gates in their order: a URL goes in, a [`Target`] or a [`Refusal`] comes out. No network I/O.
 
 use http::Method;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::domain::DomainRule;
 use crate::gate::name::Scope;
@@ -10,6 +10,12 @@ use crate::options::{Mode, PolicyError, PolicyOptions, Subject, is_forbidden, me
 use crate::refusal::{Gate, Refusal, Rule};
 use crate::report::{Report, Reported};
 use crate::target::{Host, Target};
+
+/// What the name `localhost` leads to, known without asking (RFC 6761 section 6.3).
+const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
 
 /// Which addresses may be called: [`PolicyOptions`], checked.
 #[derive(Debug)]
@@ -20,6 +26,7 @@ pub struct Policy {
     names: name::Rules,
     addresses: address::Rules,
     methods: Vec<Method>,
+    own_address: Option<SocketAddr>,
     /// What the operator's rules would refuse, while the ones above let it pass.
     report: Option<Report>,
 }
@@ -61,6 +68,7 @@ impl Policy {
             shape,
             names,
             report,
+            own_address: options.own_address,
             addresses: address::Rules {
                 allowed: list("allowed_networks", &options.allowed_networks, network)?,
                 denied: list("denied_networks", &options.denied_networks, network)?,
@@ -97,8 +105,19 @@ impl Policy {
     pub(crate) fn check_target(&self, target: &Target) -> Result<(), Refusal> {
         shape::check(&target.url, &self.shape).map_err(self.at(Gate::Shape))?;
         match &target.host {
-            Host::Ip(address) => self.check_literal(*address),
-            Host::Name(name) => self.check_name(name).map(|_| ()),
+            Host::Ip(address) => {
+                self.check_literal(*address)?;
+                self.check_destination(SocketAddr::new(*address, target.port()))
+            }
+            Host::Name(name) => {
+                self.check_name(name)?;
+                if name == "localhost" {
+                    for address in LOOPBACK {
+                        self.check_destination(SocketAddr::new(address, target.port()))?;
+                    }
+                }
+                Ok(())
+            }
         }
     }
 
@@ -126,6 +145,16 @@ impl Policy {
     /// Judges what a name resolved to.
     pub(crate) fn check_resolved(&self, answers: &[IpAddr], scope: Scope) -> Result<(), Refusal> {
         connect::resolved(answers, scope, &self.addresses).map_err(self.at(Gate::Address))
+    }
+
+    /// Judges where a connection is about to go.
+    pub(crate) fn check_destination(&self, address: SocketAddr) -> Result<(), Refusal> {
+        connect::destination(address, self.own_address).map_err(self.at(Gate::Connect))
+    }
+
+    /// Judges the two ends of an open connection.
+    pub(crate) fn check_ends(&self, local: SocketAddr, peer: SocketAddr) -> Result<(), Refusal> {
+        connect::ends(local, peer, self.own_address).map_err(self.at(Gate::Connect))
     }
 
     pub(crate) fn refuse(&self, gate: Gate, rule: Rule) -> Refusal {
@@ -276,6 +305,28 @@ mod tests {
             "http://receiver/",
         ] {
             assert!(policy.check_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_opened_loopback_does_not_lead_back_to_the_server() {
+        let policy = webhooks(|o| {
+            o.require_https = false;
+            o.disable_loopback = false;
+            o.own_address = Some("127.0.0.1:8123".parse().unwrap());
+        });
+        for url in [
+            "http://127.0.0.1:8123/runs/cancel",
+            "http://localhost:8123/",
+        ] {
+            let refusal = policy.check_url(url).unwrap_err();
+            assert_eq!(
+                (refusal.gate, refusal.rule),
+                (Gate::Connect, Rule::OwnAddress)
+            );
+        }
+        for url in ["http://127.0.0.1:9000/", "http://localhost:9000/"] {
+            assert!(policy.check_url(url).is_ok(), "{url}");
         }
     }
 

@@ -91,6 +91,8 @@ pub enum Rule {
     DeniedNetwork,
     /// A reserved name, allowed by its spelling, whose address no network rule opens.
     Unopened,
+    /// Where this server itself listens.
+    OwnAddress,
     /// The connection has another peer than the one that was judged.
     Peer,
 }
@@ -122,6 +124,7 @@ impl Rule {
             Self::Range(_) => "range",
             Self::DeniedNetwork => "denied_networks",
             Self::Unopened => "allowed_networks",
+            Self::OwnAddress => "own_address",
             Self::Peer => "peer",
         }
     }
@@ -159,6 +162,7 @@ impl Rule {
             Self::Unopened => {
                 format!("{subject} host blocked: reserved name outside the allowed networks")
             }
+            Self::OwnAddress => format!("{subject} host blocked: the server's own address"),
             Self::Peer => format!("{subject} host blocked: connected to another address"),
         }
     }

@@ -1,4 +1,4 @@
-//! Gate 5: are all the addresses of this connection allowed, and is the peer the one that was meant?
+//! Gate 5: are all the addresses of this connection allowed, is the peer the one that was meant, and not this server?
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,6 +24,29 @@ pub fn literal(address: IpAddr, rules: &address::Rules) -> Result<(), Rule> {
         Standing::Opened => Ok(()),
         Standing::Public => Err(Rule::IpLiteral),
     }
+}
+
+/// Judges where a connection is about to go: not to where this server itself listens, so that nobody makes it call its
+/// own API from inside.
+pub fn destination(address: SocketAddr, own: Option<SocketAddr>) -> Result<(), Rule> {
+    let Some(own) = own.filter(|own| own.port() == address.port()) else {
+        return Ok(());
+    };
+    let (ip, own) = (address.ip().to_canonical(), own.ip().to_canonical());
+    if ip == own || (own.is_unspecified() && (ip.is_loopback() || ip.is_unspecified())) {
+        return Err(Rule::OwnAddress);
+    }
+    Ok(())
+}
+
+/// Judges the two ends of an open connection, before anything is sent: from one address to the same one nobody leaves
+/// the machine, and a server that listens on each of its addresses is met at any of them.
+pub fn ends(local: SocketAddr, peer: SocketAddr, own: Option<SocketAddr>) -> Result<(), Rule> {
+    let meets = |own: SocketAddr| own.port() == peer.port() && own.ip().is_unspecified();
+    if own.is_some_and(meets) && local.ip() == peer.ip() {
+        return Err(Rule::OwnAddress);
+    }
+    Ok(())
 }
 
 /// Judges the peer of an open connection.
@@ -79,6 +102,41 @@ mod tests {
             literal("8.8.8.8".parse().unwrap(), &rules),
             Err(Rule::IpLiteral)
         );
+    }
+
+    #[test]
+    fn where_the_server_listens_is_no_destination() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        for (own, address, is_own) in [
+            ("127.0.0.1:8123", "127.0.0.1:8123", true),
+            ("127.0.0.1:8123", "[::ffff:127.0.0.1]:8123", true),
+            ("127.0.0.1:8123", "127.0.0.1:9000", false),
+            ("127.0.0.1:8123", "127.0.0.2:8123", false),
+            ("10.0.0.5:8123", "10.0.0.5:8123", true),
+            ("0.0.0.0:8123", "127.0.0.2:8123", true),
+            ("[::]:8123", "127.0.0.1:8123", true),
+            ("[::]:8123", "[::1]:8123", true),
+            ("0.0.0.0:8123", "0.0.0.0:8123", true),
+            ("0.0.0.0:8123", "10.0.0.5:8123", false),
+            ("0.0.0.0:8123", "127.0.0.1:9000", false),
+        ] {
+            let verdict = destination(at(address), Some(at(own)));
+            assert_eq!(verdict == Err(Rule::OwnAddress), is_own, "{own} {address}");
+        }
+        assert_eq!(destination(at("127.0.0.1:8123"), None), Ok(()));
+    }
+
+    #[test]
+    fn a_connection_that_never_left_the_machine_may_have_met_the_server() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let judge = |local: &str, peer: &str, own: &str| ends(at(local), at(peer), Some(at(own)));
+        let own = "0.0.0.0:8123";
+        let refused = Err(Rule::OwnAddress);
+        assert_eq!(judge("10.0.0.5:50000", "10.0.0.5:8123", own), refused);
+        assert_eq!(judge("10.0.0.5:50000", "10.0.0.5:9000", own), Ok(()));
+        assert_eq!(judge("10.0.0.5:50000", "10.0.0.6:8123", own), Ok(()));
+        let elsewhere = "127.0.0.1:8123";
+        assert_eq!(judge("10.0.0.5:50000", "10.0.0.5:8123", elsewhere), Ok(()));
     }
 
     #[test]
