@@ -99,7 +99,7 @@ async fn a_run_that_is_rolled_back_leaves_its_thread_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_run_that_has_not_begun_ends_at_once_without_a_webhook() {
+async fn a_run_that_has_not_begun_ends_at_once_and_its_webhook_says_so() {
     let gate = Gate::closed().await;
     let (server, receiver) = (gate.setup(&["two"]).start().await, Receiver::start().await);
     let thread = server.new_thread().await;
@@ -126,9 +126,23 @@ async fn a_run_that_has_not_begun_ends_at_once_without_a_webhook() {
     let mut told = two("w");
     told["webhook"] = json!(receiver.url("/told"));
     server.wait(&thread, &told).await;
-    receiver.wait_for(1).await;
-    let paths: Vec<String> = receiver.received().into_iter().map(|r| r.path).collect();
-    assert_eq!(paths, ["/told"]);
+    let mut told: Vec<(String, Value)> = receiver
+        .wait_for(4)
+        .await
+        .iter()
+        .map(|request| (request.path.clone(), request.json()["status"].clone()))
+        .collect();
+    told.sort_by_key(|(path, status)| (path.clone(), status.to_string()));
+    let expected = [
+        ("/late", "interrupted"),
+        ("/late", "interrupted"),
+        ("/late", "rollback"),
+        ("/told", "success"),
+    ];
+    assert_eq!(
+        told,
+        expected.map(|(path, status)| (path.to_owned(), json!(status)))
+    );
 }
 
 #[tokio::test]

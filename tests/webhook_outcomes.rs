@@ -171,3 +171,61 @@ async fn twenty_hosts_that_accept_and_never_answer_leave_the_others_alone() {
     let pending = pending.await.as_array().map(Vec::len);
     assert!(pending >= Some(HANGING * DELIVERIES), "{pending:?}");
 }
+
+/// A run that waits behind one that is held, and is told of once.
+async fn waiting_behind(server: &Server, thread: &str, webhook: String) -> Value {
+    let body = json!({"assistant_id": "two", "input": {"foo": "x"}, "webhook": webhook});
+    server.create_run(thread, &body).await
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_before_it_began_is_one_delivery_too() {
+    let (gate, receiver) = (Gate::closed().await, reluctant().await);
+    let server = setup(gate.setup(&["two"])).start().await;
+    let mut outcomes = Vec::new();
+    for (action, status) in [("interrupt", "interrupted"), ("rollback", "rollback")] {
+        let (thread, held) = (server.new_thread().await, gate.held());
+        server.create_run(&thread, &gate.run()).await;
+        gate.holds(held + 3).await;
+        let url = receiver.url(&format!("/{action}"));
+        let waiting = waiting_behind(&server, &thread, url).await;
+        let path = format!(
+            "/threads/{thread}/runs/{}/cancel?action={action}",
+            text(&waiting["run_id"])
+        );
+        assert_eq!(server.post(&path, &json!({})).await.status(), 202);
+        // The next one pushes aside the one before it.
+        let url = receiver.url(&format!("/superseded/{action}"));
+        waiting_behind(&server, &thread, url).await;
+        let mut next = gate.run();
+        next["multitask_strategy"] = json!(action);
+        server.create_run(&thread, &next).await;
+        outcomes.push((format!("/{action}"), status));
+        outcomes.push((format!("/superseded/{action}"), status));
+    }
+    let outcomes: Vec<(&str, &str)> = outcomes
+        .iter()
+        .map(|(path, status)| (path.as_str(), *status))
+        .collect();
+    each_was_delivered_once(&server, &receiver, &outcomes).await;
+    for received in receiver.received() {
+        let run = received.json();
+        assert_eq!(
+            (&run["values"], &run["run_started_at"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert_eq!(run["kwargs"]["input"], json!({"foo": "x"}));
+        let kind = match received.path.ends_with("interrupt") {
+            true => "UserInterrupt",
+            false => "UserRollback",
+        };
+        assert_eq!(run["error"]["error"], kind, "{}", received.path);
+    }
+    let metrics = server.get("/metrics").await.text().await.expect("text");
+    // Those that were pushed aside while they were held end in their own time.
+    let ended = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("selvedge_runs_ended_total{status=\"interrupted\"} "))
+        .expect("a sample");
+    assert!(ended.parse::<u32>().expect("a number") >= 4, "{metrics}");
+}

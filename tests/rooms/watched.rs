@@ -18,8 +18,8 @@ use selvedge_storage::sqlite::Sqlite;
 use selvedge_storage::{
     Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, DeliveryQuery,
     DeliveryRecord, DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery,
-    NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Reads, Recovery,
-    Redeliver, RunEnd, RunQuery, StepCommit, Storage, StorageError, Swept, ThreadFilter,
+    MakeDelivery, NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Reads,
+    Recovery, Redeliver, RunEnd, RunQuery, StepCommit, Storage, StorageError, Swept, ThreadFilter,
     ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate, Truncate, Updated, Values, VersionQuery,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -328,9 +328,11 @@ impl Storage for Watched {
         &self,
         id: AssistantId,
         request: CancelRequest,
+        deliveries: MakeDelivery,
         now: Timestamp,
     ) -> Result<Option<Cancelled>, StorageError> {
-        self.inner.delete_assistant(id, request, now).await
+        let deletion = self.inner.delete_assistant(id, request, deliveries, now);
+        deletion.await
     }
 
     async fn patch_thread(

@@ -78,7 +78,7 @@ fn text(measures: &Measures) -> String {
     let ended = measures.ended.iter();
     text.counters(
         "selvedge_runs_ended_total",
-        "Runs that were executed to their end.",
+        "Runs that ended.",
         "status",
         ended.map(|(status, count)| (status.as_str(), *count)),
     );

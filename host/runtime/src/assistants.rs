@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::Runtime;
 use crate::admit::assemble::{Members, RESERVED_CONFIGURABLE, members, without, without_reserved};
 use crate::admit::request::AssistantRef;
+use crate::finish::unbegun;
 use crate::graphs::ServedGraph;
 
 /// Threads that are deleted together with their assistant in one write.
@@ -151,10 +152,11 @@ impl Runtime {
             action: CancelAction::Interrupt,
             message: format!("assistant {id} was deleted"),
         };
+        let (deliveries, now) = (unbegun(&self.0), Timestamp::now());
         let deletion = self
             .0
             .storage
-            .delete_assistant(id, request.clone(), Timestamp::now());
+            .delete_assistant(id, request.clone(), deliveries, now);
         let Some(cancelled) = deletion.await? else {
             return Ok(false);
         };

@@ -9,7 +9,7 @@ use selvedge_model::run::{ClaimedRun, RunError, RunStatus};
 use selvedge_model::thread::{Interrupt, ThreadOutcome, ThreadStatus};
 use selvedge_model::{Json, RunId, Timestamp};
 use selvedge_pregel::{End, EndKind};
-use selvedge_storage::{Finish, RunEnd, StepCommit, StorageError};
+use selvedge_storage::{Finish, MakeDelivery, RunEnd, StepCommit, StorageError};
 use selvedge_webhook::{Ended, FinalStatus};
 
 use crate::Shared;
@@ -152,7 +152,7 @@ pub(crate) async fn finish(
     let delivery = shared.webhooks.delivery(&Ended {
         run: &claimed.run,
         status,
-        started_at: claimed.started_at,
+        started_at: Some(claimed.started_at),
         ended_at: now,
         values: &values,
         interrupts: &interrupts,
@@ -226,6 +226,26 @@ pub(crate) async fn finish(
     if has_delivery {
         shared.webhooks.wake();
     }
+}
+
+/// What is to be delivered for runs that are cancelled before they began: they have no values of their own, and never
+/// started.
+pub(crate) fn unbegun(shared: &Shared) -> MakeDelivery {
+    let webhooks = Arc::clone(&shared.webhooks);
+    MakeDelivery::new(move |run, wish, now| {
+        webhooks.delivery(&Ended {
+            run,
+            status: match wish.action {
+                CancelAction::Interrupt => RunStatus::Interrupted.into(),
+                CancelAction::Rollback => FinalStatus::Rollback,
+            },
+            started_at: None,
+            ended_at: now,
+            values: &Json::null(),
+            interrupts: &[],
+            error: Some(&wish.error()),
+        })
+    })
 }
 
 /// Puts a run that was cut off by a shutdown back to pending.

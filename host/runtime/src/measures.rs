@@ -32,7 +32,7 @@ impl Ended {
 /// How it stands at this moment.
 #[derive(Clone, Debug)]
 pub struct Measures {
-    /// Runs that were executed to their end since the process began, by how they ended.
+    /// Runs that ended since the process began, by how they ended; a run that was rolled back was interrupted.
     pub ended: [(RunStatus, u64); ENDS.len()],
     /// Runs that wait, for a place, for their thread or for their time.
     pub pending: u64,

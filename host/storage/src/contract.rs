@@ -16,9 +16,9 @@ use crate::StorageError;
 use crate::types::{
     Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, DeliveryQuery,
     DeliveryRecord, DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery,
-    NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Recovery, Redeliver,
-    RunEnd, RunQuery, StepCommit, Swept, ThreadFilter, ThreadPatch, ThreadQuery, ThreadStorage,
-    ThreadUpdate, Truncate, Updated, Values, VersionQuery,
+    MakeDelivery, NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem,
+    Recovery, Redeliver, RunEnd, RunQuery, StepCommit, Swept, ThreadFilter, ThreadPatch,
+    ThreadQuery, ThreadStorage, ThreadUpdate, Truncate, Updated, Values, VersionQuery,
 };
 
 /// What can be looked at. Every read sees what was committed when it began, and changes nothing: whoever holds only
@@ -144,6 +144,7 @@ pub trait Storage: Reads {
         &self,
         id: AssistantId,
         request: CancelRequest,
+        deliveries: MakeDelivery,
         now: Timestamp,
     ) -> Result<Option<Cancelled>, StorageError>;
 
@@ -197,7 +198,7 @@ pub trait Storage: Reads {
     async fn admit_run(&self, run: NewRun) -> Result<Admission, StorageError>;
     /// Accepts all of these runs, or none.
     async fn admit_runs(&self, runs: Vec<NewRun>) -> Result<Batch, StorageError>;
-    /// Cancels runs that have not ended. One that has not begun ends now, without a delivery, and its thread rests
+    /// Cancels runs that have not ended. One that has not begun ends now, with its delivery, and its thread rests
     /// again unless another run waits there. One that has begun is marked: from now on it can only
     /// [finish](Self::finish_run) as cancelled, also after a crash.
     async fn cancel_runs(&self, cancel: CancelRuns) -> Result<Cancelled, StorageError>;

@@ -1,4 +1,4 @@
-//! What goes in and out of [`Storage`](crate::Storage): plain data.
+//! What goes in and out of [`Storage`](crate::Storage): plain data, but for [`MakeDelivery`].
 
 mod assistants;
 mod cancel;
@@ -51,6 +51,8 @@ pub struct NewRun {
     pub claim_by: Option<Timestamp>,
     /// Refuse when so many runs are pending already.
     pub max_pending_runs: u64,
+    /// For those that its strategy ends without their having begun.
+    pub deliveries: MakeDelivery,
 }
 
 /// What must hold of the thread of a new run.

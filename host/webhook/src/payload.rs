@@ -19,8 +19,8 @@ pub struct Ended<'a> {
     pub run: &'a Run,
     /// How it ended.
     pub status: FinalStatus,
-    /// When its first execution began.
-    pub started_at: Timestamp,
+    /// When its first execution began; `None`: it ended without having begun.
+    pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Timestamp,
     /// The final state, `null` when there is none.
@@ -248,7 +248,7 @@ mod tests {
         Ended {
             run,
             status: RunStatus::Success.into(),
-            started_at: at(1),
+            started_at: Some(at(1)),
             ended_at: at(2),
             values,
             error: None,

@@ -14,6 +14,7 @@ use selvedge_model::run::{ClaimedRun, MultitaskStrategy, Run, RunStatus};
 use selvedge_model::{AssistantId, Json, RunId, Timestamp};
 use selvedge_storage::{Admission, Cancelled, NewRun, Refusal, StorageError, Values};
 
+use crate::finish::unbegun;
 use crate::hub::Subscription;
 use crate::{Runtime, Shared, queue};
 use assemble::{assemble, is_given, members, thread_need};
@@ -65,6 +66,7 @@ impl Runtime {
             run: assemble(request, &assistant, &thread_metadata, now),
             claim_by: None,
             max_pending_runs: shared.options.max_pending_runs,
+            deliveries: unbegun(shared),
         })
     }
 

@@ -14,7 +14,7 @@ use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{Json, RunId, ThreadId, Timestamp};
 use selvedge_storage::{CancelRuns, Cancelled, StorageError, WhichRuns};
 
-use crate::finish::How;
+use crate::finish::{How, unbegun};
 use crate::hub::{Ending, Finished, Subscription};
 use crate::{Runtime, Shared};
 
@@ -136,6 +136,7 @@ impl Runtime {
             .cancel_runs(CancelRuns {
                 which,
                 request: request.clone(),
+                deliveries: unbegun(&self.0),
                 now: Timestamp::now(),
             })
             .await?;
@@ -149,11 +150,13 @@ impl Runtime {
             self.stop(*run, request).await;
         }
         for run in cancelled.ended.iter().chain(&cancelled.deleted) {
+            self.0.ended.count(RunStatus::Interrupted);
             self.tell_that_it_never_began(*run).await;
         }
         if !cancelled.is_empty() {
             // A marked run that waits to be taken up again is claimed for its end; others may be next on their threads.
             self.0.queue.look_again();
+            self.0.webhooks.wake();
         }
     }
 

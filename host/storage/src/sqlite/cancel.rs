@@ -10,14 +10,22 @@ use selvedge_model::{RunId, ThreadId, Timestamp};
 
 use super::claims;
 use super::codec::{Coded, coded, id};
-use super::rollback;
 use super::writer::Desk;
+use super::{deliveries, rollback, runs};
 use crate::StorageError;
-use crate::types::{CancelRuns, Cancelled, WhichRuns};
+use crate::types::{CancelRuns, Cancelled, MakeDelivery, WhichRuns};
 
 /// Runs that one unit cancels when they are not named one by one, so that nobody waits long behind it: some ten
 /// milliseconds.
 const MAX_CANCELLED: u32 = 500;
+
+/// How runs are to end.
+#[derive(Clone, Copy)]
+pub(super) struct Ending<'a> {
+    pub(super) request: &'a CancelRequest,
+    pub(super) deliveries: &'a MakeDelivery,
+    pub(super) now: Timestamp,
+}
 
 /// A run that has not ended.
 pub(super) struct Target {
@@ -51,10 +59,15 @@ fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
 /// See [`Storage::cancel_runs`](crate::Storage::cancel_runs).
 pub(super) fn cancel(desk: &mut Desk<'_>, cancel: &CancelRuns) -> Result<Cancelled, StorageError> {
     let action = cancel.request.action;
+    let ending = Ending {
+        request: &cancel.request,
+        deliveries: &cancel.deliveries,
+        now: cancel.now,
+    };
     let (pending, running) = match &cancel.which {
         WhichRuns::Named { thread, ids } => {
             let targets = named(desk.conn, *thread, ids)?;
-            return end_or_mark(desk, targets, &cancel.request, cancel.now);
+            return end_or_mark(desk, targets, ending);
         }
         WhichRuns::Pending => (true, false),
         WhichRuns::Running => (false, true),
@@ -73,7 +86,7 @@ pub(super) fn cancel(desk: &mut Desk<'_>, cancel: &CancelRuns) -> Result<Cancell
         )?);
     }
     let more = targets.len() >= MAX_CANCELLED as usize;
-    let cancelled = end_or_mark(desk, targets, &cancel.request, cancel.now)?;
+    let cancelled = end_or_mark(desk, targets, ending)?;
     Ok(Cancelled { more, ..cancelled })
 }
 
@@ -114,11 +127,10 @@ fn unmarked(
 pub(super) fn supersede(
     desk: &mut Desk<'_>,
     thread: i64,
-    request: &CancelRequest,
-    now: Timestamp,
+    ending: Ending<'_>,
 ) -> Result<Cancelled, StorageError> {
     let targets = unended_of(desk.conn, thread)?;
-    end_or_mark(desk, targets, request, now)
+    end_or_mark(desk, targets, ending)
 }
 
 /// How many pending runs [`supersede`] would end.
@@ -144,8 +156,7 @@ pub(super) fn unended_of(conn: &Connection, thread: i64) -> Result<Vec<Target>, 
 pub(super) fn of_assistant(
     desk: &mut Desk<'_>,
     assistant: &[u8; 16],
-    request: &CancelRequest,
-    now: Timestamp,
+    ending: Ending<'_>,
 ) -> Result<Cancelled, StorageError> {
     let mut targets = Vec::new();
     for (index, status) in [("run_pending", 0), ("run_running", 1)] {
@@ -156,15 +167,15 @@ pub(super) fn of_assistant(
             targets.push(found?);
         }
     }
-    end_or_mark(desk, targets, request, now)
+    end_or_mark(desk, targets, ending)
 }
 
 fn end_or_mark(
     desk: &mut Desk<'_>,
     targets: Vec<Target>,
-    request: &CancelRequest,
-    now: Timestamp,
+    ending: Ending<'_>,
 ) -> Result<Cancelled, StorageError> {
+    let Ending { request, now, .. } = ending;
     let mut cancelled = Cancelled::default();
     let mut threads = BTreeSet::new();
     for target in targets {
@@ -175,6 +186,7 @@ fn end_or_mark(
         }
         desk.memory.add_pending_runs(-1);
         threads.extend(target.thread);
+        deliver(desk.conn, &target, ending)?;
         match request.action {
             CancelAction::Interrupt => {
                 end_unbegun(desk.conn, &target, request, now)?;
@@ -190,6 +202,25 @@ fn end_or_mark(
         claims::settle(desk.conn, thread, now)?;
     }
     Ok(cancelled)
+}
+
+/// Stores what is to be delivered for a run that ends now and had not begun, while its row is still there.
+fn deliver(conn: &Connection, target: &Target, ending: Ending<'_>) -> Result<(), StorageError> {
+    let has_webhook = conn
+        .prepare_cached(
+            "SELECT 1 FROM run_request WHERE run = ?1 AND kwargs ->> 'webhook' IS NOT NULL",
+        )?
+        .exists([target.key])?;
+    if !has_webhook {
+        return Ok(());
+    }
+    let Some(run) = runs::find(conn, None, target.id)? else {
+        return Ok(());
+    };
+    match ending.deliveries.make(&run, ending.request, ending.now) {
+        Some(delivery) => deliveries::insert(conn, &delivery),
+        None => Ok(()),
+    }
 }
 
 /// A wish that is there already gives way to a stronger one only.

@@ -6,7 +6,7 @@ use selvedge_model::run::{ClaimedRun, Lease, MultitaskStrategy, Run, RunStatus};
 use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{Json, RunId, ThreadId};
 
-use super::cancel;
+use super::cancel::{self, Ending};
 use super::codec::{Coded, coded, document, id, json, time, to_document};
 use super::threads::{self, KnownThread};
 use super::weight::Weight;
@@ -84,7 +84,12 @@ pub(super) fn admit(desk: &mut Desk<'_>, new: NewRun) -> Result<Admission, Stora
     }
     let mut superseded = Cancelled::default();
     if let Some((thread, request)) = supersedes {
-        superseded = cancel::supersede(desk, thread.key, &request, new.run.updated_at)?;
+        let ending = Ending {
+            request: &request,
+            deliveries: &new.deliveries,
+            now: new.run.updated_at,
+        };
+        superseded = cancel::supersede(desk, thread.key, ending)?;
         others = others_on(desk.conn, thread.key)?;
     }
     let thread = occupy_thread(desk, known.as_ref(), &new)?;

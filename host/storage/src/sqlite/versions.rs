@@ -6,14 +6,14 @@ use selvedge_model::cancel::CancelRequest;
 use selvedge_model::{AssistantId, Timestamp};
 
 use super::assistants::{bytes_of, read, same_content};
-use super::codec::{json, time};
+use super::cancel::{self, Ending};
+use super::codec::{id, json, time};
 use super::contains::contains;
 use super::threads::merged;
 use super::weight::Weight;
 use super::writer::Desk;
-use super::{cancel, codec::id};
 use crate::StorageError;
-use crate::types::{AssistantPatch, Cancelled, Insert, VersionQuery};
+use crate::types::{AssistantPatch, Cancelled, Insert, MakeDelivery, VersionQuery};
 
 /// Who made a version.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,6 +122,7 @@ pub(super) fn delete(
     desk: &mut Desk<'_>,
     assistant: AssistantId,
     request: &CancelRequest,
+    deliveries: &MakeDelivery,
     now: Timestamp,
 ) -> Result<Option<Cancelled>, StorageError> {
     let deleted = desk
@@ -131,7 +132,12 @@ pub(super) fn delete(
     if deleted == 0 {
         return Ok(None);
     }
-    cancel::of_assistant(desk, assistant.0.as_bytes(), request, now).map(Some)
+    let ending = Ending {
+        request,
+        deliveries,
+        now,
+    };
+    cancel::of_assistant(desk, assistant.0.as_bytes(), ending).map(Some)
 }
 
 /// See [`Reads::assistant_versions`](crate::Reads::assistant_versions). A walk along the versions of one assistant,

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::types::{
     Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, DueDeliveries, Finish, Insert,
-    NewRun, NewThread, Prune, Pruned, PutItem, Recovery, Redeliver, RunEnd, StepCommit, Swept,
-    ThreadPatch, ThreadUpdate, Truncate, Updated, WhichRuns,
+    MakeDelivery, NewRun, NewThread, Prune, Pruned, PutItem, Recovery, Redeliver, RunEnd,
+    StepCommit, Swept, ThreadPatch, ThreadUpdate, Truncate, Updated, WhichRuns,
 };
 use crate::{Storage, StorageError};
 
@@ -77,11 +77,12 @@ impl Storage for Sqlite {
         &self,
         id: AssistantId,
         request: CancelRequest,
+        deliveries: MakeDelivery,
         now: Timestamp,
     ) -> Result<Option<Cancelled>, StorageError> {
         self.writer
             .write(UNIT_BYTES, move |desk| {
-                versions::delete(desk, id, &request, now)
+                versions::delete(desk, id, &request, &deliveries, now)
             })
             .await
     }

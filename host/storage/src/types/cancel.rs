@@ -1,6 +1,11 @@
 //! Cancelling runs.
 
+use std::fmt;
+use std::sync::Arc;
+
 use selvedge_model::cancel::CancelRequest;
+use selvedge_model::delivery::NewDelivery;
+use selvedge_model::run::Run;
 use selvedge_model::{RunId, ThreadId, Timestamp};
 
 /// Which runs to cancel, and how.
@@ -10,8 +15,50 @@ pub struct CancelRuns {
     pub which: WhichRuns,
     /// How.
     pub request: CancelRequest,
+    /// For those that end by it without having begun.
+    pub deliveries: MakeDelivery,
     /// Now.
     pub now: Timestamp,
+}
+
+type Make = dyn Fn(&Run, &CancelRequest, Timestamp) -> Option<NewDelivery> + Send + Sync;
+
+/// What is to be delivered for a run that ends without having begun.
+///
+/// Which runs those are is known only within the unit that ends them, and end and delivery become true together: so it
+/// is asked there, on the thread that writes, and must neither wait nor fail. It is asked only for runs with a webhook.
+#[derive(Clone)]
+pub struct MakeDelivery(Arc<Make>);
+
+impl MakeDelivery {
+    /// Makes deliveries so.
+    pub fn new(
+        make: impl Fn(&Run, &CancelRequest, Timestamp) -> Option<NewDelivery> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(make))
+    }
+
+    pub(crate) fn make(
+        &self,
+        run: &Run,
+        request: &CancelRequest,
+        now: Timestamp,
+    ) -> Option<NewDelivery> {
+        (self.0)(run, request, now)
+    }
+}
+
+/// Nothing is delivered.
+impl Default for MakeDelivery {
+    fn default() -> Self {
+        Self::new(|_, _, _| None)
+    }
+}
+
+impl fmt::Debug for MakeDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MakeDelivery")
+    }
 }
 
 /// Runs that have not ended.

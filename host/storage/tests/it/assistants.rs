@@ -3,7 +3,9 @@
 use selvedge_model::AssistantId;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelAction;
-use selvedge_storage::{AssistantPatch, AssistantQuery, AssistantSort, Insert, VersionQuery};
+use selvedge_storage::{
+    AssistantPatch, AssistantQuery, AssistantSort, Insert, MakeDelivery, VersionQuery,
+};
 
 use crate::given::{at, json};
 use crate::home::Home;
@@ -227,8 +229,9 @@ pub async fn each_change_of_an_assistant_is_a_version(home: &dyn Home) {
     let missing = storage.update_assistant(unknown, empty, at(9)).await;
     assert!(missing.unwrap().is_none());
     let request = crate::cancelling::wish(CancelAction::Interrupt);
-    let deleted = storage.delete_assistant(id, request, at(9)).await.unwrap();
-    assert!(deleted.is_some());
+    let none = MakeDelivery::default();
+    let deleted = storage.delete_assistant(id, request, none, at(9)).await;
+    assert!(deleted.unwrap().is_some());
     assert!(storage.assistant_versions(query).await.unwrap().is_empty());
 }
 

@@ -11,7 +11,8 @@ use selvedge_model::run::{
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
 use selvedge_model::{AssistantId, CheckpointId, DeliveryId, Json, RunId, ThreadId, Timestamp};
 use selvedge_storage::{
-    Admission, Finish, NewRun, NewThread, RunEnd, StepCommit, Storage, ThreadNeed, Values,
+    Admission, Finish, MakeDelivery, NewRun, NewThread, RunEnd, StepCommit, Storage, ThreadNeed,
+    Values,
 };
 use uuid::Uuid;
 
@@ -67,6 +68,7 @@ pub fn new_run(thread: ThreadId, begins: Timestamp) -> NewRun {
         },
         claim_by: Some(begins),
         max_pending_runs: 1_000,
+        deliveries: MakeDelivery::default(),
     }
 }
 

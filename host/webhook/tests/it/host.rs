@@ -12,7 +12,8 @@ use selvedge_model::time::Clock;
 use selvedge_model::{AssistantId, Json, RunId, ThreadId, Timestamp};
 use selvedge_storage::sqlite::{self, Sqlite};
 use selvedge_storage::{
-    Admission, DeliveryRecord, Finish, NewRun, RunEnd, StepCommit, Storage, ThreadNeed,
+    Admission, DeliveryRecord, Finish, MakeDelivery, NewRun, RunEnd, StepCommit, Storage,
+    ThreadNeed,
 };
 use selvedge_webhook::{Ended, Options, Schedule, Webhooks};
 use tempfile::TempDir;
@@ -121,7 +122,7 @@ impl Host {
         let delivery = self.webhooks.delivery(&Ended {
             run: &claimed.run,
             status: RunStatus::Success.into(),
-            started_at: claimed.started_at,
+            started_at: Some(claimed.started_at),
             ended_at: self.clock.now(),
             values: &values,
             error: None,
@@ -199,6 +200,7 @@ fn new_run(url: &str, now: Timestamp) -> NewRun {
         },
         claim_by: Some(now),
         max_pending_runs: 10_000,
+        deliveries: MakeDelivery::default(),
     }
 }
 
