@@ -24,6 +24,8 @@ const CASES: u32 = 20_000;
 /// What is open, and what of it is closed again.
 const OPEN: &str = "127.66.0.0/16";
 const DENIED: &str = "127.66.9.0/24";
+/// Open too, and nobody can be reached there: a broadcast address. Whoever has another address is tried there next.
+const UNREACHABLE: &str = "127.255.255.255";
 
 fn is_open(address: IpAddr) -> bool {
     let address = address.to_canonical();
@@ -31,7 +33,7 @@ fn is_open(address: IpAddr) -> bool {
         let network: ipnet::IpNet = network.parse().unwrap();
         network.contains(&address)
     };
-    within(OPEN) && !within(DENIED)
+    (within(OPEN) && !within(DENIED)) || within(&format!("{UNREACHABLE}/32"))
 }
 
 /// Names for every kind of answer; what looks like a number is read as the system does, without asking anybody.
@@ -43,7 +45,8 @@ impl Resolver for Names {
         let answers: &[&str] = match bare.as_str() {
             "open.example.com" => &["127.66.0.1"],
             "inside.example.com" | "localhost" => &["127.0.0.1"],
-            "mixed.example.com" => &["127.66.0.1", "127.0.0.1"],
+            "mixed.example.com" => &[UNREACHABLE, "127.0.0.1"],
+            "reversed.example.com" => &["127.0.0.1", "127.66.0.1"],
             "denied.example.com" => &["127.66.9.1"],
             "six.example.com" => &["::1"],
             "mapped.example.com" => &["::ffff:127.0.0.1"],
@@ -198,6 +201,7 @@ fn host() -> impl Strategy<Value = String> {
         "open.example.com",
         "inside.example.com",
         "mixed.example.com",
+        "reversed.example.com",
         "denied.example.com",
         "six.example.com",
         "mapped.example.com",
@@ -368,7 +372,7 @@ fn whatever_the_spelling_a_request_arrives_only_where_it_may() {
     let policy = PolicyOptions {
         require_https: false,
         allowed_ports: vec![port],
-        allowed_networks: vec![OPEN.to_owned()],
+        allowed_networks: vec![OPEN.to_owned(), UNREACHABLE.to_owned()],
         denied_networks: vec![DENIED.to_owned()],
         methods: Vec::new(),
         ..PolicyOptions::webhooks()
