@@ -64,6 +64,21 @@ async fn a_name_that_is_rebound_between_two_attempts_is_blocked_at_the_second() 
 }
 
 #[tokio::test]
+async fn nobody_is_asked_for_a_name_before_it_is_called() {
+    let dns = Dns::saying(|_, _| Reply::addresses(&["127.66.0.1"])).await;
+    let [outside, _] = Wire::twins([OUTSIDE, INSIDE], "200 OK").await;
+    let name = "asked.example.com";
+    let url = format!("http://{name}:{}/", outside.address.port());
+    let silent = webhooks(&dns).set("http", json!({"disable_webhooks": true}));
+    let body = json!({"assistant_id": "two", "input": {"foo": "x"}, "webhook": url});
+    silent.start().await.post_json("/runs/wait", &body).await;
+    assert_eq!(dns.lookups(name), 0);
+    let delivery = webhooks(&dns).start().await.delivery_to(&url).await;
+    assert_eq!(delivery["status"], "delivered", "{delivery}");
+    assert!(dns.lookups(name) > 0);
+}
+
+#[tokio::test]
 async fn one_bad_address_among_good_ones_refuses_the_name() {
     let many = [
         "127.66.0.1",

@@ -221,6 +221,25 @@ async fn no_webhook_leads_back_to_the_server_itself() {
     assert_eq!(made_by_run, Some(1), "a webhook made a thread: {threads}");
 }
 
+#[tokio::test]
+async fn dev_warns_of_what_is_open_for_webhooks() {
+    let warnings = async |setup: Setup| {
+        let server = setup.dev().start().await;
+        // What to try comes last.
+        let log = eventually("the whole banner", async || {
+            Some(server.log()).filter(|log| log.contains("curl "))
+        })
+        .await;
+        let lines = log.lines().filter(|line| line.contains("webhooks may go"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let open = warnings(Setup::probes(&["two"])).await;
+    assert_eq!(open.len(), 2, "{open:?}");
+    assert!(open[0].contains("to this machine") && open[1].contains("over plain http"));
+    let closed = Setup::probes(&["two"]).set("webhooks", json!({}));
+    assert_eq!(warnings(closed).await, [""; 0]);
+}
+
 /// The table that `host/egress` tests gate by gate, here through the API.
 #[tokio::test]
 async fn no_spelling_of_a_forbidden_address_is_accepted() {
