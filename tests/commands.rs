@@ -41,6 +41,23 @@ fn check_says_what_the_webhook_policy_decides_and_which_gate_decided() {
 }
 
 #[test]
+fn check_knows_where_the_server_itself_would_listen() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory");
+    let url = json!({"require_https": false, "disable_loopback": false});
+    let config = json!({"graphs": {"echo": graphs::example("echo")}, "webhooks": {"url": url}});
+    std::fs::write(directory.path().join("langgraph.json"), config.to_string()).expect("a file");
+    for (url, code, words) in [
+        ("http://127.0.0.1:8123/runs", 1, "rule: own_address"),
+        ("http://localhost:8123/runs", 1, "gate: connect"),
+        ("http://127.0.0.1:9000/", 0, "allowed"),
+    ] {
+        let (got, text) = selvedge(directory.path(), &["check", "--webhook", url]);
+        assert_eq!(got, Some(code), "{url}: {text}");
+        assert!(text.contains(words), "{url}: {text}");
+    }
+}
+
+#[test]
 fn check_says_what_a_policy_that_only_reports_would_refuse() {
     let directory = tempfile::TempDir::new().expect("a temporary directory");
     let url = json!({"mode": "report", "allowed_domains": ["hooks.example.com"]});

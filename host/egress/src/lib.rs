@@ -10,7 +10,7 @@
 //! | [`gate::shape`] | scheme, credentials, fragment, port, host |
 //! | [`gate::name`] | may this host be called by this name? |
 //! | [`gate::address`] | may this address be called? |
-//! | [`gate::connect`] | are all the addresses of this connection allowed, and is the peer one of them? |
+//! | [`gate::connect`] | are all the addresses of this connection allowed, is the peer one of them, and not this server? |
 //! | [`gate::response`] | how much of the answer is read |
 //!
 //! | module | job |

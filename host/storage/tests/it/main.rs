@@ -26,6 +26,7 @@ mod states;
 mod store;
 mod streams;
 mod threads;
+mod unbegun;
 
 /// Makes a test of each promise for each implementation.
 macro_rules! promises {
@@ -128,10 +129,12 @@ promises! {
         a_temporary_run_is_cancelled_by_its_id,
         a_run_that_interrupts_ends_those_before_it,
         a_run_that_rolls_back_takes_the_place_of_those_that_had_not_begun,
-        a_run_that_ends_before_it_began_ends_with_its_delivery,
         a_batch_is_accepted_as_a_whole_or_not_at_all,
         deleting_a_run_frees_its_thread,
         deleting_an_assistant_cancels_its_runs,
+    }
+    unbegun {
+        a_run_that_ends_before_it_began_ends_with_its_delivery,
     }
     rollbacks {
         a_run_that_is_rolled_back_leaves_its_thread_as_it_was,
