@@ -47,6 +47,26 @@ impl Schedule {
         Some(Instant::from_micros(found.as_microsecond()))
     }
 
+    /// The last time after an instant and not after another; `None` where there is none between them.
+    #[must_use]
+    pub fn last_between(&self, after: Instant, until: Instant, zone: &Zone) -> Option<Instant> {
+        let found = |from| self.next_after(from, zone).filter(|at| *at <= until);
+        // Between `low` and `until` is a time, and between `high` and `until` is none. Times are whole seconds, so when
+        // the two are a second apart, the first time after `low` is the last.
+        let mut low = after;
+        let mut last = found(low)?;
+        let mut high = until;
+        while high.as_micros() - low.as_micros() > 1_000_000 {
+            let middle =
+                Instant::from_micros(low.as_micros() + (high.as_micros() - low.as_micros()) / 2);
+            match found(middle) {
+                Some(at) => (low, last) = (middle, at),
+                None => high = middle,
+            }
+        }
+        Some(last)
+    }
+
     /// Whether any day of the calendar is one of this schedule's.
     pub(crate) fn ever_fires(&self) -> bool {
         // After 400 years the calendar repeats itself, weekdays included.
