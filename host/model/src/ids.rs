@@ -62,6 +62,10 @@ id!(
     TaskId
 );
 id!(
+    /// A cron; UUIDv7.
+    CronId
+);
+id!(
     /// A webhook delivery; UUIDv7. The receiver sees it as `webhook-id`, the same on every attempt.
     DeliveryId
 );
@@ -89,6 +93,20 @@ impl ThreadId {
 }
 
 impl Default for ThreadId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CronId {
+    /// A new id that sorts after earlier ones.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl Default for CronId {
     fn default() -> Self {
         Self::new()
     }

@@ -7,7 +7,7 @@
 //! | [`time`] | timestamps, and the clock that logic reads them from |
 //! | [`graph`] | what a component says a graph is made of |
 //! | [`checkpoint`] | the snapshot after a super-step, and what changed since the one before |
-//! | [`run`], [`thread`], [`assistant`], [`item`] | the resources of the HTTP API |
+//! | [`run`], [`thread`], [`assistant`], [`cron`], [`item`] | the resources of the HTTP API |
 //! | [`cancel`] | a wish to end a run |
 //! | [`event`] | what a stream of a run consists of |
 //! | [`delivery`] | a webhook that must arrive |
@@ -19,6 +19,7 @@
 pub mod assistant;
 pub mod cancel;
 pub mod checkpoint;
+pub mod cron;
 pub mod delivery;
 pub mod event;
 pub mod graph;
@@ -30,6 +31,6 @@ pub mod thread;
 pub mod time;
 pub mod url;
 
-pub use ids::{AssistantId, CheckpointId, DeliveryId, RunId, TaskId, ThreadId};
+pub use ids::{AssistantId, CheckpointId, CronId, DeliveryId, RunId, TaskId, ThreadId};
 pub use json::Json;
 pub use time::Timestamp;

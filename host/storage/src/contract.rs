@@ -5,20 +5,22 @@ use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::checkpoint::SavedCheckpoint;
+use selvedge_model::cron::Cron;
 use selvedge_model::delivery::{Attempt, Verdict};
 use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::item::Item;
 use selvedge_model::run::{Lease, Run, RunStatus};
 use selvedge_model::thread::Thread;
-use selvedge_model::{AssistantId, CheckpointId, DeliveryId, RunId, ThreadId, Timestamp};
+use selvedge_model::{AssistantId, CheckpointId, CronId, DeliveryId, RunId, ThreadId, Timestamp};
 
 use crate::StorageError;
 use crate::types::{
-    Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, DeliveryQuery,
-    DeliveryRecord, DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery,
-    MakeDelivery, NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem,
-    Recovery, Redeliver, RunEnd, RunQuery, StepCommit, Swept, ThreadFilter, ThreadPatch,
-    ThreadQuery, ThreadStorage, ThreadUpdate, Truncate, Updated, Values, VersionQuery,
+    Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, CronFilter,
+    CronInsert, CronQuery, CronReplace, CronTick, DeliveryQuery, DeliveryRecord, DueCrons,
+    DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery, MakeDelivery,
+    NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Recovery, Redeliver,
+    RunEnd, RunQuery, StepCommit, Swept, ThreadFilter, ThreadPatch, ThreadQuery, ThreadStorage,
+    ThreadUpdate, Ticked, Truncate, Updated, Values, VersionQuery,
 };
 
 /// What can be looked at. Every read sees what was committed when it began, and changes nothing: whoever holds only
@@ -67,6 +69,17 @@ pub trait Reads: Send + Sync + 'static {
     async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError>;
     /// How many runs were pending at the last commit. Asks nobody: it costs nothing.
     async fn count_pending_runs(&self) -> Result<u64, StorageError>;
+
+    /// One cron.
+    async fn cron(&self, id: CronId) -> Result<Option<Cron>, StorageError>;
+    /// Crons that match, in the asked order, and whether there are more. Bounded in bytes as
+    /// [`search_threads`](Self::search_threads) is.
+    async fn search_crons(&self, query: CronQuery) -> Result<Page<Cron>, StorageError>;
+    /// How many crons match.
+    async fn count_crons(&self, filter: CronFilter) -> Result<u64, StorageError>;
+    /// Up to `limit` crons that are due by `now`, those that are due longest first; fewer when they are large. Also
+    /// says when the next one is due.
+    async fn due_crons(&self, now: Timestamp, limit: u32) -> Result<DueCrons, StorageError>;
 
     /// Stored events in the order of their ids, and whether there are more. Fewer than asked for come when they are
     /// large.
@@ -223,6 +236,20 @@ pub trait Storage: Reads {
     async fn finish_run(&self, lease: Lease, end: RunEnd) -> Result<Finish, StorageError>;
     /// Puts a running run back to pending (shutdown); its attempt still counts. Fenced.
     async fn release_run(&self, lease: Lease, now: Timestamp) -> Result<(), StorageError>;
+
+    // ------------------------------------------------------------------ crons
+
+    /// Creates a cron, when its assistant and its thread are there. It goes with them.
+    async fn create_cron(&self, cron: Cron) -> Result<CronInsert, StorageError>;
+    /// Puts a cron in the place of what it was, unless it is not any more what was `seen`: then what is new about it
+    /// must be made again on what is there. Its `last_error` stays.
+    async fn replace_cron(&self, seen: Cron, cron: Cron) -> Result<CronReplace, StorageError>;
+    /// Deletes a cron; whether there was one. Its runs stay.
+    async fn delete_cron(&self, id: CronId) -> Result<bool, StorageError>;
+    /// Lets due times pass: for each, a run is admitted as by [`admit_run`](Self::admit_run) and the cron gets its next
+    /// date, both or nothing. Two that ask for the same due time of a cron get one run, also when they ask in different
+    /// processes, or one of them after a crash of the other.
+    async fn fire_crons(&self, ticks: Vec<CronTick>) -> Result<Vec<Ticked>, StorageError>;
 
     // ------------------------------------------------------------------ events
 

@@ -2,6 +2,7 @@
 
 mod assistants;
 mod cancel;
+mod crons;
 mod deliveries;
 mod events;
 mod items;
@@ -17,6 +18,7 @@ use selvedge_model::{CheckpointId, Json, ThreadId, Timestamp};
 
 pub use assistants::*;
 pub use cancel::*;
+pub use crons::*;
 pub use deliveries::*;
 pub use events::*;
 pub use items::*;

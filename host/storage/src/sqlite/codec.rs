@@ -6,6 +6,7 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::checkpoint::Source;
+use selvedge_model::cron::{CatchUp, OnRunCompleted};
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_model::run::{MultitaskStrategy, RunStatus};
 use selvedge_model::thread::{ThreadStatus, TtlStrategy};
@@ -50,6 +51,9 @@ const CANCEL: [Option<CancelAction>; 3] = [
 ];
 const TTL_STRATEGY: [TtlStrategy; 2] = [TtlStrategy::Delete, TtlStrategy::KeepLatest];
 
+const ON_RUN_COMPLETED: [OnRunCompleted; 2] = [OnRunCompleted::Delete, OnRunCompleted::Keep];
+const CATCH_UP: [CatchUp; 3] = [CatchUp::One, CatchUp::All, CatchUp::None];
+
 /// An enum that is stored as a number.
 pub(super) trait Coded: Copy + PartialEq + 'static {
     const CODES: &'static [Self];
@@ -80,6 +84,12 @@ impl Coded for Option<CancelAction> {
 }
 impl Coded for TtlStrategy {
     const CODES: &'static [Self] = &TTL_STRATEGY;
+}
+impl Coded for OnRunCompleted {
+    const CODES: &'static [Self] = &ON_RUN_COMPLETED;
+}
+impl Coded for CatchUp {
+    const CODES: &'static [Self] = &CATCH_UP;
 }
 
 pub(super) fn coded<T: Coded>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {

@@ -12,6 +12,7 @@
 //! | `checkpoints`, `places`, `segments`, `load`, `history` | snapshots: writing, where values are, the values, reading |
 //! | `threads`, `search`, `update`, `prune` | threads: themselves, finding them, changing them, what goes of them |
 //! | `assistants`, `versions` | reading assistants, changing them |
+//! | `crons`, `ticks` | crons, and the due times at which they make runs |
 //! | `events` | stored streams |
 //! | `items`, `namespaces` | the store |
 //! | `deliveries`, `delivery_records` | webhooks: to be delivered, and to look at |
@@ -24,6 +25,7 @@ mod checkpoints;
 mod claims;
 mod codec;
 mod contains;
+mod crons;
 mod deliveries;
 mod delivery_records;
 mod error;
@@ -45,6 +47,7 @@ mod search;
 mod segments;
 mod steps;
 mod threads;
+mod ticks;
 mod truncate;
 mod update;
 mod versions;

@@ -3,20 +3,21 @@
 use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::checkpoint::SavedCheckpoint;
+use selvedge_model::cron::Cron;
 use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::item::Item;
 use selvedge_model::run::Run;
 use selvedge_model::thread::Thread;
-use selvedge_model::{AssistantId, CheckpointId, DeliveryId, RunId, ThreadId, Timestamp};
+use selvedge_model::{AssistantId, CheckpointId, CronId, DeliveryId, RunId, ThreadId, Timestamp};
 
 use super::{
-    Sqlite, assistants, delivery_records, events, history, items, load, runs, search, threads,
-    versions,
+    Sqlite, assistants, crons, delivery_records, events, history, items, load, runs, search,
+    threads, ticks, versions,
 };
 use crate::types::{
-    AssistantQuery, DeliveryQuery, DeliveryRecord, EventQuery, HistoryQuery, ItemQuery,
-    NamespaceQuery, Outbox, Page, RunQuery, ThreadFilter, ThreadQuery, ThreadStorage, Values,
-    VersionQuery,
+    AssistantQuery, CronFilter, CronQuery, DeliveryQuery, DeliveryRecord, DueCrons, EventQuery,
+    HistoryQuery, ItemQuery, NamespaceQuery, Outbox, Page, RunQuery, ThreadFilter, ThreadQuery,
+    ThreadStorage, Values, VersionQuery,
 };
 use crate::{Reads, StorageError};
 
@@ -108,6 +109,28 @@ impl Reads for Sqlite {
 
     async fn count_pending_runs(&self) -> Result<u64, StorageError> {
         self.writer.pending_runs()
+    }
+
+    async fn cron(&self, id: CronId) -> Result<Option<Cron>, StorageError> {
+        self.readers.read(move |conn| crons::read(conn, id)).await
+    }
+
+    async fn search_crons(&self, query: CronQuery) -> Result<Page<Cron>, StorageError> {
+        self.readers
+            .walk(move |conn| crons::search(conn, &query))
+            .await
+    }
+
+    async fn count_crons(&self, filter: CronFilter) -> Result<u64, StorageError> {
+        self.readers
+            .walk(move |conn| crons::count(conn, &filter))
+            .await
+    }
+
+    async fn due_crons(&self, now: Timestamp, limit: u32) -> Result<DueCrons, StorageError> {
+        self.readers
+            .read(move |conn| ticks::due(conn, now, limit))
+            .await
     }
 
     async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StorageError> {

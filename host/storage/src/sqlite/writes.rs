@@ -3,20 +3,22 @@
 use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
+use selvedge_model::cron::Cron;
 use selvedge_model::delivery::{Attempt, Verdict};
 use selvedge_model::event::StoredEvent;
 use selvedge_model::run::{Lease, RunStatus};
 use selvedge_model::thread::Thread;
-use selvedge_model::{AssistantId, DeliveryId, Json, RunId, ThreadId, Timestamp};
+use selvedge_model::{AssistantId, CronId, DeliveryId, Json, RunId, ThreadId, Timestamp};
 
 use super::{
-    Sqlite, cancel, claims, deliveries, events, items, prune, runs, steps, threads, truncate,
-    update, versions,
+    Sqlite, cancel, claims, crons, deliveries, events, items, prune, runs, steps, threads, ticks,
+    truncate, update, versions,
 };
 use crate::types::{
-    Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, DueDeliveries, Finish, Insert,
-    MakeDelivery, NewRun, NewThread, Prune, Pruned, PutItem, Recovery, Redeliver, RunEnd,
-    StepCommit, Swept, ThreadPatch, ThreadUpdate, Truncate, Updated, WhichRuns,
+    Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, CronInsert, CronReplace,
+    CronTick, DueDeliveries, Finish, Insert, MakeDelivery, NewRun, NewThread, Prune, Pruned,
+    PutItem, Recovery, Redeliver, RunEnd, StepCommit, Swept, ThreadPatch, ThreadUpdate, Ticked,
+    Truncate, Updated, WhichRuns,
 };
 use crate::{Storage, StorageError};
 
@@ -224,6 +226,35 @@ impl Storage for Sqlite {
     async fn release_run(&self, lease: Lease, now: Timestamp) -> Result<(), StorageError> {
         self.writer
             .write(UNIT_BYTES, move |desk| claims::release(desk, &lease, now))
+            .await
+    }
+
+    async fn create_cron(&self, cron: Cron) -> Result<CronInsert, StorageError> {
+        self.writer
+            .write(UNIT_BYTES + crons::bytes_of(&cron), move |desk| {
+                crons::create(desk, &cron)
+            })
+            .await
+    }
+
+    async fn replace_cron(&self, seen: Cron, cron: Cron) -> Result<CronReplace, StorageError> {
+        self.writer
+            .write(UNIT_BYTES + crons::bytes_of(&cron), move |desk| {
+                crons::replace(desk, &seen, &cron)
+            })
+            .await
+    }
+
+    async fn delete_cron(&self, id: CronId) -> Result<bool, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| crons::delete(desk.conn, id))
+            .await
+    }
+
+    async fn fire_crons(&self, ticks: Vec<CronTick>) -> Result<Vec<Ticked>, StorageError> {
+        let bytes = ticks.iter().map(|tick| UNIT_BYTES + ticks::weight(tick));
+        self.writer
+            .write(bytes.sum(), move |desk| ticks::fire(desk, ticks))
             .await
     }
 

@@ -1,0 +1,246 @@
+//! Crons: creating, reading, finding and changing them. What happens when one is due is in `ticks`.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use selvedge_model::cron::Cron;
+use selvedge_model::{CronId, Json, Timestamp};
+
+use super::codec::{Coded, coded, id, json, optional_document, optional_id, time, to_document};
+use super::contains::contains;
+use super::load::thread_key;
+use super::weight::Weight;
+use super::writer::Desk;
+use crate::StorageError;
+use crate::types::{CronFilter, CronInsert, CronQuery, CronReplace, CronSort, Page};
+
+/// The columns that [`from_row`] reads.
+pub(super) const COLUMNS: &str = "c.uuid, a.uuid, t.uuid, c.end_time, c.schedule, c.timezone, q.payload, c.next_run_at, \
+     q.metadata, c.on_run_completed, c.enabled, c.created_at, c.updated_at, c.catch_up, c.last_error";
+
+/// The tables that [`COLUMNS`] are of.
+pub(super) const TABLES: &str = "cron c JOIN cron_request q ON q.cron = c.id \
+     JOIN assistant a ON a.id = c.assistant LEFT JOIN thread t ON t.id = c.thread";
+
+/// Reads a cron from a row that begins with [`COLUMNS`].
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Cron> {
+    let optional_time = |column| -> rusqlite::Result<Option<Timestamp>> {
+        let micros: Option<i64> = row.get(column)?;
+        Ok(micros.map(Timestamp::from_micros))
+    };
+    let on_thread = row.get_ref(9)? == rusqlite::types::ValueRef::Null;
+    Ok(Cron {
+        cron_id: id(row, 0)?,
+        assistant_id: id(row, 1)?,
+        thread_id: optional_id(row, 2)?,
+        user_id: String::new(),
+        end_time: optional_time(3)?,
+        schedule: row.get(4)?,
+        timezone: row.get(5)?,
+        payload: json(row, 6)?,
+        next_run_date: optional_time(7)?,
+        metadata: json(row, 8)?,
+        on_run_completed: match on_thread {
+            true => None,
+            false => Some(coded(row, 9)?),
+        },
+        enabled: row.get(10)?,
+        created_at: time(row, 11)?,
+        updated_at: time(row, 12)?,
+        catch_up: coded(row, 13)?,
+        last_error: optional_document(row, 14)?,
+    })
+}
+
+/// What the parts without a bound weigh.
+pub(super) fn bytes_of(cron: &Cron) -> usize {
+    cron.payload.len() + cron.metadata.len() + cron.schedule.len()
+}
+
+/// See [`Storage::create_cron`](crate::Storage::create_cron).
+pub(super) fn create(desk: &Desk<'_>, cron: &Cron) -> Result<CronInsert, StorageError> {
+    let assistant: Option<i64> = desk
+        .conn
+        .prepare_cached("SELECT id FROM assistant WHERE uuid = ?1")?
+        .query_row([cron.assistant_id.0.as_bytes()], |row| row.get(0))
+        .optional()?;
+    let Some(assistant) = assistant else {
+        return Ok(CronInsert::NoAssistant);
+    };
+    let thread = match cron.thread_id {
+        None => None,
+        Some(thread) => match thread_key(desk.conn, thread)? {
+            None => return Ok(CronInsert::NoThread),
+            known => known,
+        },
+    };
+    desk.conn
+        .prepare_cached(
+            "INSERT INTO cron (uuid, assistant, thread, schedule, timezone, end_time, on_run_completed, catch_up, \
+             enabled, next_run_at, last_error, created_at, updated_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            cron.cron_id.0.as_bytes(),
+            assistant,
+            thread,
+            cron.schedule,
+            cron.timezone,
+            cron.end_time.map(Timestamp::as_micros),
+            cron.on_run_completed.map(Coded::code),
+            cron.catch_up.code(),
+            cron.enabled,
+            cron.next_run_date.map(Timestamp::as_micros),
+            cron.last_error.as_ref().map(to_document).transpose()?,
+            cron.created_at.as_micros(),
+            cron.updated_at.as_micros(),
+        ])?;
+    desk.conn
+        .prepare_cached("INSERT INTO cron_request (cron, metadata, payload) VALUES (?1, ?2, ?3)")?
+        .execute(params![
+            desk.conn.last_insert_rowid(),
+            cron.metadata.as_str(),
+            cron.payload.as_str(),
+        ])?;
+    Ok(CronInsert::Created)
+}
+
+/// One cron.
+pub(super) fn read(conn: &Connection, cron: CronId) -> Result<Option<Cron>, StorageError> {
+    let found = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM {TABLES} WHERE c.uuid = ?1"))?
+        .query_row([cron.0.as_bytes()], from_row)
+        .optional()?;
+    Ok(found)
+}
+
+/// See [`Storage::replace_cron`](crate::Storage::replace_cron).
+pub(super) fn replace(
+    desk: &Desk<'_>,
+    seen: &Cron,
+    cron: &Cron,
+) -> Result<CronReplace, StorageError> {
+    let stored: Option<(i64, i64, Option<i64>)> = desk
+        .conn
+        .prepare_cached("SELECT id, updated_at, next_run_at FROM cron WHERE uuid = ?1")?
+        .query_row([cron.cron_id.0.as_bytes()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((key, updated_at, next_run_at)) = stored else {
+        return Ok(CronReplace::Gone);
+    };
+    let seen_next = seen.next_run_date.map(Timestamp::as_micros);
+    if (updated_at, next_run_at) != (seen.updated_at.as_micros(), seen_next) {
+        return Ok(CronReplace::Stale);
+    }
+    desk.conn
+        .prepare_cached(
+            "UPDATE cron SET schedule = ?2, timezone = ?3, end_time = ?4, on_run_completed = ?5, catch_up = ?6, \
+             enabled = ?7, next_run_at = ?8, updated_at = ?9 WHERE id = ?1",
+        )?
+        .execute(params![
+            key,
+            cron.schedule,
+            cron.timezone,
+            cron.end_time.map(Timestamp::as_micros),
+            cron.on_run_completed.map(Coded::code),
+            cron.catch_up.code(),
+            cron.enabled,
+            cron.next_run_date.map(Timestamp::as_micros),
+            cron.updated_at.as_micros(),
+        ])?;
+    desk.conn
+        .prepare_cached("UPDATE cron_request SET metadata = ?2, payload = ?3 WHERE cron = ?1")?
+        .execute(params![key, cron.metadata.as_str(), cron.payload.as_str()])?;
+    Ok(CronReplace::Done)
+}
+
+/// See [`Storage::delete_cron`](crate::Storage::delete_cron).
+pub(super) fn delete(conn: &Connection, cron: CronId) -> Result<bool, StorageError> {
+    let deleted = conn
+        .prepare_cached("DELETE FROM cron WHERE uuid = ?1")?
+        .execute([cron.0.as_bytes()])?;
+    Ok(deleted == 1)
+}
+
+/// See [`Reads::search_crons`](crate::Reads::search_crons). Rows are matched here, in order, until the page is full.
+pub(super) fn search(conn: &Connection, query: &CronQuery) -> Result<Page<Cron>, StorageError> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM {TABLES} WHERE {CONDITION} ORDER BY {}",
+        order(query)
+    ))?;
+    let wanted = query.filter.metadata.as_ref().map(Json::to_value);
+    let mut page = Page {
+        rows: Vec::new(),
+        more: false,
+    };
+    let (mut skip, mut weight) = (query.offset, Weight::default());
+    let mut rows = statement.query(condition(&query.filter))?;
+    while let Some(row) = rows.next()? {
+        if let Some(wanted) = &wanted
+            && !contains(&json(row, 8)?.to_value(), wanted)
+        {
+            continue;
+        }
+        if skip > 0 {
+            skip -= 1;
+            continue;
+        }
+        if page.rows.len() >= query.limit as usize {
+            page.more = true;
+            break;
+        }
+        let cron = from_row(row)?;
+        weight.add(bytes_of(&cron))?;
+        page.rows.push(cron);
+    }
+    Ok(page)
+}
+
+/// See [`Reads::count_crons`](crate::Reads::count_crons).
+pub(super) fn count(conn: &Connection, filter: &CronFilter) -> Result<u64, StorageError> {
+    let Some(wanted) = filter.metadata.as_ref().map(Json::to_value) else {
+        let count: i64 = conn
+            .prepare_cached(&format!(
+                "SELECT count(*) FROM cron c JOIN assistant a ON a.id = c.assistant \
+                 LEFT JOIN thread t ON t.id = c.thread WHERE {CONDITION}"
+            ))?
+            .query_row(condition(filter), |row| row.get(0))?;
+        return Ok(count.unsigned_abs());
+    };
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT q.metadata FROM {TABLES} WHERE {CONDITION}"
+    ))?;
+    let mut rows = statement.query(condition(filter))?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        count += u64::from(contains(&json(row, 0)?.to_value(), &wanted));
+    }
+    Ok(count)
+}
+
+const CONDITION: &str = "(?1 IS NULL OR a.uuid = ?1) AND (?2 IS NULL OR t.uuid = ?2) AND (?3 IS NULL OR c.enabled = ?3)";
+
+fn condition(filter: &CronFilter) -> impl rusqlite::Params + use<'_> {
+    (
+        filter.assistant_id.as_ref().map(|id| id.0.as_bytes()),
+        filter.thread_id.as_ref().map(|id| id.0.as_bytes()),
+        filter.enabled,
+    )
+}
+
+/// Where there is no value, PostgreSQL's order. Ties are broken by age, so that pages do not overlap.
+fn order(query: &CronQuery) -> String {
+    let column = match query.sort_by {
+        CronSort::CronId => "c.uuid",
+        CronSort::AssistantId => "a.uuid",
+        CronSort::ThreadId => "t.uuid",
+        CronSort::NextRunDate => "c.next_run_at",
+        CronSort::EndTime => "c.end_time",
+        CronSort::CreatedAt => "c.created_at",
+        CronSort::UpdatedAt => "c.updated_at",
+    };
+    match query.descending {
+        true => format!("{column} DESC NULLS FIRST, c.id DESC"),
+        false => format!("{column} ASC NULLS LAST, c.id ASC"),
+    }
+}
