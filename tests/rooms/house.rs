@@ -95,6 +95,7 @@ impl House {
             Arc::new(webhooks),
             graphs,
             recovery,
+            Arc::new(SystemClock),
         )
         .await
         .expect("a runtime");
@@ -144,7 +145,8 @@ impl House {
             after: Duration::ZERO,
             durability,
             cancel_on_disconnect: false,
-            request_id: String::new(),
+            request_id: None,
+            cron_id: None,
             tracer: None,
         };
         self.runtime.create_run(run).await.expect("an accepted run")

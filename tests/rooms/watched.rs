@@ -8,19 +8,22 @@ use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::checkpoint::SavedCheckpoint;
+use selvedge_model::cron::Cron;
 use selvedge_model::delivery::{Attempt, Verdict};
 use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::item::Item;
 use selvedge_model::run::{Lease, Run, RunStatus};
 use selvedge_model::thread::Thread;
-use selvedge_model::{AssistantId, CheckpointId, DeliveryId, RunId, ThreadId, Timestamp};
+use selvedge_model::{AssistantId, CheckpointId, CronId, DeliveryId, RunId, ThreadId, Timestamp};
 use selvedge_storage::sqlite::Sqlite;
 use selvedge_storage::{
-    Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, DeliveryQuery,
-    DeliveryRecord, DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery,
-    MakeDelivery, NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Reads,
-    Recovery, Redeliver, RunEnd, RunQuery, StepCommit, Storage, StorageError, Swept, ThreadFilter,
-    ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate, Truncate, Updated, Values, VersionQuery,
+    Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, CronFilter,
+    CronInsert, CronQuery, CronReplace, CronTick, DeliveryQuery, DeliveryRecord, DueCrons,
+    DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery, MakeDelivery,
+    NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Reads, Recovery,
+    Redeliver, RunEnd, RunQuery, StepCommit, Storage, StorageError, Swept, ThreadFilter,
+    ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate, Ticked, Truncate, Updated, Values,
+    VersionQuery,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -38,9 +41,15 @@ pub enum Then {
     Failed,
 }
 
-/// A step on the way from the end of a run to the record of its delivery.
+/// A step on the way from a due time to its run, and from the end of a run to the record of its delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// The scheduler is about to look for crons that are due.
+    Looking,
+    /// It has found some, and nothing is stored.
+    Firing,
+    /// Their runs are stored, and nobody executes them.
+    Fired,
     /// The run has come to its end, and nothing of that is stored.
     Ending,
     /// The end is stored with its delivery, and nobody knows.
@@ -115,6 +124,23 @@ impl Reads for Watched {
 
     async fn count_pending_runs(&self) -> Result<u64, StorageError> {
         self.inner.count_pending_runs().await
+    }
+
+    async fn cron(&self, id: CronId) -> Result<Option<Cron>, StorageError> {
+        self.inner.cron(id).await
+    }
+
+    async fn search_crons(&self, query: CronQuery) -> Result<Page<Cron>, StorageError> {
+        self.inner.search_crons(query).await
+    }
+
+    async fn count_crons(&self, filter: CronFilter) -> Result<u64, StorageError> {
+        self.inner.count_crons(filter).await
+    }
+
+    async fn due_crons(&self, now: Timestamp, limit: u32) -> Result<DueCrons, StorageError> {
+        (self.observer)(Step::Looking);
+        self.inner.due_crons(now, limit).await
     }
 
     async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
@@ -383,6 +409,25 @@ impl Storage for Watched {
         now: Timestamp,
     ) -> Result<Option<RunStatus>, StorageError> {
         self.inner.delete_run(thread, id, now).await
+    }
+
+    async fn create_cron(&self, cron: Cron) -> Result<CronInsert, StorageError> {
+        self.inner.create_cron(cron).await
+    }
+
+    async fn replace_cron(&self, seen: Cron, cron: Cron) -> Result<CronReplace, StorageError> {
+        self.inner.replace_cron(seen, cron).await
+    }
+
+    async fn delete_cron(&self, id: CronId) -> Result<bool, StorageError> {
+        self.inner.delete_cron(id).await
+    }
+
+    async fn fire_crons(&self, ticks: Vec<CronTick>) -> Result<Vec<Ticked>, StorageError> {
+        (self.observer)(Step::Firing);
+        let ticked = self.inner.fire_crons(ticks).await;
+        (self.observer)(Step::Fired);
+        ticked
     }
 
     async fn append_events(

@@ -90,6 +90,7 @@ impl House {
             webhooks.clone(),
             graphs,
             recovery,
+            Arc::new(SystemClock),
         )
         .await?;
         let server = listener.serve(runtime.clone(), storage.clone());

@@ -22,7 +22,8 @@
 //! | [`state`] | a thread's history, and changing its state from outside |
 //! | [`items`] | the store, for callers and for graphs, and the end of its items |
 //! | [`deliveries`] | delivering webhooks again |
-//! | [`sweep`] | threads whose time has come |
+//! | [`crons`] | runs that a schedule makes |
+//! | [`sweep`], `alarm` | threads whose time has come |
 //! | [`measures`] | what the operator's metrics say |
 //! | `development` | what only `selvedge dev` offers |
 //! | `mint` | ids and time for `pregel` |
@@ -30,8 +31,10 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+mod alarm;
 pub mod assistants;
 pub mod cancel;
+pub mod crons;
 pub mod deliveries;
 mod development;
 mod execute;
@@ -53,10 +56,12 @@ use std::sync::Arc;
 
 pub use admit::request::{AdmitError, AssistantRef, CreateRun, Place, Tracer};
 pub use assistants::{AssistantError, NewAssistant};
+pub use crons::{CronPatch, CronRefusal, NewCron};
 use execute::node_cache::NodeCache;
 pub use graphs::{GraphError, GraphSource, Graphs};
 pub use options::Options;
 use selvedge_model::run::{ClaimedRun, RunError};
+use selvedge_model::time::Clock;
 use selvedge_sandbox::Sandbox;
 use selvedge_storage::{Recovery, Storage, StorageError};
 use selvedge_webhook::Webhooks;
@@ -75,7 +80,8 @@ pub(crate) struct Shared {
     hub: hub::Hub,
     queue: queue::Queue,
     ended: measures::Ended,
-    alarm: sweep::Alarm,
+    alarm: alarm::Alarm,
+    crons: crons::Crons,
     store_turns: items::graph_store::Turns,
     node_cache: NodeCache,
     phase: watch::Sender<Phase>,
@@ -93,7 +99,7 @@ enum Phase {
 }
 
 impl Runtime {
-    /// Begins to execute runs, with those that `recovery` found of an earlier process.
+    /// Begins to execute runs, with those that `recovery` found of an earlier process. Crons fire by `clock`.
     pub async fn start(
         options: Options,
         storage: Arc<dyn Storage>,
@@ -101,6 +107,7 @@ impl Runtime {
         webhooks: Arc<Webhooks>,
         graphs: Graphs,
         recovery: Recovery,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageError> {
         storage
             .ensure_assistants(graphs.default_assistants())
@@ -115,7 +122,8 @@ impl Runtime {
             graphs,
             hub: hub::Hub::default(),
             ended: measures::Ended::default(),
-            alarm: sweep::Alarm::default(),
+            alarm: alarm::Alarm::default(),
+            crons: crons::Crons::new(clock),
             store_turns: items::graph_store::Turns::default(),
             phase: watch::Sender::new(Phase::Open),
         }));
@@ -123,6 +131,7 @@ impl Runtime {
         tokio::spawn(runtime.clone().dispatch());
         tokio::spawn(items::sweep(runtime.0.clone()));
         tokio::spawn(sweep::sweep(runtime.0.clone()));
+        tokio::spawn(crons::schedule(runtime.clone()));
         tokio::spawn(hub::log::sweep(runtime.0.clone()));
         Ok(runtime)
     }

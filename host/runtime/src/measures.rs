@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use selvedge_model::Timestamp;
 use selvedge_model::run::RunStatus;
-use selvedge_storage::StorageError;
+use selvedge_storage::{CronFilter, StorageError};
 pub use selvedge_webhook::Counts;
 
 use crate::Runtime;
@@ -40,6 +40,12 @@ pub struct Measures {
     pub running: usize,
     /// Runs that can be executed at once.
     pub places: usize,
+    /// Crons that fire.
+    pub crons: u64,
+    /// Due times of crons that made a run since the process began.
+    pub crons_fired: u64,
+    /// Those that made none although they should have.
+    pub cron_errors: u64,
     /// What has become of attempts to deliver webhooks.
     pub webhooks: Counts,
     /// Deliveries that are pending.
@@ -61,11 +67,19 @@ impl Runtime {
             *count = counter.load(Ordering::Relaxed);
         }
         let (running, places) = shared.queue.taken();
+        let enabled = CronFilter {
+            enabled: Some(true),
+            ..CronFilter::default()
+        };
+        let (crons_fired, cron_errors) = shared.crons.counts();
         Ok(Measures {
             ended,
             pending: shared.storage.count_pending_runs().await?,
             running,
             places,
+            crons: shared.storage.count_crons(enabled).await?,
+            crons_fired,
+            cron_errors,
             webhooks: shared.webhooks.counts(),
             outbox: outbox.pending,
             oldest_secs: age.unwrap_or_default(),

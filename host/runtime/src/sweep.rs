@@ -1,13 +1,11 @@
 //! Threads whose time has come: a task that sleeps until the next is due, and does to it what its lifetime says.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use selvedge_model::Timestamp;
 use selvedge_model::thread::Ttl;
 use selvedge_storage::StorageError;
-use tokio::sync::Notify;
 
 use crate::Shared;
 
@@ -37,47 +35,16 @@ impl Default for ThreadTtl {
     }
 }
 
-/// When the next pass is planned, so that only a thread whose time comes before it wakes the task.
-pub(crate) struct Alarm {
-    next_pass_micros: AtomicI64,
-    wake: Notify,
-}
-
-impl Default for Alarm {
-    fn default() -> Self {
-        Self {
-            next_pass_micros: AtomicI64::new(i64::MAX),
-            wake: Notify::new(),
-        }
-    }
-}
-
-impl Alarm {
-    /// A thread was given a lifetime, and storage knows.
-    pub(crate) fn set(&self, updated_at: Timestamp, ttl: Ttl) {
-        let due = updated_at.after(ttl.after).as_micros();
-        if due < self.next_pass_micros.load(Ordering::SeqCst) {
-            self.wake.notify_one();
-        }
-    }
-
-    /// During a pass every thread counts as early: the pass may have looked before it was there.
-    fn planned(&self, pass: Option<Timestamp>) {
-        let micros = pass.map_or(i64::MAX, Timestamp::as_micros);
-        self.next_pass_micros.store(micros, Ordering::SeqCst);
-    }
-}
-
 /// Runs until a shutdown begins.
 pub(crate) async fn sweep(shared: Arc<Shared>) {
     loop {
-        shared.alarm.planned(None);
+        shared.alarm.looking();
         let next = next_pass(&shared).await;
-        shared.alarm.planned(Some(next.at));
+        shared.alarm.planned(next.at);
         let sleep = Timestamp::now().until(next.at);
         tokio::select! {
             () = tokio::time::sleep(sleep) => {}
-            () = shared.alarm.wake.notified(), if next.may_be_earlier => {}
+            () = shared.alarm.rings(), if next.may_be_earlier => {}
             () = shared.draining() => return,
         }
     }
@@ -144,36 +111,4 @@ async fn pass(shared: &Shared) -> Result<Passed, StorageError> {
         left -= batch;
     }
     Ok(Passed::Full)
-}
-
-#[cfg(test)]
-mod tests {
-    use selvedge_model::thread::TtlStrategy;
-
-    use super::*;
-
-    fn woken(alarm: &Alarm) -> bool {
-        let mut waiting = Box::pin(alarm.wake.notified());
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        waiting.as_mut().poll(&mut context).is_ready()
-    }
-
-    #[test]
-    fn only_a_thread_whose_time_comes_before_the_next_pass_wakes_the_task() {
-        let alarm = Alarm::default();
-        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-        let ttl = Ttl {
-            strategy: TtlStrategy::Delete,
-            after: Duration::from_secs(10),
-        };
-        alarm.planned(Some(at(15)));
-        alarm.set(at(5), ttl);
-        assert!(!woken(&alarm));
-        alarm.set(at(4), ttl);
-        assert!(woken(&alarm));
-        // While a pass is under way it may have looked already.
-        alarm.planned(None);
-        alarm.set(at(1_000), ttl);
-        assert!(woken(&alarm));
-    }
 }

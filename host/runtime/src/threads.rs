@@ -56,7 +56,7 @@ impl Runtime {
         let state = self.first_state(&thread, supersteps).await?;
         let inserted = storage.create_thread(thread, state).await?;
         if let Some(ttl) = ttl {
-            self.0.alarm.set(created_at, ttl);
+            self.0.alarm.set(created_at.after(ttl.after));
         }
         Ok(match inserted {
             Insert::Created(thread) => Insert::Created(self.with_visible_values(thread)),
@@ -79,7 +79,7 @@ impl Runtime {
         };
         let patched = self.0.storage.patch_thread(id, patch).await?;
         if let Some(ttl) = ttl {
-            self.0.alarm.set(now, ttl);
+            self.0.alarm.set(now.after(ttl.after));
         }
         Ok(patched.is_some())
     }
@@ -91,7 +91,7 @@ impl Runtime {
         let now = Timestamp::now();
         let copy = self.0.storage.copy_thread(from, to, now).await?;
         if let Some(ttl) = copy.as_ref().and_then(|copy| copy.ttl) {
-            self.0.alarm.set(now, ttl);
+            self.0.alarm.set(now.after(ttl.after));
         }
         Ok(copy)
     }

@@ -109,7 +109,8 @@ fn read(fields: &Fields, thread: Option<ThreadId>, request_id: String) -> ApiRes
         after: fields.seconds("after_seconds")?,
         durability: durability(fields)?,
         cancel_on_disconnect: cancels_on_disconnect(fields)?,
-        request_id,
+        request_id: Some(request_id),
+        cron_id: None,
     })
 }
 
@@ -128,7 +129,7 @@ fn keeps_thread(fields: &Fields) -> ApiResult<bool> {
     Ok(keep.unwrap_or(false))
 }
 
-fn multitask_strategy(fields: &Fields) -> ApiResult<MultitaskStrategy> {
+pub(super) fn multitask_strategy(fields: &Fields) -> ApiResult<MultitaskStrategy> {
     let strategies = [
         ("reject", MultitaskStrategy::Reject),
         ("rollback", MultitaskStrategy::Rollback),
@@ -140,7 +141,7 @@ fn multitask_strategy(fields: &Fields) -> ApiResult<MultitaskStrategy> {
 }
 
 /// `durability`, or the older `checkpoint_during` in its absence.
-fn durability(fields: &Fields) -> ApiResult<Durability> {
+pub(super) fn durability(fields: &Fields) -> ApiResult<Durability> {
     let words = [
         ("sync", Durability::Sync),
         ("async", Durability::Async),
@@ -166,7 +167,7 @@ pub(crate) fn run_config(fields: &Fields) -> ApiResult<Json> {
     Ok(Json::object(&members))
 }
 
-fn webhook(fields: &Fields) -> ApiResult<Option<String>> {
+pub(super) fn webhook(fields: &Fields) -> ApiResult<Option<String>> {
     let url = fields.string("webhook")?;
     match url.as_deref().map(str::len) {
         Some(0) => Err(ApiError::invalid("webhook: \"\" should be non-empty")),
@@ -175,7 +176,7 @@ fn webhook(fields: &Fields) -> ApiResult<Option<String>> {
     }
 }
 
-fn breakpoints(fields: &Fields, name: &str) -> ApiResult<Option<Breakpoints>> {
+pub(super) fn breakpoints(fields: &Fields, name: &str) -> ApiResult<Option<Breakpoints>> {
     fields.typed(name, "\"*\" or \"array\" of node names")
 }
 

@@ -32,6 +32,9 @@ pub(crate) const RESERVED_CONFIGURABLE: [&str; 13] = [
 /// Says in `configurable` that it mirrors a `context` that the caller gave, and not the other way round.
 pub(crate) const CONTEXT_PROVIDED: &str = "__context_provided__";
 
+/// Tells a graph which cron its run is of.
+pub(crate) const CRON_ID: &str = "cron_id";
+
 /// Members that callers cannot set in metadata (LangGraph's list).
 const RESERVED_METADATA: [&str; 5] = [
     "thread_id",
@@ -160,6 +163,9 @@ fn facts(
     if let Some(tracer) = &request.tracer {
         facts.push(("__langsmith_project__", json!(tracer.project_name)));
         facts.push(("__langsmith_example_id__", json!(tracer.example_id)));
+    }
+    if let Some(cron) = request.cron_id {
+        facts.push((CRON_ID, json!(cron)));
     }
     facts.extend([
         ("__request_start_time_ms__", json!(now.as_millis())),

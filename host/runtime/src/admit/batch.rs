@@ -1,7 +1,7 @@
 //! Several runs at once: all of them are accepted, or none.
 
 use selvedge_model::run::Run;
-use selvedge_storage::{Admission, Batch, NewRun, StorageError};
+use selvedge_storage::{Batch, NewRun, StorageError};
 
 use super::request::{AdmitError, CreateRun};
 use crate::{Runtime, queue};
@@ -33,16 +33,10 @@ impl Runtime {
             Batch::Accepted(admissions) => admissions,
             Batch::Refused { refusal, .. } => return Err(self.refusal(refusal)),
         };
-        let accepted = admissions.into_iter().zip(places);
-        accepted
-            .map(|(admission, place)| match admission {
-                Admission::Claimed(claimed, _) => Ok(self.begin(*claimed, place)),
-                Admission::Queued(run, _) => {
-                    shared.queue.run_was_queued(place.is_none());
-                    Ok(*run)
-                }
-                Admission::Refused(refusal) => Err(self.refusal(refusal)),
-            })
-            .collect()
+        let mut accepted = Vec::with_capacity(admissions.len());
+        for (admission, place) in admissions.into_iter().zip(places) {
+            accepted.push(self.take_over(admission, place).await?);
+        }
+        Ok(accepted)
     }
 }

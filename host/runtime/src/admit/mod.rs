@@ -10,9 +10,9 @@ pub(crate) mod request;
 
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
-use selvedge_model::run::{ClaimedRun, MultitaskStrategy, Run, RunStatus};
-use selvedge_model::{AssistantId, Json, RunId, Timestamp};
-use selvedge_storage::{Admission, Cancelled, NewRun, Refusal, StorageError, Values};
+use selvedge_model::run::{ClaimedRun, Run, RunStatus};
+use selvedge_model::{AssistantId, Json, Timestamp};
+use selvedge_storage::{Admission, NewRun, Refusal, StorageError, Values};
 
 use crate::finish::unbegun;
 use crate::hub::Subscription;
@@ -73,7 +73,6 @@ impl Runtime {
     async fn admit(&self, mut new: NewRun) -> Result<Accepted, AdmitError> {
         let shared = &self.0;
         let run_id = new.run.run_id;
-        let strategy = new.run.multitask_strategy;
         // Opened before the run can start, so that its creator misses nothing.
         let stream = shared.hub.open(run_id, &shared.options).subscribe();
         let place = shared.queue.place_for_new_run();
@@ -81,24 +80,39 @@ impl Runtime {
         let refused = match shared.storage.admit_run(new).await {
             Ok(Admission::Refused(refusal)) => self.refusal(refusal),
             Err(error) => AdmitError::Storage(error),
-            Ok(Admission::Claimed(claimed, superseded)) => {
-                let run = self.begin(*claimed, place);
-                self.supersede(run_id, strategy, &superseded).await;
+            Ok(accepted) => {
+                let run = self.take_over(accepted, place).await?;
                 return Ok(Accepted { run, stream });
-            }
-            Ok(Admission::Queued(run, superseded)) => {
-                shared.queue.run_was_queued(place.is_none());
-                drop(place);
-                self.supersede(run_id, strategy, &superseded).await;
-                return Ok(Accepted { run: *run, stream });
             }
         };
         shared.hub.close(run_id);
         Err(refused)
     }
 
+    /// Begins a run that storage has accepted, or leaves it to the dispatcher; the run as its creator is answered.
+    pub(crate) async fn take_over(
+        &self,
+        admission: Admission,
+        place: Option<queue::Place>,
+    ) -> Result<Run, AdmitError> {
+        let (run, superseded) = match admission {
+            Admission::Claimed(claimed, superseded) => (self.begin(*claimed, place), superseded),
+            Admission::Queued(run, superseded) => {
+                self.0.queue.run_was_queued(place.is_none());
+                drop(place);
+                (*run, superseded)
+            }
+            Admission::Refused(refusal) => return Err(self.refusal(refusal)),
+        };
+        let wish = CancelRequest::superseded_by(run.run_id, run.multitask_strategy);
+        if let Some(wish) = wish {
+            self.make_known(&superseded, &wish).await;
+        }
+        Ok(run)
+    }
+
     /// Executes a run that was claimed as it was admitted; the run as its creator is answered.
-    pub(crate) fn begin(&self, claimed: ClaimedRun, place: Option<queue::Place>) -> Run {
+    fn begin(&self, claimed: ClaimedRun, place: Option<queue::Place>) -> Run {
         let mut run = claimed.run.clone();
         // LangGraph answers with the run as it was accepted.
         run.status = RunStatus::Pending;
@@ -106,13 +120,6 @@ impl Runtime {
             self.execute(claimed, place);
         }
         run
-    }
-
-    /// Ends those before a new run on its thread, as its strategy says.
-    async fn supersede(&self, run: RunId, strategy: MultitaskStrategy, superseded: &Cancelled) {
-        if let Some(wish) = CancelRequest::superseded_by(run, strategy) {
-            self.make_known(superseded, &wish).await;
-        }
     }
 
     pub(crate) fn refusal(&self, refusal: Refusal) -> AdmitError {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use selvedge_model::run::{Breakpoints, Command, Durability, MultitaskStrategy, StreamMode};
-use selvedge_model::{AssistantId, CheckpointId, Json, ThreadId};
+use selvedge_model::{AssistantId, CheckpointId, CronId, Json, ThreadId};
 use selvedge_storage::StorageError;
 use selvedge_webhook::Refusal;
 
@@ -51,8 +51,10 @@ pub struct CreateRun {
     /// Whether it goes with whoever created it: it is cancelled when [`Accepted::stream`](crate::admit::Accepted) is
     /// dropped before it has ended.
     pub cancel_on_disconnect: bool,
-    /// The caller's `x-request-id`, or one that was made for it.
-    pub request_id: String,
+    /// The caller's `x-request-id`, or one that was made for it; `None` for a run that a cron makes.
+    pub request_id: Option<String>,
+    /// The cron that makes it.
+    pub cron_id: Option<CronId>,
 }
 
 /// `langsmith_tracer`: kept with the run for graphs that trace themselves; the host sends nothing there.

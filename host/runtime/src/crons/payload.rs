@@ -1,0 +1,185 @@
+//! What a cron asks of its runs: what is kept of the body that a caller sent, and the run that it comes to.
+
+use std::time::Duration;
+
+use selvedge_model::cron::{Cron, OnRunCompleted};
+use selvedge_model::run::{Breakpoints, Durability, MultitaskStrategy, StreamMode};
+use selvedge_model::{AssistantId, CronId, Json};
+use serde::Deserialize;
+
+use super::CronRefusal;
+use crate::Shared;
+use crate::admit::assemble::{
+    CRON_ID, Members, RESERVED_CONFIGURABLE, is_given, members, without, without_reserved,
+};
+use crate::admit::request::{AssistantRef, CreateRun, Place};
+use crate::assistants::ConfigurableAndContext;
+
+/// Refuses what no run could be made of.
+pub(super) fn check(shared: &Shared, body: &Json) -> Result<(), CronRefusal> {
+    let body = members(body);
+    let text = |name| {
+        body.get(name)
+            .and_then(|json: &Json| json.decode::<String>().ok())
+    };
+    if let Some(url) = text("webhook") {
+        let webhooks = &shared.webhooks;
+        webhooks.check(&url).map_err(CronRefusal::Webhook)?;
+    }
+    let configurable = body.get("config").map(configurable_of);
+    let asked = configurable.is_some_and(|asked| asked.keys().any(|name| name != CRON_ID));
+    if asked && is_given(body.get("context").filter(|context| context.is_object())) {
+        return Err(ConfigurableAndContext.into());
+    }
+    Ok(())
+}
+
+/// What is kept of the body of a new cron: its members, the assistant by its id, and the cron's own id for the graph.
+pub(super) fn kept(body: &Json, cron: CronId, assistant: AssistantId) -> Json {
+    let mut payload = cleaned(members(body));
+    let assistant = Json::string(&assistant.to_string());
+    payload.insert("assistant_id".into(), assistant);
+    with_cron_id(payload, cron)
+}
+
+/// The payload after a change: each member that was sent takes the place of the old one. A cron stays with its
+/// assistant.
+pub(super) fn merged(seen: &Cron, body: &Json) -> Json {
+    let body = members(body);
+    // The one member of which `null` says something.
+    let endless = body.get("end_time").is_some_and(Json::is_null);
+    let mut added = cleaned(body);
+    added.shift_remove("assistant_id");
+    if endless {
+        added.insert("end_time".into(), Json::null());
+    }
+    let mut payload = members(&seen.payload);
+    payload.extend(added);
+    with_cron_id(payload, seen.cron_id)
+}
+
+/// The members of both, those of `later` winning.
+pub(super) fn shallow(earlier: &Json, later: &Json) -> Json {
+    let mut both = members(earlier);
+    both.extend(members(later));
+    Json::object(&both)
+}
+
+/// A body without what is not for callers to set; a member that is `null` is one that is not there.
+fn cleaned(mut body: Members) -> Members {
+    body.retain(|_, member| !member.is_null());
+    if let Some(metadata) = body.get_mut("metadata") {
+        *metadata = without_reserved(metadata);
+    }
+    if let Some(context) = body.get_mut("context") {
+        *context = Json::object(&without(members(context), &RESERVED_CONFIGURABLE));
+    }
+    body
+}
+
+fn with_cron_id(mut payload: Members, cron: CronId) -> Json {
+    let mut config = payload.get("config").map_or_else(Members::new, members);
+    let mut configurable = without(
+        configurable_of(&Json::object(&config)),
+        &RESERVED_CONFIGURABLE,
+    );
+    configurable.shift_remove(CRON_ID);
+    configurable.insert(CRON_ID.into(), Json::string(&cron.to_string()));
+    config.insert("configurable".into(), Json::object(&configurable));
+    payload.insert("config".into(), Json::object(&config));
+    Json::object(&payload)
+}
+
+fn configurable_of(config: &Json) -> Members {
+    let mut config = members(config);
+    let configurable = config.shift_remove("configurable");
+    configurable.and_then(|c| c.members()).unwrap_or_default()
+}
+
+/// What of a payload makes a run.
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    input: Option<Json>,
+    #[serde(default)]
+    metadata: Option<Json>,
+    #[serde(default)]
+    config: Option<Json>,
+    #[serde(default)]
+    context: Option<Json>,
+    #[serde(default)]
+    webhook: Option<String>,
+    #[serde(default)]
+    interrupt_before: Option<Breakpoints>,
+    #[serde(default)]
+    interrupt_after: Option<Breakpoints>,
+    #[serde(default)]
+    stream_mode: Option<OneOrMore>,
+    #[serde(default)]
+    stream_subgraphs: Option<bool>,
+    #[serde(default)]
+    stream_resumable: Option<bool>,
+    /// Whatever, unless the cron is on a thread.
+    #[serde(default)]
+    multitask_strategy: Option<Json>,
+    #[serde(default)]
+    durability: Option<Durability>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(StreamMode),
+    More(Vec<StreamMode>),
+}
+
+/// The run that a due time of a cron makes.
+pub(super) fn run_of(cron: &Cron) -> serde_json::Result<CreateRun> {
+    let asked: Asked = cron.payload.decode()?;
+    let strategy = asked
+        .multitask_strategy
+        .filter(|_| cron.thread_id.is_some());
+    let place = match cron.thread_id {
+        Some(id) => Place::Thread { id, create: false },
+        None => Place::Stateless {
+            keep: cron.on_run_completed == Some(OnRunCompleted::Keep),
+        },
+    };
+    let empty = || Json::object::<&str>([]);
+    let mut config = asked.config.unwrap_or_else(empty);
+    // A run has either. What stands here beside a context is the cron's own id.
+    if is_given(asked.context.as_ref()) {
+        config = Json::object(&without(members(&config), &["configurable"]));
+    }
+    Ok(CreateRun {
+        assistant: AssistantRef::Id(cron.assistant_id),
+        place,
+        input: asked.input,
+        command: None,
+        checkpoint_id: None,
+        metadata: shallow(&cron.metadata, &asked.metadata.unwrap_or_else(empty)),
+        config,
+        context: asked.context,
+        webhook: asked.webhook,
+        interrupt_before: asked.interrupt_before,
+        interrupt_after: asked.interrupt_after,
+        stream_mode: match asked.stream_mode {
+            Some(OneOrMore::One(mode)) => vec![mode],
+            Some(OneOrMore::More(modes)) => modes,
+            None => vec![StreamMode::Values],
+        },
+        stream_subgraphs: asked.stream_subgraphs.unwrap_or(false),
+        stream_resumable: asked.stream_resumable.unwrap_or(false),
+        feedback_keys: None,
+        tracer: None,
+        multitask_strategy: match strategy {
+            Some(strategy) => strategy.decode()?,
+            None => MultitaskStrategy::default(),
+        },
+        after: Duration::ZERO,
+        durability: asked.durability.unwrap_or_default(),
+        cancel_on_disconnect: false,
+        request_id: None,
+        cron_id: Some(cron.cron_id),
+    })
+}
