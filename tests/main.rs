@@ -27,6 +27,7 @@ mod connections;
 mod contract;
 mod coverage;
 mod crashes;
+mod crons;
 mod disconnect;
 mod discovery;
 mod disks;

@@ -3,7 +3,7 @@
 use axum::Json as JsonBody;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use selvedge_runtime::{AdmitError, AssistantError};
+use selvedge_runtime::{AdmitError, AssistantError, CronRefusal};
 use selvedge_storage::StorageError;
 use serde_json::json;
 
@@ -123,6 +123,23 @@ impl From<AssistantError> for ApiError {
             AssistantError::ConfigurableAndContext(_) => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<CronRefusal> for ApiError {
+    fn from(refusal: CronRefusal) -> Self {
+        let status = match refusal {
+            CronRefusal::Storage(error) => return Self::from(error),
+            CronRefusal::NoAssistant(_) | CronRefusal::NoThread(_) | CronRefusal::NoCron(_) => {
+                StatusCode::NOT_FOUND
+            }
+            CronRefusal::ConfigurableAndContext(_) => StatusCode::BAD_REQUEST,
+            CronRefusal::Schedule { .. }
+            | CronRefusal::Zone(_)
+            | CronRefusal::Ended(_)
+            | CronRefusal::Webhook(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, refusal.to_string())
     }
 }
 

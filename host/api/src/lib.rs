@@ -10,11 +10,12 @@
 //! | `routes`, `paths`, `openapi` | which handler answers what, and the document that says so |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
-//! | `system`, `metrics`, `assistants`, `drawings`, `threads`, `search`, `state`, `snapshot`, `history`, `runs`, `deliveries`, `store`, `development` | the handlers |
+//! | `system`, `metrics`, `assistants`, `drawings`, `threads`, `search`, `state`, `snapshot`, `history`, `runs`, `crons`, `deliveries`, `store`, `development` | the handlers |
 //! | `sse`, `waiting` | answers that last as long as a run |
 #![forbid(unsafe_code)]
 
 mod assistants;
+mod crons;
 mod deliveries;
 mod development;
 mod drawings;

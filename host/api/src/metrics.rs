@@ -82,6 +82,17 @@ fn text(measures: &Measures) -> String {
         "status",
         ended.map(|(status, count)| (status.as_str(), *count)),
     );
+    text.gauge("selvedge_crons", "Crons that are enabled.", measures.crons);
+    text.counter(
+        "selvedge_crons_fired_total",
+        "Due times of crons that made a run.",
+        measures.crons_fired,
+    );
+    text.counter(
+        "selvedge_cron_errors_total",
+        "Due times of crons that made no run although they should have.",
+        measures.cron_errors,
+    );
     text.counters(
         "selvedge_webhook_attempts_total",
         "Attempts to deliver a webhook.",

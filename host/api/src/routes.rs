@@ -15,8 +15,8 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::error::ApiError;
 use crate::paths::Routes;
 use crate::{
-    Options, assistants, deliveries, development, drawings, history, leftover, metrics, runs,
-    search, state, store, system, thread_stream, threads,
+    Options, assistants, crons, deliveries, development, drawings, history, leftover, metrics,
+    runs, search, state, store, system, thread_stream, threads,
 };
 
 /// What every handler has.
@@ -34,6 +34,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/runs/batch", post(runs::batch))
         .route("/runs/cancel", post(runs::cancel_many))
         .merge(delivery_routes())
+        .merge(cron_routes())
         .route(
             "/store/items",
             get(store::get).put(store::put).delete(store::delete),
@@ -95,6 +96,16 @@ fn assistant_routes() -> Routes {
         )
 }
 
+/// All but the creation on a thread, which is with the routes of threads.
+fn cron_routes() -> Routes {
+    let cron = get(crons::get).patch(crons::patch).delete(crons::delete);
+    Routes::new()
+        .route("/runs/crons", post(crons::create))
+        .route("/runs/crons/search", post(crons::search))
+        .route("/runs/crons/count", post(crons::count))
+        .route("/runs/crons/{cron_id}", cron)
+}
+
 /// What LangGraph does not have.
 fn delivery_routes() -> Routes {
     Routes::new()
@@ -141,6 +152,7 @@ fn thread_routes(prefix: &str) -> Routes {
             get(state::at_checkpoint),
         )
         .route(&at("/{thread_id}/runs"), get(runs::list))
+        .route(&at("/{thread_id}/runs/crons"), post(crons::create))
         .merge(run_routes(&at("/{thread_id}")))
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn info() -> Response {
         "selvedge_version": env!("CARGO_PKG_VERSION"),
         "flags": {
             "assistants": true,
-            "crons": false,
+            "crons": true,
             "langsmith": false,
             "langsmith_tracing_replicas": false,
             "langsmith_tracing_session_on_runs": false,

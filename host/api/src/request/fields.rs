@@ -23,6 +23,11 @@ impl Fields {
         json.members().map(Self)
     }
 
+    /// All of it, as it was sent.
+    pub(crate) fn whole(&self) -> Json {
+        Json::object(&self.0)
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

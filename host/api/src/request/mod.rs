@@ -7,6 +7,7 @@
 //! | `new_run` | a run to be created |
 //! | `command` | the command of a run or of an update |
 //! | `cancel` | which runs to cancel, and how |
+//! | `crons` | crons to be created, changed and found |
 //! | `deliveries` | which webhook deliveries to list, which to deliver again |
 //! | `run_queries` | which runs to list, how to follow one |
 //! | `state` | which checkpoints to show, how a state is to change |
@@ -18,6 +19,7 @@
 mod body;
 mod cancel;
 mod command;
+mod crons;
 mod deliveries;
 mod extract;
 mod fields;
@@ -37,6 +39,7 @@ mod ttl;
 
 pub(crate) use body::{ArrayBody, ObjectBody};
 pub(crate) use cancel::{Cancel, CancelRuns};
+pub(crate) use crons::{CreateCron, PatchCron, SearchCrons, cron_filter};
 pub(crate) use deliveries::{ListDeliveries, RedeliverEnded};
 pub(crate) use extract::Extract;
 pub(crate) use fields::Fields;

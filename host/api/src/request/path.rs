@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
-use selvedge_model::{AssistantId, CheckpointId, DeliveryId, RunId, ThreadId};
+use selvedge_model::{AssistantId, CheckpointId, CronId, DeliveryId, RunId, ThreadId};
 
 use crate::error::{ApiError, ApiResult};
 
@@ -36,6 +36,10 @@ impl PathIds {
 
     pub(crate) fn run(&self) -> ApiResult<RunId> {
         self.id("run_id", "run")
+    }
+
+    pub(crate) fn cron(&self) -> ApiResult<CronId> {
+        self.id("cron_id", "cron")
     }
 
     pub(crate) fn delivery(&self) -> ApiResult<DeliveryId> {

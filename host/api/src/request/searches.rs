@@ -126,12 +126,12 @@ pub(crate) fn thread_filter(fields: &Fields) -> ApiResult<ThreadFilter> {
     })
 }
 
-fn descending(fields: &Fields) -> ApiResult<bool> {
+pub(super) fn descending(fields: &Fields) -> ApiResult<bool> {
     let order = fields.word("sort_order", &[("asc", false), ("desc", true)])?;
     Ok(order.unwrap_or(true))
 }
 
-fn selection(fields: &Fields, known: &[&str]) -> ApiResult<Selection> {
+pub(super) fn selection(fields: &Fields, known: &[&str]) -> ApiResult<Selection> {
     Selection::new(fields.strings("select")?, known).map_err(|unknown| {
         let quoted = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
