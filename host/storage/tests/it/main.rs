@@ -8,6 +8,7 @@ mod assistants;
 mod cancelling;
 mod checkpoints;
 mod crash;
+mod crons;
 mod deliveries;
 mod failures;
 mod fences;
@@ -165,6 +166,18 @@ promises! {
         threads_are_sorted_and_come_in_pages,
         threads_are_found_with_their_values_when_asked,
         a_page_of_threads_is_bounded_in_bytes,
+    }
+    crons {
+        a_cron_is_read_back_as_it_was_created,
+        a_cron_needs_its_assistant_and_its_thread_and_goes_with_them,
+        crons_are_found_by_what_they_are_in_pages,
+        a_change_is_made_on_the_cron_that_was_seen_or_not_at_all,
+        a_due_time_and_its_run_become_true_together,
+        a_due_time_makes_one_run_whoever_asks_and_how_often,
+        a_cron_that_was_changed_or_stopped_does_not_fire_as_it_was,
+        a_run_that_is_refused_leaves_its_cron_due_and_others_fire,
+        crons_that_are_due_come_in_order_a_few_at_a_time,
+        due_times_of_a_cron_are_remembered_as_long_as_it_matters,
     }
     streams {
         events_are_read_back_in_order_from_anywhere,
