@@ -161,6 +161,21 @@ proptest! {
     }
 
     #[test]
+    fn the_last_time_between_two_instants_is_the_last_of_those_that_follow_each_other(
+        plain in Plain::strategy(), after in instant(), zone in zone(), times in 0_usize..50, more in 0_i64..2_000_000,
+    ) {
+        let schedule = plain.schedule();
+        let mut last = None;
+        for _ in 0..times {
+            last = schedule.next_after(last.unwrap_or(after), &zone);
+        }
+        let following = schedule.next_after(last.unwrap_or(after), &zone).expect("it has no year");
+        let until = last.unwrap_or(after).as_micros() + more;
+        let until = Timestamp::from_micros(until.min(following.as_micros() - 1));
+        prop_assert_eq!(schedule.last_between(after, until, &zone), last);
+    }
+
+    #[test]
     fn where_one_begins_to_look_changes_nothing(plain in Plain::strategy(), after in instant(), zone in zone(), part in 0.0..1.0) {
         let schedule = plain.schedule();
         let next = schedule.next_after(after, &zone).expect("it has no year");
