@@ -7,12 +7,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
+use selvedge_model::cron::{CatchUp, Cron, OnRunCompleted};
 use selvedge_model::run::{Durability, MultitaskStrategy, StreamMode};
-use selvedge_model::time::SystemClock;
+use selvedge_model::time::{Clock, SystemClock};
 use selvedge_model::{Json, ThreadId, Timestamp};
 use selvedge_runtime::admit::Accepted;
 use selvedge_runtime::hub::{Ending, Finished, Next, Subscription};
-use selvedge_runtime::{AssistantRef, CreateRun, GraphSource, Graphs, Options, Place, Runtime};
+use selvedge_runtime::{
+    AssistantRef, CreateRun, GraphSource, Graphs, NewCron, Options, Place, Runtime,
+};
 use selvedge_sandbox::{ComponentSource, Limits, Network, Sandbox};
 use selvedge_storage::Storage;
 use selvedge_storage::sqlite::{self, Sqlite};
@@ -60,6 +63,17 @@ impl House {
 
     /// The same on a data directory that may have been somebody's before, with a component that was built before.
     pub async fn at(directory: &Path, options: Options, probe: &Path, observer: Observer) -> Self {
+        Self::by(Arc::new(SystemClock), directory, options, probe, observer).await
+    }
+
+    /// The same, its crons by this clock.
+    pub async fn by(
+        clock: Arc<dyn Clock>,
+        directory: &Path,
+        options: Options,
+        probe: &Path,
+        observer: Observer,
+    ) -> Self {
         let stored: Arc<Sqlite> =
             Sqlite::open(sqlite::Options::new(directory)).expect("a data directory");
         let recovery = stored.recover(Timestamp::now(), options.max_attempts);
@@ -95,7 +109,7 @@ impl House {
             Arc::new(webhooks),
             graphs,
             recovery,
-            Arc::new(SystemClock),
+            clock,
         )
         .await
         .expect("a runtime");
@@ -106,6 +120,17 @@ impl House {
             steps_fail,
             _directory: None,
         }
+    }
+
+    /// Ends; the data directory is somebody else's to open.
+    pub async fn close(self) {
+        self.runtime.shutdown().await;
+        self.stored.close().await;
+    }
+
+    /// Creates a cron.
+    pub async fn create_cron(&self, new: NewCron) -> Cron {
+        self.runtime.create_cron(new).await.expect("a cron")
     }
 
     /// A run of `two` on a thread, which is created when it does not exist.
@@ -150,6 +175,22 @@ impl House {
             tracer: None,
         };
         self.runtime.create_run(run).await.expect("an accepted run")
+    }
+}
+
+/// A cron of `two`, each of whose runs leaves a thread.
+pub fn cron(schedule: &str) -> NewCron {
+    NewCron {
+        assistant: AssistantRef::Graph("two".into()),
+        thread: None,
+        schedule: schedule.to_owned(),
+        timezone: None,
+        end_time: None,
+        on_run_completed: OnRunCompleted::Keep,
+        enabled: true,
+        catch_up: CatchUp::One,
+        metadata: Json::object::<&str>([]),
+        body: Json::from(json!({"input": {"foo": "x"}})),
     }
 }
 

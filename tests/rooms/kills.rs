@@ -101,7 +101,7 @@ async fn a_process_that_is_killed_anywhere_before_the_record_of_a_delivery_loses
 }
 
 /// Waits for the end of a process, and ends it when that does not come.
-async fn ended(process: &mut Child) -> ExitStatus {
+pub async fn ended(process: &mut Child) -> ExitStatus {
     let begun = Instant::now();
     loop {
         if let Some(status) = process.try_wait().expect("the process can be asked") {

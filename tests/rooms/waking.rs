@@ -13,13 +13,13 @@ use crate::watched::Write;
 /// No time passes for this thread's timers as long as it lives: tokio turns a paused clock on by itself when nothing is
 /// left to do but to wait, though not while a blocking task runs. One that is forgotten ends after [`PATIENCE`], so
 /// that deadlines are met at last.
-struct Frozen {
+pub struct Frozen {
     _thaw: mpsc::Sender<()>,
     since: Instant,
 }
 
 impl Frozen {
-    fn now() -> Self {
+    pub fn now() -> Self {
         let (thaw, thawed) = mpsc::channel();
         tokio::task::spawn_blocking(move || {
             let _ = thawed.recv_timeout(PATIENCE);
