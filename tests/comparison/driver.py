@@ -157,7 +157,10 @@ def find(answer: Answer, place: str) -> Json:
 
 
 def matches(value: Json, wanted: Json) -> bool:
-    """Whether `value` has at least the members of `wanted`."""
+    """Whether `value` has at least the members of `wanted`; a list has to be as long."""
+    if isinstance(wanted, list):
+        same_length = isinstance(value, list) and len(value) == len(wanted)
+        return same_length and all(map(matches, value, wanted))
     if isinstance(wanted, Mapping):
         return isinstance(value, Mapping) and all(n in value and matches(value[n], w) for n, w in wanted.items())
     return bool(value == wanted)

@@ -7,7 +7,6 @@ from http_client import send
 from steps import Session, every
 
 NOT_HERE = {
-    "crons": "Selvedge has no crons",
     "/mcp": "Selvedge does not speak MCP",
     "/a2a": "Selvedge does not speak A2A",
     "/commands": "Selvedge does not speak the second version of event streaming",

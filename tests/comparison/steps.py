@@ -27,8 +27,8 @@ class Step:
     headers: Mapping[str, str] = field(default_factory=dict)
     save: Mapping[str, str] = field(default_factory=dict)
     """Variable → where its value is in the answer: `thread_id`, `0.checkpoint.checkpoint_id`, or `header:location`."""
-    until: Mapping[str, Json] | None = None
-    """Ask again until the answer has these members; only the last answer counts."""
+    until: Json = None
+    """Ask again until the answer has these members; only the last answer counts. A list needs as many as it names."""
     stop_at: Mapping[str, Json] | None = None
     """Hang up at the first event of the stream that has these members: `{"event": "values"}`."""
     during: tuple["Step", ...] = ()

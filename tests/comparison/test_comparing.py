@@ -98,6 +98,9 @@ class Comparing(unittest.TestCase):
         event = {"event": "metadata", "data": {"status": "run_done", "run_id": "r"}}
         self.assertTrue(matches(event, {"event": "metadata", "data": {"status": "run_done"}}))
         self.assertFalse(matches(event, {"data": {"status": "running"}}))
+        self.assertTrue(matches([event], [{"event": "metadata"}]))
+        self.assertFalse(matches([event, event], [{"event": "metadata"}]))
+        self.assertFalse(matches([], [{"event": "metadata"}]))
 
 
 if __name__ == "__main__":
