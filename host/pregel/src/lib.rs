@@ -6,7 +6,7 @@
 //!
 //! | module | its one job |
 //! |---|---|
-//! | [`graph`], [`problems`], [`drawing`] | a description, validated and indexed; what is wrong with one; its picture |
+//! | [`graph`], [`problems`], `names`, [`drawing`] | a description, validated and indexed; what is wrong with one; its picture |
 //! | `channel`, `board` | one channel and its rules; all channels with their versions, and applying a step's writes |
 //! | [`messages`] | LangChain's messages: coercion and `add_messages` |
 //! | `task`, `interrupt` | what runs next, and the answers that it gets |
@@ -32,6 +32,7 @@ pub mod graph;
 mod ids;
 mod interrupt;
 pub mod messages;
+mod names;
 pub mod problems;
 pub mod program;
 mod python;

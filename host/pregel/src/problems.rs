@@ -1,9 +1,11 @@
 //! What can be wrong with a graph description. Found when a component is loaded, so that no run finds out later.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use selvedge_model::graph::{END, GraphDescription, START, is_internal_channel};
+
+use crate::names::{LONGEST_NAME_BYTES, MOST_NAMES};
 
 /// One thing that is wrong; its text is a sentence for the graph's author.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +15,21 @@ pub enum GraphProblem {
         /// `channel`, `node` or `branch`.
         what: &'static str,
         /// The name.
+        name: String,
+    },
+    /// More names than a description may have.
+    TooManyNames {
+        /// How many.
+        count: usize,
+    },
+    /// A name that is too long.
+    LongName {
+        /// How it begins.
+        beginning: String,
+    },
+    /// A name that cannot be shown as it is.
+    ControlCharacter {
+        /// The name, escaped.
         name: String,
     },
     /// A name that the algorithm needs for itself.
@@ -84,6 +101,15 @@ impl fmt::Display for GraphProblem {
                 let plural = if *what == "branch" { "es" } else { "s" };
                 write!(f, "there are two {what}{plural} with the name `{name}`")
             }
+            Self::TooManyNames { count } => {
+                write!(f, "the graph has {count} names, more than {MOST_NAMES}")
+            }
+            Self::LongName { beginning } => {
+                write!(f, "the name `{beginning}…` is longer than {LONGEST_NAME_BYTES} bytes")
+            }
+            Self::ControlCharacter { name } => {
+                write!(f, "the name `{name}` contains a control character")
+            }
             Self::Reserved { what, name } => write!(f, "`{name}` is a reserved name and cannot name a {what}"),
             Self::Separator { node } => {
                 write!(f, "the node name `{node}` contains `|` or `:`, which separate parts of a namespace")
@@ -116,7 +142,11 @@ impl std::error::Error for GraphProblem {}
 
 /// Everything that is wrong with a description.
 pub(crate) fn find(graph: &GraphDescription) -> Vec<GraphProblem> {
-    let mut problems = Vec::new();
+    let mut problems = crate::names::find(graph);
+    if !problems.is_empty() {
+        // What else is wrong would take long to find, or could not be shown.
+        return problems;
+    }
     names(graph, &mut problems);
     channels(graph, &mut problems);
     edges(graph, &mut problems);
@@ -254,18 +284,19 @@ fn breakpoints(graph: &GraphDescription, problems: &mut Vec<GraphProblem>) {
 }
 
 fn reachability(graph: &GraphDescription, problems: &mut Vec<GraphProblem>) {
+    let mut from: HashMap<&str, Vec<Option<&str>>> = HashMap::new();
+    for (source, target) in arrows(graph) {
+        from.entry(source).or_default().push(target);
+    }
     let mut reached: BTreeSet<&str> = BTreeSet::from([START]);
     let mut todo = vec![START];
     while let Some(at) = todo.pop() {
-        for (source, target) in arrows(graph) {
-            if source != at {
-                continue;
+        for target in from.remove(at).into_iter().flatten() {
+            match target {
+                Some(target) => todo.extend(reached.insert(target).then_some(target)),
+                // From here everything can be reached.
+                None => return,
             }
-            let targets: Vec<&str> = match target {
-                Some(target) => vec![target],
-                None => graph.nodes.iter().map(|n| n.name.as_str()).collect(),
-            };
-            todo.extend(targets.into_iter().filter(|t| reached.insert(t)));
         }
     }
     for node in &graph.nodes {
