@@ -58,8 +58,9 @@ async fn a_guest_gets_nothing_of_the_hosts_that_it_could_use_up() {
     assert_eq!(sockets["sockets"], 0, "{sockets}");
     let timers = run("hoard", json!({"timers": 100_000}));
     let timers = server.post_json("/runs/wait", &timers).await;
-    assert_eq!(timers["__error__"]["error"], "GuestTrapped", "{timers}");
-    assert!(timers.to_string().contains("resource table"), "{timers}");
+    let error = &timers["__error__"];
+    assert_eq!(error["error"], "HandleLimitExceeded", "{timers}");
+    assert!(text(&error["message"]).contains("sandbox.handles"));
     let after = server
         .post_json("/runs/wait", &run("two", json!({"foo": "x"})))
         .await;

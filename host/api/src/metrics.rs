@@ -94,6 +94,22 @@ fn text(measures: &Measures) -> String {
         measures.cron_errors,
     );
     text.counters(
+        "selvedge_task_limits_total",
+        "Tasks that a bound of the sandbox ended, by its key.",
+        "limit",
+        measures.tasks.limits.iter().copied(),
+    );
+    text.gauge(
+        "selvedge_sandbox_instances",
+        "Tasks that have an instance.",
+        measures.tasks.instances,
+    );
+    text.gauge(
+        "selvedge_sandbox_memory_bytes",
+        "Memories and tables of all instances together.",
+        measures.tasks.memory_bytes,
+    );
+    text.counters(
         "selvedge_webhook_attempts_total",
         "Attempts to deliver a webhook.",
         "result",

@@ -1,9 +1,10 @@
-//! What the operator's metrics say of runs and their webhooks.
+//! What the operator's metrics say of runs, their tasks and their webhooks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use selvedge_model::Timestamp;
 use selvedge_model::run::RunStatus;
+pub use selvedge_sandbox::Measures as TaskMeasures;
 use selvedge_storage::{CronFilter, StorageError};
 pub use selvedge_webhook::Counts;
 
@@ -46,6 +47,8 @@ pub struct Measures {
     pub crons_fired: u64,
     /// Those that made none although they should have.
     pub cron_errors: u64,
+    /// Tasks in the sandbox.
+    pub tasks: TaskMeasures,
     /// What has become of attempts to deliver webhooks.
     pub webhooks: Counts,
     /// Deliveries that are pending.
@@ -80,6 +83,7 @@ impl Runtime {
             crons: shared.storage.count_crons(enabled).await?,
             crons_fired,
             cron_errors,
+            tasks: shared.sandbox.measures(),
             webhooks: shared.webhooks.counts(),
             outbox: outbox.pending,
             oldest_secs: age.unwrap_or_default(),

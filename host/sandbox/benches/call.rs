@@ -28,7 +28,7 @@ struct Nowhere;
 
 impl TaskEvents for Nowhere {
     fn custom(&self, _: Json) {}
-    fn message(&self, _: Json, _: Json) {}
+    fn message(&self, _: Option<&str>, _: Json, _: Json) {}
 }
 
 struct FixedMint;

@@ -8,16 +8,14 @@ use std::time::Duration;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::Options;
-use crate::options::MOST_INSTANCES;
+use crate::options::{LARGEST_STACK_BYTES, MOST_INSTANCES};
 
 /// How often a guest that computes without pause is interrupted: it yields its thread to its neighbours, and its
 /// CPU time is looked at. Short enough for fairness, long enough to cost nothing (0.01 %).
 const TICK: Duration = Duration::from_millis(10);
 
-/// Wasm frames of one guest: wasmtime's own default.
-const GUEST_STACK_BYTES: usize = 512 << 10;
-/// The stack that wasm and the host functions it calls share.
-const FIBRE_STACK_BYTES: usize = 2 << 20;
+/// What the host functions that a guest calls have of its stack, beside the guest's own frames.
+const HOST_STACK_BYTES: usize = 1536 << 10;
 /// Interpreters compiled to wasm (Python, JavaScript) need this much for an instance's own data and tables.
 const INSTANCE_BYTES: usize = 8 << 20;
 const TABLE_ELEMENTS: usize = 40_000;
@@ -38,6 +36,7 @@ pub(crate) fn engine(options: &Options) -> wasmtime::Result<Engine> {
 
 fn config(options: &Options) -> Config {
     let slots = options.max_instances.clamp(1, MOST_INSTANCES) as u32;
+    let stack_bytes = options.stack_bytes.clamp(1, LARGEST_STACK_BYTES);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(CORE_INSTANCES_PER_SLOT))
@@ -59,8 +58,8 @@ fn config(options: &Options) -> Config {
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .epoch_interruption(true)
         .concurrency_support(false)
-        .max_wasm_stack(GUEST_STACK_BYTES)
-        .async_stack_size(FIBRE_STACK_BYTES)
+        .max_wasm_stack(stack_bytes)
+        .async_stack_size(stack_bytes + HOST_STACK_BYTES)
         .wasm_memory64(false)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     config

@@ -1,7 +1,7 @@
 //! What a task's guest may call: the imports of `wit/graph.wit`, each under its bound.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -14,8 +14,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::Limits;
+use crate::bound::{Bound, Exceeded, Rate};
 use crate::memory::MemoryMeter;
-use crate::meter::{CpuMeter, Exceeded};
+use crate::meter::CpuMeter;
 use crate::outbound::Outbound;
 use crate::patience::Progress;
 use crate::stdio::Lines;
@@ -46,9 +47,15 @@ pub(crate) use store::Host as StoreImport;
 /// The prefix by which an SDK's panic hook marks the line that says why the trap after it happened.
 const PANIC_PREFIX: &str = "panicked at";
 
-/// Handles that a task may hold at once to what the host keeps for it (requests, streams, timers), whose memory is not the
-/// guest's: ten for each of the HTTP requests that a task may make by default. One more is a trap.
-const MOST_RESOURCES: usize = 10_000;
+/// The headers of one request or answer, with what the host needs to keep them. A guest may hold as many of them as it may
+/// hold handles, so this times `sandbox.handles` bounds what they cost the host: 128 MiB by default.
+const HEADER_BYTES: usize = 64 << 10;
+
+/// Random bytes of one call; wasmtime's default of 64 MiB would be the host's memory, for the asking.
+const MOST_RANDOM_BYTES: u64 = 1 << 20;
+
+/// The id of a message. Longer ones are made by nobody, and are no ids.
+const LONGEST_MESSAGE_ID_BYTES: usize = 256;
 
 /// What is longer is cut.
 const LONGEST_LINE_BYTES: usize = 8 << 10;
@@ -75,11 +82,16 @@ pub(crate) struct TaskState {
     answers: std::vec::IntoIter<Json>,
     events: Arc<dyn TaskEvents>,
     event_count: u32,
+    event_rate: Rate,
+    event_bytes: usize,
+    /// The messages that the task has shown pieces of.
+    messages: HashSet<Arc<str>>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) items: Arc<dyn ItemStore>,
     /// Where the host's own I/O runs.
     pub(crate) host: Handle,
     pub(crate) store_calls: u32,
+    pub(crate) stored_bytes: usize,
     ends_at: Instant,
     environment: Arc<[(String, String)]>,
     pub(crate) outbound: Outbound,
@@ -106,7 +118,9 @@ pub(crate) struct TaskSetup {
 impl TaskState {
     pub(crate) fn new(setup: TaskSetup) -> Self {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MOST_RESOURCES);
+        table.set_max_capacity(setup.limits.handles);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(HEADER_BYTES);
         Self {
             memory: setup.memory,
             cpu: Arc::default(),
@@ -115,16 +129,20 @@ impl TaskState {
             answers: setup.answers.into_iter(),
             events: setup.events,
             event_count: 0,
+            event_rate: Rate::new(setup.limits.events_per_sec),
+            event_bytes: 0,
+            messages: HashSet::new(),
             progress: setup.progress,
             items: setup.items,
             host: setup.host,
             store_calls: 0,
+            stored_bytes: 0,
             ends_at: Instant::now() + setup.limits.wall,
             limits: setup.limits,
             environment: setup.environment,
             outbound: setup.outbound,
             table,
-            http: WasiHttpCtx::new(),
+            http,
             wasi: None,
         }
     }
@@ -134,56 +152,87 @@ impl TaskState {
         let limit = self.limits.output_bytes;
         if text.len() > limit {
             return Err(Exceeded::new(
-                "OutputLimitExceeded",
-                format!(
-                    "{what} has {} bytes, more than {limit} (sandbox.output_bytes)",
-                    text.len()
-                ),
+                Bound::Output,
+                format_args!("{what} has {} bytes, more than {limit}", text.len()),
             )
             .into());
         }
         Json::parse_within(text, self.limits.json_depth).map_err(|error| match error {
             JsonError::TooDeep { limit } => Exceeded::new(
-                "DepthLimitExceeded",
-                format!("{what} nests more than {limit} levels deep (sandbox.json_depth)"),
+                Bound::Depth,
+                format_args!("{what} nests more than {limit} levels deep"),
             )
             .into(),
-            error => {
-                Exceeded::new("InvalidGuestOutput", format!("{what} is refused: {error}")).into()
-            }
+            error => InvalidOutput(format!("{what} is refused: {error}")).into(),
         })
     }
 
-    fn count_event(&mut self) -> Result<()> {
+    fn count_event(&mut self, bytes: usize) -> Result<()> {
         self.progress.made();
         self.event_count += 1;
         if self.event_count > self.limits.events {
             return Err(Exceeded::new(
-                "EventLimitExceeded",
-                format!(
-                    "the task emitted more than {} events (sandbox.events)",
-                    self.limits.events
+                Bound::Events,
+                format_args!("the task emitted more than {} events", self.limits.events),
+            )
+            .into());
+        }
+        self.event_bytes = self.event_bytes.saturating_add(bytes);
+        let most = self.limits.event_bytes;
+        if self.event_bytes > most {
+            let what = format_args!("the events of the task have more than {most} bytes");
+            return Err(Exceeded::new(Bound::EventBytes, what).into());
+        }
+        if !self.event_rate.allows() {
+            return Err(Exceeded::new(
+                Bound::EventRate,
+                format_args!(
+                    "the task emitted more than {} events in a second",
+                    self.limits.events_per_sec
                 ),
             )
             .into());
         }
         Ok(())
     }
+
+    /// The message that a chunk belongs to. Whoever shows messages remembers them until the task ends, so their number is
+    /// bounded, whether anybody is shown them or not.
+    fn message_of(&mut self, chunk: &Json) -> Result<Option<Arc<str>>> {
+        let Some(id) = message_id(chunk) else {
+            return Ok(None);
+        };
+        if let Some(known) = self.messages.get(id.as_str()) {
+            return Ok(Some(known.clone()));
+        }
+        let most = self.limits.messages;
+        if self.messages.len() >= most {
+            return Err(Exceeded::new(
+                Bound::Messages,
+                format_args!("the task showed chunks of more than {most} messages"),
+            )
+            .into());
+        }
+        let id: Arc<str> = id.into();
+        self.messages.insert(id.clone());
+        Ok(Some(id))
+    }
 }
 
 impl context::Host for TaskState {
     fn emit_custom(&mut self, value: String) -> Result<()> {
-        self.count_event()?;
+        self.count_event(value.len())?;
         let value = self.take_json("a custom event", value)?;
         self.events.custom(value);
         Ok(())
     }
 
     fn emit_message(&mut self, chunk: String, metadata: String) -> Result<()> {
-        self.count_event()?;
+        self.count_event(chunk.len().saturating_add(metadata.len()))?;
         let chunk = self.take_json("a message chunk", chunk)?;
         let metadata = self.take_json("the metadata of a message chunk", metadata)?;
-        self.events.message(chunk, metadata);
+        let id = self.message_of(&chunk)?;
+        self.events.message(id.as_deref(), chunk, metadata);
         Ok(())
     }
 
@@ -213,12 +262,23 @@ impl log::Host for TaskState {
 
 impl generated::selvedge::graph::types::Host for TaskState {}
 
+fn message_id(chunk: &Json) -> Option<String> {
+    let id: String = chunk.members()?.get("id")?.decode().ok()?;
+    (id.len() <= LONGEST_MESSAGE_ID_BYTES).then_some(id)
+}
+
+/// A text that a guest gave out and that is no JSON of ours. Travels through wasmtime as the error that ends the guest.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct InvalidOutput(pub(crate) String);
+
 impl WasiView for TaskState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let ctx = self.wasi.get_or_insert_with(|| {
             // No preopened directory and no address that may be connected to: both are wasmtime-wasi's defaults.
             WasiCtx::builder()
                 .envs(&self.environment)
+                .max_random_size(MOST_RANDOM_BYTES)
                 .stdout(Lines::new(self.book.clone(), Level::Info))
                 .stderr(Lines::new(self.book.clone(), Level::Warn))
                 .build()
@@ -245,19 +305,29 @@ pub(crate) struct LogBook {
     pub(crate) run: RunId,
     pub(crate) graph: Arc<str>,
     pub(crate) node: String,
-    pub(crate) limit: u32,
-    pub(crate) count: AtomicU32,
+    limit: u32,
+    per_sec: u32,
+    written: Mutex<Written>,
     panic: Mutex<Option<String>>,
 }
 
+struct Written {
+    lines: u32,
+    rate: Rate,
+}
+
 impl LogBook {
-    pub(crate) fn new(run: RunId, graph: Arc<str>, node: String, limit: u32) -> Self {
+    pub(crate) fn new(run: RunId, graph: Arc<str>, node: String, limits: &Limits) -> Self {
         Self {
             run,
             graph,
             node,
-            limit,
-            count: AtomicU32::new(0),
+            limit: limits.log_lines,
+            per_sec: limits.log_lines_per_sec,
+            written: Mutex::new(Written {
+                lines: 0,
+                rate: Rate::new(limits.log_lines_per_sec),
+            }),
             panic: Mutex::new(None),
         }
     }
@@ -272,15 +342,7 @@ impl LogBook {
     }
 
     fn write_line(&self, level: Level, line: &str) -> Result<(), Exceeded> {
-        if self.count.fetch_add(1, Ordering::Relaxed) >= self.limit {
-            return Err(Exceeded::new(
-                "LogLimitExceeded",
-                format!(
-                    "the task logged more than {} lines (sandbox.log_lines)",
-                    self.limit
-                ),
-            ));
-        }
+        self.count()?;
         if level == Level::Error && line.starts_with(PANIC_PREFIX) {
             *self.panic.lock() = Some(line.to_owned());
         }
@@ -292,6 +354,27 @@ impl LogBook {
             Level::Warn => tracing::warn!(target: "guest", %run, graph, node, "{line}"),
             Level::Error => tracing::error!(target: "guest", %run, graph, node, "{line}"),
         }
+        Ok(())
+    }
+
+    fn count(&self) -> Result<(), Exceeded> {
+        let mut written = self.written.lock();
+        if written.lines >= self.limit {
+            return Err(Exceeded::new(
+                Bound::LogLines,
+                format_args!("the task logged more than {} lines", self.limit),
+            ));
+        }
+        if !written.rate.allows() {
+            return Err(Exceeded::new(
+                Bound::LogRate,
+                format_args!(
+                    "the task logged more than {} lines in a second",
+                    self.per_sec
+                ),
+            ));
+        }
+        written.lines += 1;
         Ok(())
     }
 

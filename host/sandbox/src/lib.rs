@@ -7,6 +7,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`options`] | the bounds, with their defaults |
+//! | `bound` | what each bound is called, and how often it was met |
 //! | `engine` | the one wasmtime configuration, and the one ticker thread |
 //! | `component` | bytes → a component that is ready to run |
 //! | `cache` | compiled components from one start to the next |
@@ -24,6 +25,7 @@
 //! Guest code runs on a tokio runtime of its own, with threads of lower priority than those that serve HTTP and
 //! storage. Nothing here knows what a run, a checkpoint or a thread is beyond their ids in log lines.
 
+mod bound;
 mod cache;
 mod component;
 mod engine;
@@ -61,11 +63,23 @@ pub(crate) struct Shared {
     slots: slots::Slots,
     memory: Arc<memory::TotalMemory>,
     shares: Arc<outbound::Shares>,
+    counts: bound::Counts,
     /// `None` only while it is shut down: a runtime must not be dropped inside another.
     threads: Option<tokio::runtime::Runtime>,
     /// Where the host's own I/O runs, so that a spinning guest does not starve the connections of its neighbours.
     host: tokio::runtime::Handle,
     _ticker: engine::Ticker,
+}
+
+/// What the operator's metrics say of tasks.
+#[derive(Clone, Debug)]
+pub struct Measures {
+    /// Tasks that a bound ended since the process began, by the bound's key under `sandbox`.
+    pub limits: Vec<(&'static str, u64)>,
+    /// Live instances.
+    pub instances: usize,
+    /// Memory that they have together.
+    pub memory_bytes: usize,
 }
 
 /// The sandbox could not be set up.
@@ -89,6 +103,7 @@ impl Sandbox {
         Ok(Self(Arc::new(Shared {
             slots: slots::Slots::new(options.max_instances),
             shares: Arc::default(),
+            counts: bound::Counts::default(),
             memory: Arc::new(memory::TotalMemory::new(
                 options.total_memory_bytes,
                 options.largest_memory_bytes,
@@ -106,6 +121,16 @@ impl Sandbox {
     /// Reads, compiles (or takes from the cache) and describes a component.
     pub async fn load(&self, source: ComponentSource) -> Result<Component, LoadError> {
         component::load(&self.0, source).await
+    }
+
+    /// How it stands at this moment.
+    #[must_use]
+    pub fn measures(&self) -> Measures {
+        Measures {
+            limits: self.0.counts.read(),
+            instances: self.0.slots.taken(),
+            memory_bytes: self.0.memory.used(),
+        }
     }
 
     /// Runs one job to its outcome. Dropping the future ends the job at its next yield.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::meter::Exceeded;
+use crate::bound::{Bound, Exceeded};
 
 /// The budget of all live instances.
 pub(crate) struct TotalMemory {
@@ -50,6 +50,11 @@ impl TotalMemory {
             state: Mutex::default(),
             changed: Notify::new(),
         }
+    }
+
+    /// What all live instances have together.
+    pub(crate) fn used(&self) -> usize {
+        self.state.lock().used
     }
 
     fn new_holder(&self) -> Holder {
@@ -163,9 +168,9 @@ impl MemoryMeter {
     async fn grow(&mut self, bytes: usize) -> wasmtime::Result<bool> {
         if self.used.saturating_add(bytes) > self.limit {
             return Err(Exceeded::new(
-                "MemoryLimitExceeded",
-                format!(
-                    "the task asked for more than {} bytes of memory (sandbox.memory_bytes)",
+                Bound::Memory,
+                format_args!(
+                    "the task asked for more than {} bytes of memory",
                     self.limit
                 ),
             )
@@ -176,10 +181,9 @@ impl MemoryMeter {
         self.waiting = false;
         if !granted {
             return Err(Exceeded::new(
-                "MemoryLimitExceeded",
-                format!(
-                    "all running tasks together would have used more than {} bytes of memory \
-                     (sandbox.total_memory_bytes)",
+                Bound::TotalMemory,
+                format_args!(
+                    "all running tasks together would have used more than {} bytes of memory",
                     self.total.limit
                 ),
             )
@@ -252,8 +256,8 @@ mod tests {
         task
     }
 
-    fn kind(error: &wasmtime::Error) -> &'static str {
-        error.downcast_ref::<Exceeded>().unwrap().kind
+    fn bound(error: &wasmtime::Error) -> Bound {
+        error.downcast_ref::<Exceeded>().unwrap().bound
     }
 
     #[tokio::test]
@@ -319,10 +323,10 @@ mod tests {
     async fn a_task_beyond_its_own_bound_or_the_whole_budget_fails_at_once() {
         let total = budget();
         let error = task(&total).grow(TASK + 1).await.unwrap_err();
-        assert_eq!(kind(&error), "MemoryLimitExceeded");
+        assert_eq!(bound(&error), Bound::Memory);
         let mut larger = MemoryMeter::new(10 * BUDGET, total.clone());
         let error = larger.grow(BUDGET + 1).await.unwrap_err();
-        assert_eq!(kind(&error), "MemoryLimitExceeded");
+        assert_eq!(bound(&error), Bound::TotalMemory);
         assert_eq!(total.state.lock().used, 0);
     }
 
@@ -333,6 +337,6 @@ mod tests {
         let _first = grown(&total, TASK / 2).await;
         let mut in_reserve = grown(&total, TASK / 4).await;
         let error = in_reserve.grow(TASK / 2).await.unwrap_err();
-        assert_eq!(kind(&error), "MemoryLimitExceeded");
+        assert_eq!(bound(&error), Bound::TotalMemory);
     }
 }

@@ -1,23 +1,9 @@
-//! The CPU time of a task, and the error of any bound.
+//! The CPU time of a task.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-
-/// A bound that a task went beyond. Travels through wasmtime as the error that ends the guest.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{kind}: {message}")]
-pub(crate) struct Exceeded {
-    pub(crate) kind: &'static str,
-    pub(crate) message: String,
-}
-
-impl Exceeded {
-    pub(crate) fn new(kind: &'static str, message: String) -> Self {
-        Self { kind, message }
-    }
-}
 
 /// The CPU time that a task has used: the time of its thread while the task was being polled.
 ///

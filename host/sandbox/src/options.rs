@@ -6,6 +6,9 @@ use std::time::Duration;
 /// The most instances that may be alive at once: their memories reserve half of the 128 TiB that a process can address.
 pub const MOST_INSTANCES: usize = 8_192;
 
+/// The largest stack of a guest: address space for one is set aside for each slot of the pool.
+pub const LARGEST_STACK_BYTES: usize = 16 << 20;
+
 /// What holds for the whole process.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -21,6 +24,8 @@ pub struct Options {
     pub largest_memory_bytes: usize,
     /// The largest component that is loaded (`max_component_bytes`).
     pub max_component_bytes: u64,
+    /// Stack of a guest's own frames (`stack_bytes`), [`LARGEST_STACK_BYTES`] at most: `StackLimitExceeded`.
+    pub stack_bytes: usize,
     /// Threads that run guest code; by default one per core.
     pub threads: usize,
 }
@@ -33,6 +38,8 @@ impl Default for Options {
             total_memory_bytes: 4 << 30,
             largest_memory_bytes: Limits::default().memory_bytes,
             max_component_bytes: 64 << 20,
+            // wasmtime's own default.
+            stack_bytes: 512 << 10,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -49,18 +56,32 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Length of one answer or one event (`output_bytes`): `OutputLimitExceeded`.
     pub output_bytes: usize,
+    /// What one call may hand to the host, refused before it is copied (`hostcall_bytes`): `HostCallLimitExceeded`.
+    pub hostcall_bytes: usize,
     /// Levels of nesting of what it gives out, 128 at most (`json_depth`): `DepthLimitExceeded`.
     pub json_depth: usize,
     /// `Send`s, each of which is a task of the next step (`sends`): `SendLimitExceeded`.
     pub sends: usize,
     /// Custom events and message chunks (`events`): `EventLimitExceeded`.
     pub events: u32,
+    /// The same in one second (`events_per_sec`): `EventRateExceeded`.
+    pub events_per_sec: u32,
+    /// Bytes of all of them (`event_bytes`): `EventByteLimitExceeded`.
+    pub event_bytes: usize,
+    /// Messages that are shown in chunks, told apart by their ids (`messages`): `MessageLimitExceeded`.
+    pub messages: usize,
     /// Lines to the log, stdout and stderr included (`log_lines`): `LogLimitExceeded`.
     pub log_lines: u32,
+    /// The same in one second (`log_lines_per_sec`): `LogRateExceeded`.
+    pub log_lines_per_sec: u32,
     /// HTTP requests (`http_calls`): `HttpCallLimitExceeded`.
     pub http_calls: u32,
     /// Calls of the store (`store_calls`): `StoreCallLimitExceeded`.
     pub store_calls: u32,
+    /// Names and values that are put into the store (`store_bytes`): `StoreByteLimitExceeded`.
+    pub store_bytes: usize,
+    /// Things of the host's that it holds at once (`handles`): requests, streams, timers. `HandleLimitExceeded`.
+    pub handles: usize,
 }
 
 impl Default for Limits {
@@ -70,12 +91,26 @@ impl Default for Limits {
             wall: Duration::from_secs(600),
             memory_bytes: 256 << 20,
             output_bytes: 16 << 20,
+            hostcall_bytes: hostcall_bytes_for(16 << 20),
             json_depth: selvedge_model::json::MAX_DEPTH,
             sends: 10_000,
             events: 100_000,
+            events_per_sec: 50_000,
+            event_bytes: 128 << 20,
+            messages: 1_000,
             log_lines: 10_000,
+            log_lines_per_sec: 5_000,
             http_calls: 1_000,
             store_calls: 1_000,
+            store_bytes: 64 << 20,
+            handles: 2_000,
         }
     }
+}
+
+/// The default of `hostcall_bytes`: a call hands over two such texts at most, and names.
+#[must_use]
+pub fn hostcall_bytes_for(output_bytes: usize) -> usize {
+    const NAMES_BYTES: usize = 64 << 10;
+    output_bytes.saturating_mul(2).saturating_add(NAMES_BYTES)
 }

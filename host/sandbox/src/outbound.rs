@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::Limits;
-use crate::meter::Exceeded;
+use crate::bound::{Bound, Exceeded};
 use crate::patience::Progress;
 use crate::spawned::Spawned;
 
@@ -95,11 +95,8 @@ impl Outbound {
     pub(crate) fn exceeded(&self) -> Option<Exceeded> {
         (self.calls > self.limit).then(|| {
             Exceeded::new(
-                "HttpCallLimitExceeded",
-                format!(
-                    "the task made more than {} HTTP requests (sandbox.http_calls)",
-                    self.limit
-                ),
+                Bound::HttpCalls,
+                format_args!("the task made more than {} HTTP requests", self.limit),
             )
         })
     }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 pub(crate) struct Slots(Arc<Mutex<State>>);
 
 struct State {
+    all: usize,
     free: usize,
     /// Whose turn it is next; each waiting run stands here once.
     turns: VecDeque<RunId>,
@@ -24,11 +25,19 @@ pub(crate) struct Slot(Option<Slots>);
 
 impl Slots {
     pub(crate) fn new(count: usize) -> Self {
+        let all = count.max(1);
         Self(Arc::new(Mutex::new(State {
-            free: count.max(1),
+            all,
+            free: all,
             turns: VecDeque::new(),
             waiting: HashMap::new(),
         })))
+    }
+
+    /// How many are taken now.
+    pub(crate) fn taken(&self) -> usize {
+        let state = self.0.lock();
+        state.all - state.free
     }
 
     /// Waits for a slot on behalf of a run.

@@ -7,8 +7,8 @@ use selvedge_model::Json;
 use selvedge_pregel::Failure;
 use tokio::runtime::Handle;
 
+use crate::bound::{Bound, Exceeded};
 use crate::guest::{GuestFailure, StoreImport, TaskState};
-use crate::meter::Exceeded;
 use crate::spawned::Spawned;
 
 /// Carries out what a task asks of the store; a refusal is for the node to deal with. A call whose task has ended is dropped, which need not undo it.
@@ -62,6 +62,7 @@ impl StoreImport for TaskState {
     ) -> wasmtime::Result<Result<(), GuestFailure>> {
         self.begin_call(&namespace, &key)?;
         let value = self.take_json("the value of store.put", value)?;
+        self.count_stored(&namespace, &key, &value)?;
         let options = self.take_json("the options of store.put", options)?;
         let items = self.items.clone();
         let put = on_host(&self.host, async move {
@@ -119,24 +120,46 @@ impl TaskState {
         let most = self.limits.store_calls;
         if self.store_calls > most {
             return Err(Exceeded::new(
-                "StoreCallLimitExceeded",
-                format!("the task called the store more than {most} times (sandbox.store_calls)"),
+                Bound::StoreCalls,
+                format_args!("the task called the store more than {most} times"),
             )
             .into());
         }
-        let labels: usize = namespace.iter().map(String::len).sum();
-        let (bytes, limit) = (labels.saturating_add(key.len()), self.limits.output_bytes);
+        let (bytes, limit) = (name_bytes(namespace, key), self.limits.output_bytes);
         if bytes > limit {
             return Err(Exceeded::new(
-                "OutputLimitExceeded",
-                format!(
-                    "the name of an item has {bytes} bytes, more than {limit} (sandbox.output_bytes)"
-                ),
+                Bound::Output,
+                format_args!("the name of an item has {bytes} bytes, more than {limit}"),
             )
             .into());
         }
         Ok(())
     }
+
+    /// Counts what is put, whatever becomes of it: an item that replaces another costs the same work.
+    fn count_stored(
+        &mut self,
+        namespace: &[String],
+        key: &str,
+        value: &Json,
+    ) -> wasmtime::Result<()> {
+        let bytes = name_bytes(namespace, key).saturating_add(value.len());
+        self.stored_bytes = self.stored_bytes.saturating_add(bytes);
+        let most = self.limits.store_bytes;
+        if self.stored_bytes > most {
+            return Err(Exceeded::new(
+                Bound::StoreBytes,
+                format_args!("the task put more than {most} bytes into the store"),
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+fn name_bytes(namespace: &[String], key: &str) -> usize {
+    let labels: usize = namespace.iter().map(String::len).sum();
+    labels.saturating_add(key.len())
 }
 
 /// Carries out a call on the host's runtime: what it holds while it waits must not depend on when a guest's thread is

@@ -8,13 +8,15 @@ use std::time::Duration;
 use selvedge_model::graph::TimeoutPolicy;
 use selvedge_model::{Json, RunId};
 use selvedge_pregel::{Failure, GuestCall, Outcome, Program, Writes};
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::Shared;
+use crate::bound::{Bound, Counts, Exceeded};
 use crate::component::{Component, Loaded};
-use crate::guest::{GuestFailure, GuestInstance, LogBook, TaskSetup, TaskState};
+use crate::guest::{GuestFailure, GuestInstance, InvalidOutput, LogBook, TaskSetup, TaskState};
 use crate::memory::MemoryMeter;
-use crate::meter::{CpuMeter, Exceeded};
+use crate::meter::CpuMeter;
 use crate::outbound::Outbound;
 use crate::patience::{self, Progress};
 use crate::spawned::Spawned;
@@ -46,8 +48,8 @@ pub struct Job {
 pub trait TaskEvents: Send + Sync {
     /// `emit-custom`.
     fn custom(&self, value: Json);
-    /// `emit-message`.
-    fn message(&self, chunk: Json, metadata: Json);
+    /// `emit-message`, with the message's id where it has one: as many of them as `sandbox.messages`, at most.
+    fn message(&self, id: Option<&str>, chunk: Json, metadata: Json);
 }
 
 pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Outcome {
@@ -76,12 +78,7 @@ async fn on_guest_thread<T: Send + 'static>(
 
 async fn execute(shared: &Arc<Shared>, job: Job) -> Outcome {
     let loaded = job.component.loaded();
-    let book = LogBook::new(
-        job.run,
-        job.graph.clone(),
-        job.node.clone(),
-        loaded.limits.log_lines,
-    );
+    let book = LogBook::new(job.run, job.graph.clone(), job.node.clone(), &loaded.limits);
     let progress = Arc::new(Progress::new());
     let mut store = store(
         shared,
@@ -95,7 +92,7 @@ async fn execute(shared: &Arc<Shared>, job: Job) -> Outcome {
         },
     );
     let mut program = job.program;
-    let work = within_limits(&mut store, async |store| {
+    let work = within_limits(&shared.counts, &mut store, async |store| {
         let instance = loaded.pre.instantiate_async(&mut *store).await?;
         drive(store, &instance, &job.graph, &mut program).await
     });
@@ -105,7 +102,7 @@ async fn execute(shared: &Arc<Shared>, job: Job) -> Outcome {
     }
     let writes = result
         .and_then(|()| program.finish())
-        .and_then(|writes| within_sends(writes, loaded.limits.sends));
+        .and_then(|writes| within_sends(&shared.counts, writes, loaded.limits.sends));
     match writes {
         Ok(writes) => Outcome::Done(writes),
         Err(failure) => Outcome::Failed(failure),
@@ -113,28 +110,20 @@ async fn execute(shared: &Arc<Shared>, job: Job) -> Outcome {
 }
 
 /// Each `Send` becomes a task of the next step, so their number is bounded before anyone makes tasks of them.
-fn within_sends(writes: Writes, limit: usize) -> Result<Writes, Failure> {
+fn within_sends(counts: &Counts, writes: Writes, limit: usize) -> Result<Writes, Failure> {
     let sends = writes.sends();
     if sends <= limit {
         return Ok(writes);
     }
-    Err(Failure {
-        kind: "SendLimitExceeded".into(),
-        message: format!("the task made {sends} Sends, more than {limit} (sandbox.sends)"),
-        retryable: false,
-    })
+    let what = format_args!("the task made {sends} Sends, more than {limit}");
+    Err(counted(counts, &Exceeded::new(Bound::Sends, what)))
 }
 
 /// Asks a component what it is made of, under the same bounds as a task.
 pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Json, Failure> {
     let nobody = RunId::new();
     let slot = shared.slots.take(nobody).await;
-    let book = LogBook::new(
-        nobody,
-        "describe".into(),
-        String::new(),
-        loaded.limits.log_lines,
-    );
+    let book = LogBook::new(nobody, "describe".into(), String::new(), &loaded.limits);
     let around = Around {
         answers: Vec::new(),
         events: Arc::new(Nowhere),
@@ -143,11 +132,12 @@ pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Js
     };
     let store = store(shared, loaded, book, around);
     let pre = loaded.pre.clone();
+    let owned = shared.clone();
     on_guest_thread(shared, async move {
         // In this order: the slot is free when the instance is gone, and not before.
         let _slot = slot;
         let mut store = store;
-        within_limits(&mut store, async |store| {
+        within_limits(&owned.counts, &mut store, async |store| {
             let instance = pre.instantiate_async(&mut *store).await?;
             let text = instance
                 .selvedge_graph_guest()
@@ -255,6 +245,8 @@ fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -
         book,
     });
     let mut store = Store::new(&shared.engine, state);
+    store.set_hostcall_fuel(loaded.limits.hostcall_bytes);
+    store.set_max_component_handles(loaded.limits.handles);
     store.limiter_async(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
@@ -263,14 +255,11 @@ fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -
         }
         let (used, limit) = (store.data().cpu.used(), store.data().limits.cpu);
         if used > limit {
-            return Err(Exceeded::new(
-                "CpuLimitExceeded",
-                format!(
-                    "the task used more than {} ms of CPU time (sandbox.cpu_ms)",
-                    limit.as_millis()
-                ),
-            )
-            .into());
+            let what = format_args!(
+                "the task used more than {} ms of CPU time",
+                limit.as_millis()
+            );
+            return Err(Exceeded::new(Bound::Cpu, what).into());
         }
         Ok(UpdateDeadline::Yield(1))
     });
@@ -279,6 +268,7 @@ fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -
 
 /// Runs guest code under the wall clock and the CPU meter, and says in our words why it ended.
 async fn within_limits<T>(
+    counts: &Counts,
     store: &mut Store<TaskState>,
     work: impl AsyncFnOnce(&mut Store<TaskState>) -> wasmtime::Result<T>,
 ) -> Result<T, Failure> {
@@ -288,27 +278,69 @@ async fn within_limits<T>(
         // A guest may make nothing of a request that was refused it, and end before anybody looked.
         Ok(Ok(value)) => match store.data().outbound.exceeded() {
             None => Ok(value),
-            Some(exceeded) => Err(explained(&exceeded.into(), &book)),
+            Some(exceeded) => Err(counted(counts, &exceeded)),
         },
-        Ok(Err(error)) => Err(explained(&error, &book)),
-        Err(_) => Err(too_long(wall, store.data().memory.is_waiting())),
+        Ok(Err(error)) => Err(match exceeded(&error, store.data()) {
+            Some(exceeded) => counted(counts, &exceeded),
+            None => explained(&error, &book),
+        }),
+        Err(_) => Err(counted(
+            counts,
+            &too_long(wall, store.data().memory.is_waiting()),
+        )),
     }
 }
 
-fn too_long(wall: Duration, waiting_for_memory: bool) -> Failure {
+fn too_long(wall: Duration, waiting_for_memory: bool) -> Exceeded {
     let at_the_end = if waiting_for_memory {
-        ", and was waiting for memory that other tasks use (sandbox.total_memory_bytes)"
+        ", and was waiting at its end for memory that other tasks use (sandbox.total_memory_bytes)"
     } else {
         ""
     };
-    Failure {
-        kind: "WallClockExceeded".into(),
-        message: format!(
-            "the task took longer than {} s (sandbox.wall_secs){at_the_end}",
+    Exceeded::new(
+        Bound::Wall,
+        format_args!(
+            "the task took longer than {} s{at_the_end}",
             wall.as_secs_f64()
         ),
+    )
+}
+
+/// A bound's own failure, which the operator's metrics count.
+fn counted(counts: &Counts, exceeded: &Exceeded) -> Failure {
+    counts.count(exceeded.bound);
+    Failure {
+        kind: exceeded.bound.kind().into(),
+        message: exceeded.message.clone(),
         retryable: false,
     }
+}
+
+/// The bound that wasmtime's error tells of: one that we keep, or one that it keeps for us.
+fn exceeded(error: &wasmtime::Error, state: &TaskState) -> Option<Exceeded> {
+    // wasmtime has no types for these that others could name.
+    const OF_THE_HOSTCALLS: &str = "fuel allocated for hostcalls has been exhausted";
+    const OF_THE_HANDLES: &str = "store handle limit exceeded";
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return Some(exceeded.clone());
+    }
+    let limits = &state.limits;
+    if let Some(Trap::StackOverflow) = error.downcast_ref() {
+        let what = "the task called too deeply for its stack";
+        return Some(Exceeded::new(Bound::Stack, what));
+    }
+    let cause = error.root_cause().to_string();
+    let table_is_full = matches!(error.downcast_ref(), Some(ResourceTableError::Full));
+    if table_is_full || cause.contains(OF_THE_HANDLES) {
+        let what = format_args!("the task holds more than {} handles", limits.handles);
+        return Some(Exceeded::new(Bound::Handles, what));
+    }
+    if cause.contains(OF_THE_HOSTCALLS) {
+        let most = limits.hostcall_bytes;
+        let what = format_args!("one call of the task handed more than {most} bytes to the host");
+        return Some(Exceeded::new(Bound::HostCall, what));
+    }
+    None
 }
 
 async fn metered<T>(cpu: &CpuMeter, work: impl Future<Output = T>) -> T {
@@ -338,10 +370,16 @@ fn shortened(mut text: String, longest: usize) -> String {
     text
 }
 
-/// Finds the reason in what wasmtime reports: one of our bounds, a panic that the SDK announced, or a plain trap.
+/// Finds the reason in what wasmtime reports where it is no bound: an answer that is none, a panic that the SDK
+/// announced, or a plain trap.
 fn explained(error: &wasmtime::Error, book: &LogBook) -> Failure {
-    let (kind, message) = if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
-        (exceeded.kind, exceeded.message.clone())
+    let (kind, message) = if let Some(InvalidOutput(what)) = error.downcast_ref() {
+        ("InvalidGuestOutput", what.clone())
+    } else if let Some(not_utf8) = error.downcast_ref::<std::str::Utf8Error>() {
+        (
+            "InvalidGuestOutput",
+            format!("a text of the task is refused: {not_utf8}"),
+        )
     } else if let Some(panic) = book.panic() {
         ("GuestPanicked", panic)
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
@@ -361,5 +399,5 @@ struct Nowhere;
 
 impl TaskEvents for Nowhere {
     fn custom(&self, _: Json) {}
-    fn message(&self, _: Json, _: Json) {}
+    fn message(&self, _: Option<&str>, _: Json, _: Json) {}
 }

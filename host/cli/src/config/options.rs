@@ -60,6 +60,7 @@ impl Config {
             total_memory_bytes: self.sandbox.total_memory_bytes,
             largest_memory_bytes: largest.unwrap_or(defaults.largest_memory_bytes),
             max_component_bytes: self.sandbox.max_component_bytes,
+            stack_bytes: self.sandbox.stack_bytes,
             ..defaults
         }
     }

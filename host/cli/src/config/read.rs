@@ -9,6 +9,7 @@ use selvedge_model::thread::{Ttl, TtlStrategy};
 use selvedge_runtime::items::ItemTtl;
 use selvedge_runtime::sweep::ThreadTtl;
 use selvedge_sandbox::Limits;
+use selvedge_sandbox::options::hostcall_bytes_for;
 use serde_json::{Map, Value};
 
 use super::keys;
@@ -140,6 +141,7 @@ pub(super) fn config(
             },
             max_instances: sandbox.size("max_instances"),
             max_component_bytes: sandbox.number("max_component_bytes"),
+            stack_bytes: sandbox.size("stack_bytes"),
         },
         runtime: runtime(root.group("runtime", "runtime")),
         storage: storage(root.group("storage", "storage"), directory, data_dir),
@@ -254,12 +256,22 @@ fn limits(sandbox: &BTreeMap<String, Value>) -> Limits {
         cpu: Duration::from_millis(group.number("cpu_ms")),
         wall: group.secs("wall_secs"),
         output_bytes: group.size("output_bytes"),
+        hostcall_bytes: match group.given("hostcall_bytes") {
+            Some(_) => group.size("hostcall_bytes"),
+            None => hostcall_bytes_for(group.size("output_bytes")),
+        },
         json_depth: group.size("json_depth"),
         sends: group.size("sends"),
         events: group.count("events"),
+        events_per_sec: group.count("events_per_sec"),
+        event_bytes: group.size("event_bytes"),
+        messages: group.size("messages"),
         log_lines: group.count("log_lines"),
+        log_lines_per_sec: group.count("log_lines_per_sec"),
         http_calls: group.count("http_calls"),
         store_calls: group.count("store_calls"),
+        store_bytes: group.size("store_bytes"),
+        handles: group.size("handles"),
     }
 }
 

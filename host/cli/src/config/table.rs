@@ -4,7 +4,7 @@
 //! LangGraph's unless the page on webhooks says otherwise.
 
 use selvedge_model::json::MAX_DEPTH;
-use selvedge_sandbox::options::MOST_INSTANCES;
+use selvedge_sandbox::options::{LARGEST_STACK_BYTES, MOST_INSTANCES};
 
 use super::keys::Fallback::{Json, Required, Words};
 use super::keys::Item::{Domain, Field, Host, Method, Network, Port, Seconds, Secret};
@@ -67,12 +67,19 @@ pub const KEYS: &[Key] = &[
     key("graphs.*.sandbox.cpu_ms", COUNT, Words("`sandbox.cpu_ms`"), "As there."),
     key("graphs.*.sandbox.wall_secs", SECS, Words("`sandbox.wall_secs`"), "As there."),
     key("graphs.*.sandbox.output_bytes", BYTES, Words("`sandbox.output_bytes`"), "As there."),
+    key("graphs.*.sandbox.hostcall_bytes", BYTES, Words("`sandbox.hostcall_bytes`"), "As there."),
     key("graphs.*.sandbox.json_depth", DEPTH, Words("`sandbox.json_depth`"), "As there."),
     key("graphs.*.sandbox.sends", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.sends`"), "As there."),
     key("graphs.*.sandbox.events", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.events`"), "As there."),
+    key("graphs.*.sandbox.events_per_sec", COUNT, Words("`sandbox.events_per_sec`"), "As there."),
+    key("graphs.*.sandbox.event_bytes", BYTES, Words("`sandbox.event_bytes`"), "As there."),
+    key("graphs.*.sandbox.messages", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.messages`"), "As there."),
     key("graphs.*.sandbox.log_lines", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.log_lines`"), "As there."),
+    key("graphs.*.sandbox.log_lines_per_sec", COUNT, Words("`sandbox.log_lines_per_sec`"), "As there."),
     key("graphs.*.sandbox.http_calls", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.http_calls`"), "As there."),
     key("graphs.*.sandbox.store_calls", Uint { min: 0, max: u32::MAX as u64 }, Words("`sandbox.store_calls`"), "As there."),
+    key("graphs.*.sandbox.store_bytes", BYTES, Words("`sandbox.store_bytes`"), "As there."),
+    key("graphs.*.sandbox.handles", Uint { min: 16, max: 1_000_000 }, Words("`sandbox.handles`"), "As there."),
     templated("env", Environment, Json("{}"), "What graphs read as their environment: an object of texts, or the path of a `.env` file. Nothing of the host's own environment reaches a graph unless it is named here."),
     key("secrets", Map(Name::Variable), Json("{}"), "Secrets of graphs. A graph reads a placeholder in the variable of that name; the value is put into headers of requests to the secret's hosts, outside the sandbox."),
     key("secrets.*", Section, NOTHING, "One secret."),
@@ -146,12 +153,20 @@ pub const KEYS: &[Key] = &[
     key("sandbox.cpu_ms", COUNT, Json("10000"), "CPU time of a task."),
     key("sandbox.wall_secs", SECS, Json("600"), "A whole task, host calls included."),
     key("sandbox.output_bytes", BYTES, Json("16777216"), "One answer or one event of a task."),
+    key("sandbox.hostcall_bytes", BYTES, Words("twice `output_bytes` and 64 KiB"), "What one call of a task hands to the host; more is refused before it is copied."),
     key("sandbox.json_depth", DEPTH, Json("128"), "Levels of nesting of an answer or an event of a task."),
     key("sandbox.sends", Uint { min: 0, max: u32::MAX as u64 }, Json("10000"), "`Send`s of a task, each of which is a task of the next step."),
     key("sandbox.events", Uint { min: 0, max: u32::MAX as u64 }, Json("100000"), "Custom events and message chunks of a task."),
+    key("sandbox.events_per_sec", COUNT, Json("50000"), "The same in one second."),
+    key("sandbox.event_bytes", BYTES, Json("134217728"), "Custom events and message chunks of a task, all together."),
+    key("sandbox.messages", Uint { min: 0, max: u32::MAX as u64 }, Json("1000"), "Messages that a task shows in chunks, by their ids."),
     key("sandbox.log_lines", Uint { min: 0, max: u32::MAX as u64 }, Json("10000"), "Log lines of a task."),
+    key("sandbox.log_lines_per_sec", COUNT, Json("5000"), "The same in one second."),
     key("sandbox.http_calls", Uint { min: 0, max: u32::MAX as u64 }, Json("1000"), "HTTP requests of a task."),
     key("sandbox.store_calls", Uint { min: 0, max: u32::MAX as u64 }, Json("1000"), "Calls of the store by a task."),
+    key("sandbox.store_bytes", BYTES, Json("67108864"), "Names and values that a task puts into the store."),
+    key("sandbox.handles", Uint { min: 16, max: 1_000_000 }, Json("2000"), "Requests, streams, timers and the like that a task holds at once."),
+    key("sandbox.stack_bytes", Uint { min: 65_536, max: LARGEST_STACK_BYTES as u64 }, Json("524288"), "Stack of a task's own frames."),
     key("sandbox.max_instances", Uint { min: 1, max: MOST_INSTANCES as u64 }, Json("2048"), "Tasks alive at once; more of them wait."),
     key("sandbox.max_component_bytes", BYTES, Json("67108864"), "Largest component that is loaded."),
     key("runtime", Section, Json("{}"), "The life of runs."),

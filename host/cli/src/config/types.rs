@@ -181,6 +181,8 @@ pub struct SandboxConfig {
     pub max_instances: usize,
     /// `sandbox.max_component_bytes`
     pub max_component_bytes: u64,
+    /// `sandbox.stack_bytes`
+    pub stack_bytes: usize,
 }
 
 /// The life of runs.

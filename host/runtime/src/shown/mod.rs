@@ -26,6 +26,9 @@ use spoken::Spoken;
 /// the end of its task: each of its events repeats all of it.
 pub(crate) const LONGEST_GROWING_BYTES: usize = 1 << 20;
 
+/// The same for all messages of one task together, which the host holds until the task ends.
+pub(crate) const MOST_GROWING_BYTES: usize = 4 << 20;
+
 /// The modes that show messages.
 const OF_MESSAGES: [StreamMode; 3] = [
     StreamMode::Messages,
@@ -42,15 +45,23 @@ pub(crate) struct Shown {
     /// Whose channels hold messages.
     graph: Arc<ServedGraph>,
     /// Messages that went out in pieces already, by their ids.
-    streamed: Mutex<HashMap<String, Growing>>,
+    streamed: Mutex<Streamed>,
     /// For the mode `events`.
     spoken: Option<Mutex<Spoken>>,
 }
 
+/// The messages that a task shows in pieces.
+#[derive(Default)]
+struct Streamed {
+    by_id: HashMap<String, Growing>,
+    /// Of those that are put together.
+    bytes: usize,
+}
+
 /// A message that comes in pieces, as the mode `messages` shows it.
 enum Growing {
-    /// So far.
-    To(Pieces),
+    /// So far, and how long it is.
+    To(Pieces, usize),
     /// Too long to be shown again and again.
     TooLong,
     /// In a run whose caller does not want it.
@@ -107,12 +118,12 @@ impl Shown {
             if id.as_ref().is_some_and(|id| given.contains(id)) {
                 continue;
             }
-            let known = id.as_ref().and_then(|id| streamed.get(id));
+            let known = id.as_ref().and_then(|id| streamed.by_id.get(id));
             if self.wants(StreamMode::MessagesTuple) && known.is_none() {
                 let data = Json::array([&message, &self.metadata]);
                 self.push(EventKind::Mode(StreamMode::MessagesTuple), data);
             }
-            if self.wants(StreamMode::Messages) && !matches!(known, Some(Growing::To(_))) {
+            if self.wants(StreamMode::Messages) && !matches!(known, Some(Growing::To(..))) {
                 if known.is_none() {
                     self.introduce(id.as_deref(), &self.metadata);
                 }
@@ -123,7 +134,7 @@ impl Shown {
 
     /// The task is tried again: what it said before does not belong to what it says now.
     pub(crate) fn begins_again(&self) {
-        self.streamed.lock().clear();
+        *self.streamed.lock() = Streamed::default();
         if let Some(spoken) = &self.spoken {
             spoken.lock().forget();
         }
@@ -137,17 +148,22 @@ impl Shown {
     }
 
     /// Shows a message that comes in pieces as it is with the newest of them.
-    fn grow(&self, id: String, chunk: &Json, metadata: &Json) {
+    fn grow(&self, id: &str, chunk: &Json, metadata: &Json) {
         let mut streamed = self.streamed.lock();
-        let growing = streamed.entry(id).or_insert_with_key(|id| {
+        let Streamed { by_id, bytes } = &mut *streamed;
+        let growing = by_id.entry(id.to_owned()).or_insert_with(|| {
             self.introduce(Some(id), metadata);
-            Growing::To(Pieces::default())
+            Growing::To(Pieces::default(), 0)
         });
-        if let Growing::To(pieces) = growing {
+        if let Growing::To(pieces, length) = growing {
             let message = pieces.add(chunk);
-            if message.len() > LONGEST_GROWING_BYTES {
+            *bytes -= *length;
+            if message.len() > LONGEST_GROWING_BYTES || *bytes + message.len() > MOST_GROWING_BYTES
+            {
                 *growing = Growing::TooLong;
             } else {
+                *length = message.len();
+                *bytes += *length;
                 self.tell(MessagePart::Partial, Json::array([&message]));
             }
         }
@@ -187,7 +203,7 @@ impl TaskEvents for Shown {
         }
     }
 
-    fn message(&self, chunk: Json, metadata: Json) {
+    fn message(&self, id: Option<&str>, chunk: Json, metadata: Json) {
         if self.spoken.is_none() && !self.wants_messages() {
             return;
         }
@@ -203,14 +219,17 @@ impl TaskEvents for Shown {
             let data = Json::array([&chunk, &metadata]);
             self.push(EventKind::Mode(StreamMode::MessagesTuple), data);
         }
-        let Some(id) = id_of(&chunk) else { return };
+        let Some(id) = id else { return };
         if let Some(spoken) = &self.spoken {
-            self.push_all(spoken.lock().piece(&id, &chunk, &metadata));
+            self.push_all(spoken.lock().piece(id, &chunk, &metadata));
         }
         if self.wants(StreamMode::Messages) {
             self.grow(id, &chunk, &metadata);
         } else {
-            self.streamed.lock().insert(id, Growing::Unseen);
+            let mut streamed = self.streamed.lock();
+            if !streamed.by_id.contains_key(id) {
+                streamed.by_id.insert(id.to_owned(), Growing::Unseen);
+            }
         }
     }
 }

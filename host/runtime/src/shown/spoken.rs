@@ -11,10 +11,13 @@ use selvedge_pregel::TaskInfo;
 
 use super::chain::chain_event;
 use super::pieces::Pieces;
-use crate::shown::LONGEST_GROWING_BYTES;
+use crate::shown::{LONGEST_GROWING_BYTES, MOST_GROWING_BYTES};
 
 /// What a model is called that does not say its name in the metadata of its pieces.
 const UNNAMED: &str = "ChatModel";
+
+/// Longer metadata of a call is left out of its events: each of them repeats it.
+const LONGEST_METADATA_BYTES: usize = 16 << 10;
 
 /// The models that speak in one task.
 pub(crate) struct Spoken {
@@ -22,13 +25,17 @@ pub(crate) struct Spoken {
     parents: Json,
     /// By the messages' ids.
     under_way: HashMap<String, Call>,
+    /// Of the pieces that are put together.
+    bytes: usize,
 }
 
 struct Call {
     id: Json,
     name: Json,
     metadata: Json,
-    said: Pieces,
+    /// `None`: what is too long is not put together.
+    said: Option<Pieces>,
+    /// Of the pieces in it.
     bytes: usize,
 }
 
@@ -38,6 +45,7 @@ impl Spoken {
         Self {
             parents: Json::array(&parents),
             under_way: HashMap::new(),
+            bytes: 0,
         }
     }
 
@@ -51,12 +59,15 @@ impl Spoken {
             events.push(call.event("on_chat_model_start", &data, parents));
             call
         });
-        call.hear(piece);
+        self.bytes -= call.bytes;
+        call.hear(piece, MOST_GROWING_BYTES - self.bytes);
+        self.bytes += call.bytes;
         let data = Json::object([("chunk", piece)]);
         events.push(call.event("on_chat_model_stream", &data, parents));
         if is_last(piece)
             && let Some(call) = self.under_way.remove(id)
         {
+            self.bytes -= call.bytes;
             events.push(call.ended(parents));
         }
         events
@@ -65,11 +76,13 @@ impl Spoken {
     /// The task has failed and is tried again.
     pub(crate) fn forget(&mut self) {
         self.under_way.clear();
+        self.bytes = 0;
     }
 
     /// The task has finished, and with it whoever spoke.
     pub(crate) fn finished(&mut self) -> Vec<StreamEvent> {
         let parents = &self.parents;
+        self.bytes = 0;
         let calls = self.under_way.drain();
         calls.map(|(_, call)| call.ended(parents)).collect()
     }
@@ -85,25 +98,29 @@ impl Call {
         Self {
             id: Json::string(&RunId::new().to_string()),
             name: name.unwrap_or_else(|| Json::string(UNNAMED)),
-            metadata: Json::object(&metadata),
-            said: Pieces::default(),
+            metadata: Some(Json::object(&metadata))
+                .filter(|metadata| metadata.len() <= LONGEST_METADATA_BYTES)
+                .unwrap_or_else(|| Json::object::<&str>([])),
+            said: Some(Pieces::default()),
             bytes: 0,
         }
     }
 
-    /// What is too long is not put together.
-    fn hear(&mut self, piece: &Json) {
-        self.bytes = self.bytes.saturating_add(piece.len());
-        if self.bytes <= LONGEST_GROWING_BYTES {
-            self.said.hear(piece);
+    /// Adds a piece while all of them fit into `room`.
+    fn hear(&mut self, piece: &Json, room: usize) {
+        let Some(said) = &mut self.said else { return };
+        let bytes = self.bytes.saturating_add(piece.len());
+        if bytes <= LONGEST_GROWING_BYTES.min(room) {
+            said.hear(piece);
+            self.bytes = bytes;
+        } else {
+            self.said = None;
+            self.bytes = 0;
         }
     }
 
     fn ended(&self, parents: &Json) -> StreamEvent {
-        let output = match self.bytes <= LONGEST_GROWING_BYTES {
-            true => self.said.message(),
-            false => Json::null(),
-        };
+        let output = self.said.as_ref().map(Pieces::message).unwrap_or_default();
         let data = Json::object([("output", &output), ("input", &no_messages())]);
         self.event("on_chat_model_end", &data, parents)
     }

@@ -154,7 +154,7 @@ struct Unshown;
 
 impl TaskEvents for Unshown {
     fn custom(&self, _: Json) {}
-    fn message(&self, _: Json, _: Json) {}
+    fn message(&self, _: Option<&str>, _: Json, _: Json) {}
 }
 
 fn options(
