@@ -35,6 +35,7 @@ mod egress;
 mod examples;
 mod faults;
 mod history;
+mod hostile;
 mod interrupts;
 mod isolation;
 mod lifecycle;

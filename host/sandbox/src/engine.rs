@@ -46,6 +46,8 @@ fn config(options: &Options) -> Config {
         .max_core_instances_per_component(CORE_INSTANCES_PER_SLOT)
         .max_memories_per_component(MEMORIES_PER_SLOT)
         .max_tables_per_component(TABLES_PER_SLOT)
+        .max_memories_per_module(MEMORIES_PER_SLOT)
+        .max_tables_per_module(TABLES_PER_SLOT)
         .max_component_instance_size(INSTANCE_BYTES)
         .max_core_instance_size(INSTANCE_BYTES)
         .table_elements(TABLE_ELEMENTS)
