@@ -10,6 +10,7 @@ mod fork;
 mod garbage;
 mod hitl;
 mod hoarding;
+mod luring;
 mod memory;
 mod patience;
 mod reaching;
@@ -47,6 +48,7 @@ selvedge_sdk::graphs! {
     "reach" => reaching::reach(),
     "exit" => reaching::exit(),
     "hoard" => hoarding::graph(),
+    "luring" => luring::graph(),
     "memory" => memory::graph(),
     "fan" => fan::graph(),
     "fork" => fork::graph(),

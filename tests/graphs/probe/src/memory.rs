@@ -56,7 +56,7 @@ fn keep(masked: &[u8]) {
 }
 
 #[cfg(target_arch = "wasm32")]
-fn occurrences(masked: &[u8]) -> usize {
+pub(crate) fn occurrences(masked: &[u8]) -> usize {
     use core::arch::wasm32::{memory_grow, memory_size};
     const PAGE_BYTES: usize = 64 << 10;
     const NEW_PAGES: usize = 256;
@@ -77,6 +77,6 @@ fn occurrences(masked: &[u8]) -> usize {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn occurrences(_: &[u8]) -> usize {
+pub(crate) fn occurrences(_: &[u8]) -> usize {
     0
 }
