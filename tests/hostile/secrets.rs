@@ -195,6 +195,8 @@ async fn no_lure_brings_the_value_to_another_host() {
     let outcome = server.post_json("/runs/wait", &run(&lures, false)).await;
     assert_eq!(outcome["found"], 0, "{outcome}");
     is_nowhere("the outcome", &outcome.to_string());
+    let answered = outcome["outcomes"].to_string().matches("200 {}").count();
+    assert_eq!(answered, 1, "only what says no secret: {outcome}");
     is_nowhere("the log", &server.log());
     for head in other.requests() {
         is_nowhere("a request to another host", &head);
