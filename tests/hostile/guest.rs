@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
-use crate::support::root;
-
 /// A guest whose one node answers with `text`, unless one of the other lines has it do something else.
 #[derive(Clone, Default)]
 pub struct Guest {
@@ -52,7 +50,8 @@ impl Guest {
 
     /// The component.
     pub fn encoded(&self) -> Vec<u8> {
-        let template = root().join("tests/graphs/hostile/guest.wat");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let template = root.join("tests/graphs/hostile/guest.wat");
         let template = std::fs::read_to_string(template).expect("the template");
         let description = self
             .description
@@ -74,7 +73,7 @@ impl Guest {
             .replace("@reduce", self.reduce);
         let mut module = wat::parse_str(&wat).expect("a module");
         let mut resolve = wit_parser::Resolve::default();
-        let (package, _) = resolve.push_path(root().join("wit")).expect("the contract");
+        let (package, _) = resolve.push_path(root.join("wit")).expect("the contract");
         let world = resolve
             .select_world(&[package], Some("graph"))
             .expect("its world");

@@ -8,7 +8,7 @@ use selvedge_model::run::MultitaskStrategy;
 use selvedge_model::{AssistantId, CronId, RunId, ThreadId};
 use selvedge_storage::{
     Admission, CronFilter, CronInsert, CronQuery, CronReplace, CronRun, CronSort, CronTick,
-    Refusal, Storage, ThreadNeed, Ticked,
+    MakeDelivery, Refusal, Storage, ThreadNeed, Ticked,
 };
 
 use crate::assistants::assistant;
@@ -140,7 +140,7 @@ pub async fn a_cron_needs_its_assistant_and_its_thread_and_goes_with_them(home: 
     };
     let gone = stateless.assistant_id;
     storage
-        .delete_assistant(gone, request, at(1))
+        .delete_assistant(gone, request, MakeDelivery::default(), at(1))
         .await
         .unwrap();
     assert_eq!(storage.cron(stateless.cron_id).await.unwrap(), None);
