@@ -27,6 +27,7 @@ mod connections;
 mod contract;
 mod coverage;
 mod crashes;
+mod cron_requests;
 mod crons;
 mod disconnect;
 mod discovery;

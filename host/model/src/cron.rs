@@ -1,6 +1,6 @@
 //! A cron: runs that begin at times which a schedule names.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{AssistantId, CronId, Json, ThreadId, Timestamp};
 
@@ -16,6 +16,7 @@ pub struct Cron {
     /// Who made it; empty without authentication.
     pub user_id: String,
     /// No due time after this one fires.
+    #[serde(serialize_with = "without_fraction")]
     pub end_time: Option<Timestamp>,
     /// When it fires, in croniter's dialect.
     pub schedule: String,
@@ -24,6 +25,7 @@ pub struct Cron {
     /// What its runs are asked to do: the body that it was created with, an object.
     pub payload: Json,
     /// The due time that fires next; `None` when there is none any more.
+    #[serde(serialize_with = "without_fraction")]
     pub next_run_date: Option<Timestamp>,
     /// An object.
     pub metadata: Json,
@@ -74,4 +76,13 @@ pub struct CronError {
     pub error: String,
     /// What happened.
     pub message: String,
+}
+
+/// As Python writes a time: microseconds are left out where there are none.
+fn without_fraction<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let text = time.map(|time| time.to_string().replace(".000000", ""));
+    text.serialize(serializer)
 }

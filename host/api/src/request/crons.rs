@@ -85,6 +85,11 @@ impl FromRequest<Arc<Edge>> for PatchCron {
         if fields.names().next().is_none() {
             return Err(ApiError::bad_request("Request body cannot be empty"));
         }
+        // Only an end can be taken away; a `null` that changes nothing would look as if it did.
+        let mut nulls = fields.names().filter(|name| fields.is_null(name));
+        if let Some(name) = nulls.find(|name| *name != "end_time") {
+            return Err(ApiError::invalid(format!("{name}: null is not allowed")));
+        }
         check_run(&fields, true)?;
         let patch = CronPatch {
             schedule: fields.string("schedule")?,

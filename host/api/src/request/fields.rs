@@ -28,6 +28,11 @@ impl Fields {
         Json::object(&self.0)
     }
 
+    /// Whether a member is there, and is `null`.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(Json::is_null)
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

@@ -17,7 +17,8 @@ impl Selection {
             .cloned()
             .collect();
         if unknown.is_empty() {
-            Ok(Self(asked))
+            // Nothing asked for is nothing left out, as in LangGraph.
+            Ok(Self(asked.filter(|names| !names.is_empty())))
         } else {
             Err(unknown)
         }
@@ -70,8 +71,10 @@ mod tests {
         let resource = json!({"a": 1, "b": 2});
         let shown = selection(&["b"]).ok().unwrap().of(&resource);
         assert_eq!(shown.as_str(), r#"{"b":2}"#);
-        let shown = Selection::new(None, &KNOWN).ok().unwrap().of(&resource);
-        assert_eq!(shown.as_str(), r#"{"a":1,"b":2}"#);
+        for all in [None, Some(Vec::new())] {
+            let shown = Selection::new(all, &KNOWN).ok().unwrap().of(&resource);
+            assert_eq!(shown.as_str(), r#"{"a":1,"b":2}"#);
+        }
     }
 
     #[test]

@@ -58,7 +58,9 @@ pub(super) fn checkpoint_metadata(claimed: &ClaimedRun, config: &Json) -> Json {
 
 fn request_id(config: &Json) -> Option<Json> {
     let configurable = config.members()?.get("configurable")?.members()?;
-    configurable.get("langgraph_request_id").cloned()
+    let id = configurable.get("langgraph_request_id");
+    // A run that a cron made has none.
+    id.filter(|id| !id.is_null()).cloned()
 }
 
 /// The plain members of `configurable` that are the caller's own.
