@@ -290,6 +290,10 @@ async fn a_change_takes_the_place_of_what_it_names_and_leaves_the_rest() {
     let after = patched(&server, &before, moved).await;
     assert!(text(&after["next_run_date"]).ends_with("-07-01T06:30:00+00:00"));
     assert_eq!(after["on_run_completed"], "keep");
+    let back = json!({"on_run_completed": "delete", "multitask_strategy": "rollback"});
+    let after = patched(&server, &before, back).await;
+    assert_eq!(after["on_run_completed"], "delete");
+    assert_eq!(after["payload"]["multitask_strategy"], "rollback");
     let endless = patched(&server, &before, json!({"end_time": null})).await;
     assert_eq!(
         (&endless["end_time"], &endless["payload"]["end_time"]),
@@ -363,6 +367,26 @@ async fn crons_are_found_and_counted_by_what_they_are() {
         (
             json!({"sort_by": "thread_id"}),
             vec![&third, &first, &second],
+        ),
+        (
+            json!({"sort_by": "next_run_date", "sort_order": "asc", "thread_id": thread}),
+            vec![&second],
+        ),
+        (
+            json!({"sort_by": "end_time"}),
+            vec![&third, &second, &first],
+        ),
+        (
+            json!({"sort_by": "created_at"}),
+            vec![&third, &second, &first],
+        ),
+        (
+            json!({"sort_by": "updated_at", "sort_order": "asc"}),
+            vec![&first, &second, &third],
+        ),
+        (
+            json!({"sort_by": "assistant_id", "sort_order": "asc"}),
+            vec![&first, &second, &third],
         ),
     ] {
         let rows = server.post_json("/runs/crons/search", &body).await;

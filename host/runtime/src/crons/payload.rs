@@ -17,7 +17,7 @@ use crate::assistants::ConfigurableAndContext;
 
 /// Refuses what no run could be made of.
 pub(super) fn check(shared: &Shared, body: &Json) -> Result<(), CronRefusal> {
-    let body = members(body);
+    let body = without_nulls(members(body));
     let text = |name| {
         body.get(name)
             .and_then(|json: &Json| json.decode::<String>().ok())
@@ -66,8 +66,8 @@ pub(super) fn shallow(earlier: &Json, later: &Json) -> Json {
 }
 
 /// A body without what is not for callers to set; a member that is `null` is one that is not there.
-fn cleaned(mut body: Members) -> Members {
-    body.retain(|_, member| !member.is_null());
+fn cleaned(body: Members) -> Members {
+    let mut body = without_nulls(body);
     if let Some(metadata) = body.get_mut("metadata") {
         *metadata = without_reserved(metadata);
     }
@@ -77,8 +77,14 @@ fn cleaned(mut body: Members) -> Members {
     body
 }
 
+fn without_nulls(mut members: Members) -> Members {
+    members.retain(|_, member| !member.is_null());
+    members
+}
+
 fn with_cron_id(mut payload: Members, cron: CronId) -> Json {
-    let mut config = payload.get("config").map_or_else(Members::new, members);
+    let config = payload.get("config").map_or_else(Members::new, members);
+    let mut config = without_nulls(config);
     let mut configurable = without(
         configurable_of(&Json::object(&config)),
         &RESERVED_CONFIGURABLE,
@@ -182,4 +188,75 @@ pub(super) fn run_of(cron: &Cron) -> serde_json::Result<CreateRun> {
         request_id: None,
         cron_id: Some(cron.cron_id),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Json {
+        Json::parse(text).unwrap()
+    }
+
+    fn cron(body: &str) -> Cron {
+        let (cron_id, assistant_id) = (CronId::new(), AssistantId::default_of("two"));
+        let now = selvedge_model::Timestamp::from_micros(0);
+        Cron {
+            cron_id,
+            assistant_id,
+            thread_id: None,
+            user_id: String::new(),
+            end_time: None,
+            schedule: String::new(),
+            timezone: None,
+            payload: kept(&json(body), cron_id, assistant_id),
+            next_run_date: None,
+            metadata: json("{}"),
+            on_run_completed: Some(OnRunCompleted::Delete),
+            enabled: true,
+            created_at: now,
+            updated_at: now,
+            catch_up: selvedge_model::cron::CatchUp::One,
+            last_error: None,
+        }
+    }
+
+    #[test]
+    fn a_payload_that_was_accepted_makes_a_run_whatever_is_null_in_it() {
+        for body in [
+            "{}",
+            r#"{"config":null,"context":null,"metadata":null,"input":null,"stream_mode":null}"#,
+            r#"{"config":{"configurable":null,"metadata":null,"tags":null},"webhook":null}"#,
+            r#"{"context":{},"multitask_strategy":7,"stream_mode":["values","updates"]}"#,
+        ] {
+            let cron = cron(body);
+            let run = run_of(&cron).unwrap();
+            let mut config = members(&run.config);
+            let configurable = config.shift_remove("configurable").unwrap();
+            assert!(configurable.as_str().contains(&cron.cron_id.to_string()));
+            assert!(config.values().all(|part| !part.is_null()), "{body}");
+            assert_eq!(run.cron_id, Some(cron.cron_id));
+        }
+    }
+
+    #[test]
+    fn beside_a_context_there_is_no_configurable() {
+        let run = run_of(&cron(r#"{"context":{"a":1},"config":{"tags":["t"]}}"#)).unwrap();
+        assert_eq!(run.context, Some(json(r#"{"a":1}"#)));
+        assert_eq!(run.config, json(r#"{"tags":["t"]}"#));
+    }
+
+    #[test]
+    fn members_that_are_changed_are_replaced_and_the_assistant_stays() {
+        let seen = cron(r#"{"input":{"a":1},"config":{"tags":["t"]},"end_time":"x"}"#);
+        let merged = merged(
+            &seen,
+            &json(r#"{"input":{"b":1},"config":{},"end_time":null,"assistant_id":"other","m":1}"#),
+        );
+        let expected = format!(
+            r#"{{"input":{{"b":1}},"config":{{"configurable":{{"cron_id":"{}"}}}},"end_time":null,"assistant_id":"{}","m":1}}"#,
+            seen.cron_id, seen.assistant_id
+        );
+        assert_eq!(merged.as_str(), expected);
+    }
 }

@@ -25,7 +25,10 @@ pub(crate) async fn schedule(runtime: Runtime) {
         let (look, may_be_earlier) = match passed {
             Ok(Passed::Whole { next_due }) => (earlier(next_due, now.after(LONGEST_SLEEP)), true),
             // Another cron would have to wait as well.
-            Ok(Passed::Crowded) => (now.after(PAUSE), false),
+            Ok(Passed::Crowded) => {
+                tracing::warn!("too many runs are pending: crons wait");
+                (now.after(PAUSE), false)
+            }
             Ok(Passed::Stopping) => return,
             Err(error) => {
                 tracing::warn!(%error, "crons that are due cannot fire; trying again");
