@@ -349,7 +349,7 @@ pub async fn a_run_that_is_refused_leaves_its_cron_due_and_others_fire(home: &dy
     let mut run = with_strategy(new_run(on, at(10)), MultitaskStrategy::Reject);
     run.thread = need;
     let mut refused = tick(&cron_on_thread);
-    refused.run.as_mut().unwrap().run = Box::new(run.clone());
+    *refused.run.as_mut().unwrap().run = run.clone();
     storage.admit_run(new_run(on, at(0))).await.unwrap();
     let mut crowded = tick(&cron(0));
     let other = created(&storage, cron(10)).await;
@@ -385,7 +385,7 @@ pub async fn a_run_that_is_refused_leaves_its_cron_due_and_others_fire(home: &dy
     assert_eq!(after.last_error.as_ref(), Some(&error));
     // The next run does not make the error forgotten: its time says that it is over.
     let mut next = tick(&after);
-    next.run.as_mut().unwrap().run = Box::new(unclaimed(new_run(ThreadId::new(), at(20))));
+    *next.run.as_mut().unwrap().run = unclaimed(new_run(ThreadId::new(), at(20)));
     assert!(run_of(&fire(&storage, next).await).is_some());
     let after = stored(&storage, cron_on_thread.cron_id).await;
     assert_eq!(after.last_error, Some(error));
