@@ -28,13 +28,7 @@ pub(crate) enum Stream {
 
 impl ClientConnection for Connection {
     fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(Peer(self.peer));
-        match &self.stream {
-            Stream::Tls(tls) if tls.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
-                connected.negotiated_h2()
-            }
-            _ => connected,
-        }
+        Connected::new().extra(Peer(self.peer))
     }
 }
 

@@ -22,8 +22,8 @@
 //! | [`resolver`] | names to addresses |
 //! | [`secrets`], [`headers`] | what a graph may put into a request |
 //!
-//! What this room never does: follow a redirect, read a proxy from the environment, decompress, connect to an
-//! address that was not judged.
+//! What this room never does: follow a redirect, read a proxy from the environment, decompress, speak HTTP/2, connect
+//! to an address that was not judged.
 #![forbid(unsafe_code)]
 
 pub mod body;

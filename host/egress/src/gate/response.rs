@@ -2,7 +2,7 @@
 //!
 //! Redirects need no rule here: a 3xx is an answer like any other, and nothing in this room reads `Location`.
 
-/// The largest head of an answer over HTTP/1, and the most that is taken off its connection at once.
+/// The largest head of an answer, and the most that is taken off its connection at once.
 pub const MAX_HEAD_BYTES: usize = 65_536;
 
 /// So many interim answers (1xx, RFC 9110 section 15.2) may come before the answer. A server sends one or two, and
