@@ -5,8 +5,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use hyper::service::service_fn;
@@ -66,17 +66,30 @@ impl Resolver for Names {
     }
 }
 
-/// A server on every address of this machine, which says at which of them a request arrived.
-async fn everywhere() -> u16 {
+/// A server on every address of this machine. It says at which of them a request arrived, and remembers every connection to
+/// one that is not open, whatever the client says of it.
+struct Everywhere {
+    port: u16,
+    strays: Arc<Mutex<Vec<IpAddr>>>,
+}
+
+async fn everywhere() -> Everywhere {
     let listener = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).await {
         Ok(both) => both,
         Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap(),
     };
-    let port = listener.local_addr().unwrap().port();
+    let server = Everywhere {
+        port: listener.local_addr().unwrap().port(),
+        strays: Arc::default(),
+    };
+    let strays = Arc::clone(&server.strays);
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let at = stream.local_addr().unwrap().ip().to_canonical();
+            if !is_open(at) {
+                strays.lock().unwrap().push(at);
+            }
             let service = service_fn(move |_| async move {
                 let mut answer = ok(at.to_string());
                 let close = http::HeaderValue::from_static("close");
@@ -89,7 +102,19 @@ async fn everywhere() -> u16 {
             );
         }
     });
-    port
+    server
+}
+
+impl Everywhere {
+    /// Fails when anybody connected where nobody may. Connections are accepted in the order in which they were made, so
+    /// one that is answered comes after all that were made before.
+    async fn has_no_strays(&self, client: &Client) -> Result<(), TestCaseError> {
+        let open = format!("http://127.66.0.1:{}/", self.port);
+        prop_assert_eq!(text(send(client, &open).await.unwrap()).await, "127.66.0.1");
+        let strays = self.strays.lock().unwrap();
+        prop_assert!(strays.is_empty(), "connections to {:?}", strays);
+        Ok(())
+    }
 }
 
 /// Picks one of these texts.
@@ -318,7 +343,12 @@ struct Tally {
     arrived: AtomicU32,
 }
 
-async fn try_out(client: &Client, url: &str, tally: &Tally) -> Result<(), TestCaseError> {
+async fn try_out(
+    server: &Everywhere,
+    client: &Client,
+    url: &str,
+    tally: &Tally,
+) -> Result<(), TestCaseError> {
     let Ok(target) = client.policy().check_url(url) else {
         return Ok(());
     };
@@ -350,7 +380,7 @@ async fn try_out(client: &Client, url: &str, tally: &Tally) -> Result<(), TestCa
     if let Some(address) = address {
         prop_assert!(is_open(address), "{} was called", address);
     }
-    Ok(())
+    server.has_no_strays(client).await
 }
 
 /// The host as RFC 3986, appendix B, takes a URL apart.
@@ -368,10 +398,10 @@ fn read_by_hand(url: &str) -> String {
 #[test]
 fn whatever_the_spelling_a_request_arrives_only_where_it_may() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let port = runtime.block_on(everywhere());
+    let server = runtime.block_on(everywhere());
     let policy = PolicyOptions {
         require_https: false,
-        allowed_ports: vec![port],
+        allowed_ports: vec![server.port],
         allowed_networks: vec![OPEN.to_owned(), UNREACHABLE.to_owned()],
         denied_networks: vec![DENIED.to_owned()],
         methods: Vec::new(),
@@ -395,8 +425,8 @@ fn whatever_the_spelling_a_request_arrives_only_where_it_may() {
         ..defaults
     });
     let tally = Tally::default();
-    let result = runner.run(&spelling(port), |url| {
-        runtime.block_on(try_out(&client, &url, &tally))
+    let result = runner.run(&spelling(server.port), |url| {
+        runtime.block_on(try_out(&server, &client, &url, &tally))
     });
     if let Err(TestError::Fail(reason, url)) = &result {
         panic!("{url:?}: {reason}");
