@@ -111,11 +111,14 @@ impl Connector {
             host: name.clone(),
             message,
         };
-        let answers = self
-            .resolver
-            .resolve(name)
-            .await
-            .map_err(|error| unresolved(error.to_string()))?;
+        let answers = self.resolver.resolve(name).await;
+        let answers = answers.map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => EgressError::Timeout {
+                phase: Phase::Lookup,
+                address: None,
+            },
+            _ => unresolved(error.to_string()),
+        })?;
         if answers.is_empty() {
             return Err(unresolved("no address".to_owned()));
         }

@@ -71,6 +71,8 @@ pub enum EgressError {
 pub enum Phase {
     /// One of the client's slots.
     Slot,
+    /// A place to look up a name.
+    Lookup,
     /// A connection.
     Connection,
     /// The head of the answer.
@@ -83,6 +85,7 @@ impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Slot => "waiting for other requests to end",
+            Self::Lookup => "waiting for other names to be looked up",
             Self::Connection => "connecting",
             Self::Answer => "waiting for an answer",
             Self::Body => "reading the answer",
@@ -104,6 +107,18 @@ impl EgressError {
             Self::RequestBody { .. } => "request_body",
             Self::Protocol { .. } => "protocol",
         }
+    }
+
+    /// Whether it failed for want of a place in this process, so that it says nothing of the host.
+    #[must_use]
+    pub fn is_our_own(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout {
+                phase: Phase::Slot | Phase::Lookup,
+                ..
+            }
+        )
     }
 
     /// The address that was connected to, or tried.

@@ -218,6 +218,7 @@ fn failed(error: EgressError) -> Error {
         EgressError::Tls { .. } => Error::TlsProtocolError,
         EgressError::Timeout { phase, .. } => match phase {
             egress::Phase::Slot | egress::Phase::Connection => Error::ConnectionTimeout,
+            egress::Phase::Lookup => Error::DnsTimeout,
             egress::Phase::Answer | egress::Phase::Body => Error::HttpResponseTimeout,
         },
         EgressError::BodyTooLarge { limit } => Error::HttpResponseBodySize(Some(limit)),

@@ -221,6 +221,7 @@ impl Exchange {
         Self {
             outcome: match error {
                 EgressError::Refused(_) => Outcome::Refused,
+                error if error.is_our_own() => Outcome::NotAsked,
                 _ => Outcome::Failed,
             },
             status: None,

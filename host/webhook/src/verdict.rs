@@ -25,6 +25,8 @@ pub enum Outcome {
     Refused,
     /// No answer: network, TLS, timeout.
     Failed,
+    /// This process had no place for the request: the host was not asked.
+    NotAsked,
 }
 
 impl Outcome {
@@ -41,7 +43,7 @@ impl Outcome {
                 );
                 Some(!is_busy && !status.is_server_error())
             }
-            Self::Refused => None,
+            Self::Refused | Self::NotAsked => None,
             Self::Failed => Some(false),
         }
     }
@@ -66,7 +68,7 @@ pub fn verdict(
             ..
         } => return Verdict::End(DeliveryStatus::Gone),
         Outcome::Answered { retry_after, .. } => retry_after,
-        Outcome::Failed => None,
+        Outcome::Failed | Outcome::NotAsked => None,
     };
     match schedule.delay_after(attempts, random) {
         None => Verdict::End(DeliveryStatus::Exhausted),
@@ -134,6 +136,7 @@ mod tests {
             assert_eq!(after(1, answered(status, None)), in_secs(5));
         }
         assert_eq!(after(2, Outcome::Failed), in_secs(300));
+        assert_eq!(after(2, Outcome::NotAsked), in_secs(300));
         assert_eq!(after(9, Outcome::Failed), in_secs(86_400));
         assert_eq!(
             after(10, Outcome::Failed),
@@ -159,6 +162,7 @@ mod tests {
         }
         assert_eq!(Outcome::Failed.host_answers(), Some(false));
         assert_eq!(Outcome::Refused.host_answers(), None);
+        assert_eq!(Outcome::NotAsked.host_answers(), None);
     }
 
     #[test]
