@@ -133,7 +133,7 @@ fn text(measures: &Measures) -> String {
     );
     text.counters(
         "selvedge_webhook_reported_total",
-        "How often a URL was let pass that webhooks.url would refuse, were its mode not report.",
+        "Runs created with a URL that webhooks.url would refuse, were its mode not report.",
         "rule",
         reported(measures),
     );

@@ -79,8 +79,18 @@ impl Policy {
         })
     }
 
+    /// Judges a URL that somebody wants to be called from now on, and logs and counts what is only to be reported of it:
+    /// once for each such URL, however often it is called.
+    pub fn admit_url(&self, text: &str) -> Result<Target, Refusal> {
+        let target = self.check_url(text)?;
+        if let Some(report) = &self.report {
+            report.note(&target);
+        }
+        Ok(target)
+    }
+
     /// Judges a URL by everything that can be judged without the network. Resolved addresses are judged where the
-    /// connection is made. What is only to be reported is logged and counted here.
+    /// connection is made.
     pub fn check_url(&self, text: &str) -> Result<Target, Refusal> {
         raw::check(text, self.max_url_length).map_err(self.at(Gate::RawText))?;
         let url = shape::parse(text).map_err(self.at(Gate::Shape))?;
@@ -93,7 +103,7 @@ impl Policy {
         Ok(target)
     }
 
-    /// What has been reported and let pass so far; nothing while rules are enforced.
+    /// What [`admit_url`](Self::admit_url) has reported and let pass so far; nothing while rules are enforced.
     #[must_use]
     pub fn reported(&self) -> Reported {
         self.report

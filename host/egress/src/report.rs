@@ -18,8 +18,8 @@ pub(crate) struct Report {
     domains: AtomicU64,
 }
 
-/// How often a URL was let pass that a rule would have refused, since the policy was made. A URL that several rules
-/// would have refused counts for each.
+/// How many URLs were admitted that a rule would have refused, since the policy was made. A URL that several rules would
+/// have refused counts for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reported {
     /// `require_https`.
@@ -63,29 +63,31 @@ impl Report {
             Host::Name(name) => name::domains(name, &self.names),
             Host::Ip(_) => Ok(()),
         };
-        let verdicts: [(Result<(), Rule>, Gate, &AtomicU64); 3] = [
-            (
-                shape::https(&target.url, &self.shape),
-                Gate::Shape,
-                &self.https,
-            ),
-            (
-                shape::port(&target.url, &self.shape),
-                Gate::Shape,
-                &self.ports,
-            ),
-            (domains, Gate::Name, &self.domains),
+        let verdicts = [
+            (shape::https(&target.url, &self.shape), Gate::Shape),
+            (shape::port(&target.url, &self.shape), Gate::Shape),
+            (domains, Gate::Name),
         ];
-        let mut reported = Vec::new();
-        for (verdict, gate, count) in verdicts {
-            let Err(rule) = verdict else { continue };
-            let refusal = Refusal::new(gate, rule, subject);
+        let refused = verdicts
+            .into_iter()
+            .filter_map(|(verdict, gate)| Some((verdict.err()?, gate)));
+        refused
+            .map(|(rule, gate)| Refusal::new(gate, rule, subject))
+            .collect()
+    }
+
+    /// Logs and counts what was judged of a URL.
+    pub(crate) fn note(&self, target: &Target) {
+        for refusal in &target.reported {
+            let count = match refusal.rule {
+                Rule::Https => &self.https,
+                Rule::Port(_) => &self.ports,
+                _ => &self.domains,
+            };
             let times = count.fetch_add(1, Ordering::Relaxed) + 1;
-            let rule = refusal.rule.as_str();
+            let (gate, rule) = (refusal.gate, refusal.rule.as_str());
             tracing::warn!(url = %target, %gate, rule, times, "let pass, since the policy only reports: {refusal}");
-            reported.push(refusal);
         }
-        reported
     }
 
     pub(crate) fn counts(&self) -> Reported {
@@ -128,7 +130,7 @@ mod tests {
                 &["require_https", "allowed_ports", "denied_domains"],
             ),
         ] {
-            let target = policy.check_url(url).unwrap();
+            let target = policy.admit_url(url).unwrap();
             let reported = target
                 .reported()
                 .iter()
@@ -141,6 +143,9 @@ mod tests {
             domains: 3,
         };
         assert_eq!(policy.reported(), counts);
+        // Whoever judges a URL again, because it is called, counts nothing.
+        let again = policy.check_url("http://hooks.example.com:443/").unwrap();
+        assert_eq!((again.reported().len(), policy.reported()), (1, counts));
     }
 
     #[test]

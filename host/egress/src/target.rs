@@ -47,7 +47,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// A URL that a policy admitted. Only [`crate::Policy::check_url`] makes one.
+/// A URL that a policy admitted. Only [`crate::Policy`] makes one.
 ///
 /// Its `Debug` and [`fmt::Display`] leave the query out, since tokens live there.
 #[derive(Clone)]

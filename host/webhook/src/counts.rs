@@ -22,8 +22,7 @@ pub struct Counts {
     pub failed: u64,
     /// How often a host was left alone for a while because it failed again and again.
     pub breaker_opened: u64,
-    /// How often the policy let a URL pass that it would have refused, had it not been in report mode: when a run was
-    /// admitted, and at each attempt.
+    /// How many runs were admitted with a URL that the policy would have refused, had it not been in report mode.
     pub reported: Reported,
 }
 

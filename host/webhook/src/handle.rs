@@ -115,7 +115,7 @@ impl Webhooks {
 
     /// Judges the URL of a webhook when a run is admitted, without network I/O; also while webhooks are disabled.
     pub fn check(&self, url: &str) -> Result<(), Refusal> {
-        self.policy.check_url(url).map(|_| ())
+        self.policy.admit_url(url).map(|_| ())
     }
 
     /// What to store with the end of a run; `None` when it has no webhook or webhooks are disabled.
