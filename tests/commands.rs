@@ -27,6 +27,7 @@ fn check_says_what_the_webhook_policy_decides_and_which_gate_decided() {
 
     let (code, text) = decide("https://hooks.example.com/in");
     assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("rule: none is needed"), "{text}");
     for (url, words) in [
         ("http://hooks.example.com/", "https"),
         ("https://127.0.0.1/", "loopback"),
@@ -67,7 +68,8 @@ fn check_says_what_a_policy_that_only_reports_would_refuse() {
 
     let (code, text) = decide("https://hooks.example.com/in");
     assert_eq!(code, Some(0), "{text}");
-    assert!(!text.contains("reported"), "{text}");
+    let rule = "rule: allowed_domains, hooks.example.com";
+    assert!(text.contains(rule) && !text.contains("reported"), "{text}");
     let (code, text) = decide("http://other.example.com/in");
     assert_eq!(code, Some(0), "{text}");
     for words in [

@@ -46,9 +46,11 @@ fn webhook(config: &Config, url: &str) -> Result<ExitCode> {
     if !config.webhooks.enabled {
         print::warning("http.disable_webhooks is set: nothing is sent, whatever the policy says");
     }
-    match policy.check_url(url) {
-        Ok(target) => {
+    let judged = policy.check_url(url);
+    match judged.and_then(|target| Ok((policy.grounds(&target)?, target))) {
+        Ok((grounds, target)) => {
             print::line("allowed: the gates raw text, shape and name let it pass");
+            print::line(format_args!("rule: {grounds}"));
             for refusal in target.reported() {
                 print::line(format_args!(
                     "only reported (webhooks.url.mode): {}\ngate: {}\nrule: {}",

@@ -1,5 +1,6 @@
 //! One entry of `allowed_domains`, `denied_domains` or a secret's `hosts`: a name, or `*.` and a name.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use crate::gate::name;
@@ -63,6 +64,13 @@ impl DomainRule {
         host.strip_suffix(self.name.as_str())?
             .strip_suffix('.')
             .filter(|free| !free.is_empty())
+    }
+}
+
+impl fmt::Display for DomainRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wildcard = if self.wildcard { "*." } else { "" };
+        write!(f, "{wildcard}{}", self.name)
     }
 }
 

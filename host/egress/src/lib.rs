@@ -17,6 +17,7 @@
 //! |---|---|
 //! | [`options`], [`domain`] | raw configuration, turned into rules once |
 //! | [`policy`], [`target`], [`refusal`] | the gates in their order, and what comes out |
+//! | [`grounds`] | which rule admits what is not refused |
 //! | [`report`] | what a policy that is being adopted would refuse |
 //! | [`client`], [`share`], [`body`], [`error`] | requests and answers |
 //! | [`resolver`] | names to addresses |
@@ -32,6 +33,7 @@ mod connector;
 pub mod domain;
 pub mod error;
 pub mod gate;
+pub mod grounds;
 pub mod headers;
 mod io;
 pub mod options;
@@ -47,6 +49,7 @@ mod tls;
 pub use body::{Body, ResponseBody};
 pub use client::{Client, ClientError, ClientOptions, Request, Response, Roots};
 pub use error::{EgressError, Phase};
+pub use grounds::Grounds;
 pub use options::{Mode, PolicyError, PolicyOptions, Subject};
 pub use policy::Policy;
 pub use refusal::{Gate, Refusal, Rule};

@@ -4,8 +4,10 @@ use http::Method;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::domain::DomainRule;
+use crate::gate::address::Opening;
 use crate::gate::name::Scope;
 use crate::gate::{address, connect, name, raw, shape};
+use crate::grounds::Grounds;
 use crate::options::{Mode, PolicyError, PolicyOptions, Subject, is_forbidden, method, network};
 use crate::refusal::{Gate, Refusal, Rule};
 use crate::report::{Report, Reported};
@@ -131,6 +133,16 @@ impl Policy {
         }
     }
 
+    /// Which rule admits the host of a URL.
+    pub fn grounds(&self, target: &Target) -> Result<Grounds, Refusal> {
+        match &target.host {
+            Host::Ip(address) => self.check_literal(*address).map(Grounds::Opened),
+            Host::Name(name) => self
+                .check_name(name)
+                .map(|_| name::grounds(name, &self.names)),
+        }
+    }
+
     /// Judges a method.
     pub fn check_method(&self, method: &Method) -> Result<(), Refusal> {
         let listed = self.methods.is_empty() || self.methods.contains(method);
@@ -145,7 +157,7 @@ impl Policy {
     }
 
     /// Judges an address that stands in a URL.
-    pub(crate) fn check_literal(&self, address: IpAddr) -> Result<(), Refusal> {
+    pub(crate) fn check_literal(&self, address: IpAddr) -> Result<Opening, Refusal> {
         connect::literal(address, &self.addresses).map_err(|rule| match rule {
             Rule::IpLiteral => self.refuse(Gate::Name, rule),
             _ => self.refuse(Gate::Address, rule),

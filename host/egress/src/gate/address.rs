@@ -28,7 +28,18 @@ pub enum Standing {
     /// It is public.
     Public,
     /// A rule opens it.
-    Opened,
+    Opened(Opening),
+}
+
+/// Which rule opens an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// This entry of `allowed_networks`.
+    Network(IpNet),
+    /// `disable_loopback` is false.
+    Loopback,
+    /// `disable_private_ips` is false.
+    Private,
 }
 
 /// Judges an address.
@@ -51,17 +62,14 @@ pub fn check(address: IpAddr, rules: &Rules) -> Result<Standing, Rule> {
     {
         return check(v4, rules);
     }
-    if rules
-        .allowed
-        .iter()
-        .any(|network| network.contains(&address))
-    {
-        return Ok(Standing::Opened);
+    let mut allowed = rules.allowed.iter();
+    if let Some(network) = allowed.find(|network| network.contains(&address)) {
+        return Ok(Standing::Opened(Opening::Network(*network)));
     }
     match class(address) {
         Class::Public => Ok(Standing::Public),
-        Class::Loopback if rules.open_loopback => Ok(Standing::Opened),
-        Class::Private if rules.open_private => Ok(Standing::Opened),
+        Class::Loopback if rules.open_loopback => Ok(Standing::Opened(Opening::Loopback)),
+        Class::Private if rules.open_private => Ok(Standing::Opened(Opening::Private)),
         Class::Loopback => Err(Rule::Range("loopback IP range")),
         Class::Private => Err(Rule::Range("private IP range")),
         Class::Special => Err(Rule::Range("blocked IP range")),
@@ -320,13 +328,24 @@ mod tests {
             Err(Rule::Range("loopback IP range"))
         );
         let opened = rules(&["10.0.0.0/8"], &[]);
-        assert_eq!(judge("64:ff9b::a00:1", &opened), Ok(Standing::Opened));
+        assert_eq!(
+            judge("64:ff9b::a00:1", &opened),
+            opened_by_network("10.0.0.0/8")
+        );
+    }
+
+    fn opened_by_network(network: &str) -> Result<Standing, Rule> {
+        let network = network.parse().unwrap();
+        Ok(Standing::Opened(Opening::Network(network)))
     }
 
     #[test]
     fn deny_beats_allow_and_sees_what_is_hidden() {
         let rules = rules(&["10.20.0.0/16", "::/0"], &["10.20.9.0/24"]);
-        assert_eq!(judge("10.20.8.1", &rules), Ok(Standing::Opened));
+        assert_eq!(
+            judge("10.20.8.1", &rules),
+            opened_by_network("10.20.0.0/16")
+        );
         assert_eq!(judge("10.20.9.1", &rules), Err(Rule::DeniedNetwork));
         assert_eq!(judge("::ffff:10.20.9.1", &rules), Err(Rule::DeniedNetwork));
         assert_eq!(judge("2002:a14:901::1", &rules), Err(Rule::DeniedNetwork));
@@ -359,16 +378,18 @@ mod tests {
             open_loopback: true,
             ..Rules::default()
         };
-        assert_eq!(judge("127.0.0.2", &loopback), Ok(Standing::Opened));
-        assert_eq!(judge("::1", &loopback), Ok(Standing::Opened));
+        let by_loopback = Ok(Standing::Opened(Opening::Loopback));
+        assert_eq!(judge("127.0.0.2", &loopback), by_loopback);
+        assert_eq!(judge("::1", &loopback), by_loopback);
         assert!(judge("10.0.0.1", &loopback).is_err());
         assert!(judge("0.0.0.0", &loopback).is_err());
         let private = Rules {
             open_private: true,
             ..Rules::default()
         };
-        assert_eq!(judge("100.64.0.1", &private), Ok(Standing::Opened));
-        assert_eq!(judge("fd12::1", &private), Ok(Standing::Opened));
+        let by_private = Ok(Standing::Opened(Opening::Private));
+        assert_eq!(judge("100.64.0.1", &private), by_private);
+        assert_eq!(judge("fd12::1", &private), by_private);
         assert!(judge("127.0.0.1", &private).is_err());
         assert!(judge("100.100.100.200", &private).is_err());
         assert!(judge("169.254.1.1", &private).is_err());

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::gate::address::{self, Standing};
+use crate::gate::address::{self, Opening, Standing};
 use crate::gate::name::Scope;
 use crate::refusal::Rule;
 
@@ -18,10 +18,10 @@ pub fn resolved(answers: &[IpAddr], scope: Scope, rules: &address::Rules) -> Res
     Ok(())
 }
 
-/// Judges an address that stands in the URL itself: it needs a rule that opens it.
-pub fn literal(address: IpAddr, rules: &address::Rules) -> Result<(), Rule> {
+/// Judges an address that stands in the URL itself: it needs a rule that opens it, and that is the answer.
+pub fn literal(address: IpAddr, rules: &address::Rules) -> Result<Opening, Rule> {
     match address::check(address, rules)? {
-        Standing::Opened => Ok(()),
+        Standing::Opened(opening) => Ok(opening),
         Standing::Public => Err(Rule::IpLiteral),
     }
 }
@@ -97,7 +97,10 @@ mod tests {
             open_loopback: true,
             ..address::Rules::default()
         };
-        assert_eq!(literal("127.0.0.1".parse().unwrap(), &rules), Ok(()));
+        assert_eq!(
+            literal("127.0.0.1".parse().unwrap(), &rules),
+            Ok(Opening::Loopback)
+        );
         assert_eq!(
             literal("8.8.8.8".parse().unwrap(), &rules),
             Err(Rule::IpLiteral)

@@ -4,6 +4,8 @@
 //! the network that the server stands in, and those are refused before anything is resolved.
 
 use crate::domain::DomainRule;
+use crate::gate::address::Opening;
+use crate::grounds::Grounds;
 use crate::refusal::Rule;
 
 /// What names may be called.
@@ -57,6 +59,19 @@ pub fn check(host: &str, rules: &Rules) -> Result<Scope, Rule> {
         Ok(Scope::Public)
     } else {
         Err(Rule::Punycode)
+    }
+}
+
+/// Which rule admits a name that passed: one that spells it before one that covers it.
+pub fn grounds(host: &str, rules: &Rules) -> Grounds {
+    if host == "localhost" && rules.open_localhost {
+        return Grounds::Opened(Opening::Loopback);
+    }
+    let spelling = rules.allowed.iter().find(|rule| rule.spells(host));
+    let covering = || rules.allowed.iter().find(|rule| rule.matches(host));
+    match spelling.or_else(covering) {
+        Some(rule) => Grounds::Domain(rule.clone()),
+        None => Grounds::PublicName,
     }
 }
 

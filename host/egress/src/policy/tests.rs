@@ -150,6 +150,44 @@ fn an_opened_loopback_does_not_lead_back_to_the_server() {
 }
 
 #[test]
+fn the_rule_that_admits_a_host_is_named() {
+    let policy = webhooks(|o| {
+        o.require_https = false;
+        o.disable_loopback = false;
+        o.disable_private_ips = false;
+        o.allowed_domains = vec!["*.example.com".to_owned(), "a.example.com".to_owned()];
+        o.allowed_networks = vec!["8.8.8.0/24".to_owned()];
+    });
+    let open = webhooks(|_| {});
+    for (policy, url, grounds) in [
+        (
+            &open,
+            "https://hooks.example.com/",
+            "none is needed for a public name",
+        ),
+        (
+            &policy,
+            "https://a.example.com/",
+            "allowed_domains, a.example.com",
+        ),
+        (
+            &policy,
+            "https://b.example.com/",
+            "allowed_domains, *.example.com",
+        ),
+        (&policy, "https://8.8.8.8/", "allowed_networks, 8.8.8.0/24"),
+        (&policy, "http://127.0.0.1/", "disable_loopback, false"),
+        (&policy, "http://localhost/", "disable_loopback, false"),
+        (&policy, "http://10.1.2.3/", "disable_private_ips, false"),
+    ] {
+        let target = policy.check_url(url).unwrap();
+        assert_eq!(policy.grounds(&target).unwrap().to_string(), grounds);
+    }
+    let target = policy.check_url("http://127.0.0.1/").unwrap();
+    assert!(open.grounds(&target).is_err());
+}
+
+#[test]
 fn an_allowed_network_admits_its_literals() {
     let policy = webhooks(|o| {
         o.allowed_networks = vec!["10.20.0.0/16".to_owned(), "8.8.8.8".to_owned()];
