@@ -27,6 +27,14 @@ pub fn is_reserved(name: &HeaderName) -> bool {
         || ["keep-alive", "proxy-connection", "http2-settings"].contains(&name.as_str())
 }
 
+/// What headers hold, names and values together.
+#[must_use]
+pub fn bytes(headers: &HeaderMap) -> usize {
+    let each = headers.iter();
+    each.map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
+}
+
 /// Judges the headers of a request. A `Host` that says what the URL says is dropped, since the client writes it;
 /// one that says anything else asks a server for another name than the one that was judged.
 pub fn check(headers: &mut HeaderMap, authority: &str) -> Result<(), Rule> {
@@ -41,11 +49,7 @@ pub fn check(headers: &mut HeaderMap, authority: &str) -> Result<(), Rule> {
     if let Some(name) = headers.keys().find(|name| is_reserved(name)) {
         return Err(Rule::Header(name.to_string()));
     }
-    let bytes: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
-    if bytes > MAX_HEADER_BYTES {
+    if bytes(headers) > MAX_HEADER_BYTES {
         return Err(Rule::Header(format!(
             "more than {MAX_HEADER_BYTES} bytes in all"
         )));

@@ -8,6 +8,11 @@ use selvedge_egress::{ClientError, ClientOptions, PolicyOptions, headers};
 
 use crate::signing::{MAX_SECRETS, Secret};
 
+/// What the headers that Selvedge sets itself hold at most, [`MAX_SECRETS`] signatures among them.
+const MAX_OWN_HEADER_BYTES: usize = 1024;
+/// What the operator's headers may hold, so that both together are not more than a request may bring along.
+const MAX_CONFIGURED_HEADER_BYTES: usize = headers::MAX_HEADER_BYTES - MAX_OWN_HEADER_BYTES;
+
 /// Everything under `webhooks`, with `http.disable_webhooks`.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -199,15 +204,27 @@ impl From<selvedge_egress::PolicyError> for StartError {
 }
 
 impl Options {
-    /// Checks what is not the policy's to check.
-    pub(crate) fn validate(&self) -> Result<(), StartError> {
+    /// Checks what is not the policy's to check. [`Webhooks::start`](crate::Webhooks::start) does it too.
+    ///
+    /// # Errors
+    /// The first option that cannot be taken, by its key.
+    pub fn validate(&self) -> Result<(), StartError> {
         for name in self.headers.keys() {
             if is_ours(name) {
                 return Err(StartError::option(
                     format!("headers.{name}"),
-                    "Selvedge sets this header itself",
+                    "this header is set by Selvedge",
                 ));
             }
+        }
+        // Otherwise each attempt would be refused, and each delivery end as blocked.
+        if headers::bytes(&self.headers) > MAX_CONFIGURED_HEADER_BYTES {
+            return Err(StartError::option(
+                "headers",
+                format!(
+                    "hold more than {MAX_CONFIGURED_HEADER_BYTES} bytes in all, names and values together"
+                ),
+            ));
         }
         if self.secrets.len() > MAX_SECRETS {
             return Err(StartError::option(
@@ -218,7 +235,7 @@ impl Options {
         if self.retry.secs.is_empty() {
             return Err(StartError::option(
                 "retry.schedule_secs",
-                "needs one entry at least: the first attempt",
+                "needs at least one entry: the first attempt",
             ));
         }
         if !(0.0..=1.0).contains(&self.retry.jitter) {
@@ -244,10 +261,13 @@ impl Options {
     }
 }
 
-fn is_ours(name: &HeaderName) -> bool {
+/// Whether a header of a delivery is not the operator's to set: it belongs to the connection, or it begins as those that
+/// Standard Webhooks defines.
+#[must_use]
+pub fn is_ours(name: &HeaderName) -> bool {
     name == header::CONTENT_LENGTH
         || headers::is_reserved(name)
-        || ["webhook-id", "webhook-timestamp", "webhook-signature"].contains(&name.as_str())
+        || name.as_str().starts_with("webhook-")
 }
 
 #[cfg(test)]
@@ -277,10 +297,14 @@ mod tests {
     #[test]
     fn a_bad_option_is_named_by_its_key() {
         type Change = fn(&mut Options);
-        let cases: [(&str, Change); 5] = [
+        let cases: [(&str, Change); 6] = [
             ("headers.webhook-id", |o| {
                 o.headers
                     .insert("webhook-id", HeaderValue::from_static("x"));
+            }),
+            ("headers", |o| {
+                let value = "x".repeat(MAX_CONFIGURED_HEADER_BYTES);
+                o.headers.insert("x", HeaderValue::try_from(value).unwrap());
             }),
             ("signing.secrets", |o| {
                 let secret = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();

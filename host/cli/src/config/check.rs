@@ -1,7 +1,6 @@
 //! Walks the tree of a configuration file beside the table of keys: unknown names, wrong types, keys that cannot be
 //! honoured. Replaces `${{ env.NAME }}` on the way. Whatever passes can be read without further questions.
 
-use selvedge_webhook::signing::MAX_SECRETS;
 use serde_json::{Map, Value};
 
 use super::env_file;
@@ -98,18 +97,6 @@ impl Check<'_> {
                 self.has_template(place, value);
             }
             (Kind::List(item), Value::Array(elements)) => {
-                if elements.is_empty() && item == Item::Seconds {
-                    self.problems.add(
-                        place.to_string(),
-                        "needs at least one entry: the first attempt",
-                    );
-                }
-                if item == Item::Secret && elements.len() > MAX_SECRETS {
-                    self.problems.add(
-                        place.to_string(),
-                        format!("at most {MAX_SECRETS} secrets are in use at once"),
-                    );
-                }
                 for (index, element) in elements.iter_mut().enumerate() {
                     self.element(&place.element(index), key, item, element);
                 }

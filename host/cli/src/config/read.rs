@@ -1,4 +1,5 @@
-//! A checked tree → `Config`. Defaults come from the table of keys; what two keys must agree on is checked here.
+//! A checked tree → `Config`. Defaults come from the table of keys; what several values must agree on is
+//! checked here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use selvedge_runtime::items::ItemTtl;
 use selvedge_runtime::sweep::ThreadTtl;
 use selvedge_sandbox::Limits;
 use selvedge_sandbox::options::hostcall_bytes_for;
+use selvedge_webhook::StartError;
 use serde_json::{Map, Value};
 
 use super::keys;
@@ -153,6 +155,9 @@ pub(super) fn config(
         telemetry: telemetry(root.group("telemetry", "telemetry")),
         warnings: Vec::new(),
     };
+    if let Err(StartError::Option { key, message }) = config.webhooks.options().validate() {
+        problems.add(format!("{}: webhooks.{key}", file.display()), message);
+    }
     for graph in &config.graphs {
         if sandbox.given("total_memory_bytes").is_some()
             && graph.limits.memory_bytes > config.sandbox.total_memory_bytes

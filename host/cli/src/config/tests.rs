@@ -327,6 +327,10 @@ fn each_mistake_has_one_line_that_names_the_key_and_what_to_write() {
             "webhooks.signing.secrets: at most 8 secrets are in use at once",
         ),
         (
+            json!({ "webhooks": { "headers": { "X": "x".repeat(40_000), "Y": "y".repeat(30_000) } } }),
+            "webhooks.headers: hold more than 64512 bytes in all, names and values together",
+        ),
+        (
             json!({ "webhooks": { "headers": { "X Y": "x" } } }),
             "webhooks.headers.X Y: \"X Y\" cannot be the name of a header",
         ),

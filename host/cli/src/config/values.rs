@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 
-use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
 use selvedge_egress::domain::DomainRule;
-use selvedge_egress::headers::is_reserved;
 use selvedge_egress::options::{method, network};
 use selvedge_webhook::Field;
+use selvedge_webhook::options::is_ours;
 use selvedge_webhook::signing::Secret;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
@@ -107,16 +106,11 @@ pub(super) fn name(kind: Name, name: &str) -> Result<(), String> {
         Name::Graph if !name.is_empty() && !name.chars().any(char::is_control) => Ok(()),
         Name::Graph => Err("a graph needs a name that can be printed".to_owned()),
         Name::Header => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) if is_own(&name) => Err("this header is set by Selvedge".to_owned()),
+            Ok(name) if is_ours(&name) => Err("this header is set by Selvedge".to_owned()),
             Ok(_) => Ok(()),
             Err(_) => Err(format!("\"{name}\" cannot be the name of a header")),
         },
     }
-}
-
-/// Headers of a delivery that are not the operator's to set.
-fn is_own(name: &HeaderName) -> bool {
-    is_reserved(name) || name == CONTENT_LENGTH || name.as_str().starts_with("webhook-")
 }
 
 /// A header's value, which may hold a secret: it is not repeated.

@@ -7,6 +7,7 @@ use selvedge_model::Timestamp;
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_model::time::Clock as _;
 use selvedge_webhook::Options;
+use selvedge_webhook::signing::MAX_SECRETS;
 use tokio::net::TcpListener;
 
 use crate::host::{Host, options};
@@ -239,4 +240,28 @@ async fn of_a_long_answer_the_beginning_is_kept() {
     let run = host.run_ends(&receiver.url("/")).await;
     let delivery = host.ended_as(run, DeliveryStatus::Delivered).await;
     assert_eq!(delivery.attempts[0].response.as_ref().unwrap().len(), 4096);
+}
+
+#[tokio::test]
+async fn headers_as_large_as_they_may_be_are_sent_beside_as_many_signatures_as_there_may_be() {
+    let receiver = Receiver::start([Answer::Status(200)]).await;
+    let mut options = options();
+    let secret = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
+    options.secrets = vec![secret; MAX_SECRETS];
+    let with = |bytes: usize| {
+        let mut options = options.clone();
+        let value = HeaderValue::try_from("x".repeat(bytes)).unwrap();
+        options.headers.insert("x-large", value);
+        options
+    };
+    let largest = (0..1 << 16)
+        .rev()
+        .find(|bytes| with(*bytes).validate().is_ok());
+    let host = Host::start(with(largest.unwrap()));
+    let run = host.run_ends(&receiver.url("/")).await;
+    host.ended_as(run, DeliveryStatus::Delivered).await;
+    let post = &receiver.posts()[0];
+    assert_eq!(post.header("x-large").len(), largest.unwrap());
+    let signatures = post.header("webhook-signature").split(' ').count();
+    assert_eq!(signatures, MAX_SECRETS);
 }
