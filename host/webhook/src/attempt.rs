@@ -121,6 +121,7 @@ impl Sender {
     pub fn broken(&self, id: DeliveryId, url: &str, number: u32, tries: u32) -> Record {
         let now = self.clock.now();
         let verdict = verdict(Outcome::Failed, tries, &self.schedule, now, rand::random());
+        self.counters.attempt(verdict);
         Record {
             id,
             attempt: Some(Attempt {
@@ -297,7 +298,31 @@ fn log(id: &str, attempt: &Attempt, verdict: Verdict) {
 
 #[cfg(test)]
 mod tests {
+    use selvedge_egress::{ClientOptions, Policy, PolicyOptions, Reported};
+    use selvedge_model::time::SystemClock;
+    use selvedge_storage::sqlite;
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_attempt_that_broke_off_counts_as_one_that_failed() {
+        let directory = tempfile::tempdir().unwrap();
+        let policy = Policy::new(&PolicyOptions::webhooks()).unwrap();
+        let options = sqlite::Options::new(directory.path());
+        let sender = Sender {
+            client: Client::new(Arc::new(policy), &ClientOptions::default()).unwrap(),
+            storage: sqlite::Sqlite::open(options).unwrap(),
+            clock: Arc::new(SystemClock),
+            headers: HeaderMap::new(),
+            secrets: Vec::new(),
+            counters: Arc::default(),
+            schedule: Schedule::default(),
+            timeout: Duration::from_secs(1),
+        };
+        let record = sender.broken(DeliveryId::new(), "https://a.example/", 1, 1);
+        assert!(matches!(record.verdict, Verdict::RetryAt(_)));
+        assert_eq!(sender.counters.read(Reported::default()).failed, 1);
+    }
 
     #[test]
     fn what_is_kept_of_an_answer_is_readable_and_bounded() {
