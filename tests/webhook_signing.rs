@@ -121,3 +121,23 @@ async fn webhooks_listen_verifies_what_arrives_and_refuses_what_is_not_signed() 
     signal(listen.id(), "INT");
     assert!(listen.wait().expect("it ends").success());
 }
+
+#[test]
+fn a_secret_that_is_none_is_not_repeated() {
+    for text in ["whsec_not base64", "c2hvcnQ="] {
+        for from_variable in [false, true] {
+            let mut listen = Command::new(SELVEDGE);
+            listen.args(["webhooks", "listen", "--port", "0"]);
+            if from_variable {
+                listen.env("SELVEDGE_LISTEN_SECRET", text);
+            } else {
+                listen.args(["--secret", text]);
+            }
+            let output = listen.output().expect("selvedge ends");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(said.contains("SELVEDGE_LISTEN_SECRET"), "{said}");
+            assert!(!said.contains(text), "{said}");
+        }
+    }
+}

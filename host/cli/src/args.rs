@@ -1,12 +1,14 @@
 //! The command line: names, help and defaults. What the words do is in the module of each command.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use selvedge_webhook::signing::Secret;
+use selvedge_webhook::signing::{Secret, SecretError};
 
 use selvedge_model::Timestamp;
 use selvedge_schedule::{Schedule, Zone};
@@ -210,13 +212,26 @@ pub struct ListenArgs {
         value_delimiter = ',',
         hide_env_values = true
     )]
-    pub secrets: Vec<Secret>,
+    pub secrets: Vec<GivenSecret>,
     /// Print whole bodies
     #[arg(long)]
     pub full: bool,
     /// Print one JSON object a line for each delivery
     #[arg(long)]
     pub json: bool,
+}
+
+/// A secret of the command line, or what is wrong with it. Read here and judged by the command: a text that clap itself
+/// refuses is repeated in its message.
+#[derive(Clone, Debug)]
+pub struct GivenSecret(pub Result<Secret, SecretError>);
+
+impl FromStr for GivenSecret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.parse()))
+    }
 }
 
 /// What to do about schedules.

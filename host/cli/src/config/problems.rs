@@ -1,4 +1,4 @@
-//! The mistakes of a configuration, collected so that an operator sees all of them at once.
+//! The mistakes of a configuration, or of secrets on the command line, collected so that an operator sees all of them at once.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub struct Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    pub(super) fn add(&mut self, place: impl Into<String>, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, place: impl Into<String>, message: impl Into<String>) {
         self.0.push(Problem {
             place: place.into(),
             message: message.into(),
@@ -24,7 +24,7 @@ impl Problems {
     }
 
     /// `Ok` when nothing was added.
-    pub(super) fn into_result<T>(self, value: T) -> Result<T, Self> {
+    pub(crate) fn into_result<T>(self, value: T) -> Result<T, Self> {
         if self.0.is_empty() {
             Ok(value)
         } else {

@@ -21,9 +21,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use selvedge_model::Timestamp;
+use selvedge_webhook::signing::Secret;
 use tokio::net::TcpListener;
 
-use crate::args::ListenArgs;
+use crate::args::{GivenSecret, ListenArgs};
+use crate::config::Problems;
 use crate::print;
 use ledger::Ledger;
 use show::Delivery;
@@ -34,6 +36,7 @@ const MAX_BODY_BYTES: usize = 64 << 20;
 
 /// Receives until Ctrl-C, then prints a summary.
 pub async fn run(args: ListenArgs) -> Result<()> {
+    let secrets = secrets(&args)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
         .await
         .with_context(|| {
@@ -52,6 +55,7 @@ pub async fn run(args: ListenArgs) -> Result<()> {
     }
     let receiver = Arc::new(Receiver {
         args,
+        secrets,
         ledger: Mutex::default(),
     });
     tokio::select! {
@@ -67,8 +71,22 @@ pub async fn run(args: ListenArgs) -> Result<()> {
     Ok(())
 }
 
+/// The secrets, or all that is wrong with them.
+fn secrets(args: &ListenArgs) -> Result<Vec<Secret>, Problems> {
+    let mut secrets = Vec::new();
+    let mut problems = Problems::default();
+    for GivenSecret(secret) in &args.secrets {
+        match secret {
+            Ok(secret) => secrets.push(secret.clone()),
+            Err(error) => problems.add("--secret, or SELVEDGE_LISTEN_SECRET", error.to_string()),
+        }
+    }
+    problems.into_result(secrets)
+}
+
 struct Receiver {
     args: ListenArgs,
+    secrets: Vec<Secret>,
     ledger: Mutex<Ledger>,
 }
 
@@ -115,7 +133,7 @@ impl Receiver {
         };
         let mut delivery = Delivery::new(&head, body.to_bytes());
         delivery.attempt = self.ledger().note(delivery.id.as_deref());
-        delivery.signature = Signature::of(&self.args.secrets, &delivery, Timestamp::now());
+        delivery.signature = Signature::of(&self.secrets, &delivery, Timestamp::now());
         let status = match (&delivery.signature, delivery.attempt) {
             (Some(Signature::Missing | Signature::Bad(_)), _) => StatusCode::UNAUTHORIZED,
             (_, Some(attempt)) if attempt <= self.args.fail => StatusCode::INTERNAL_SERVER_ERROR,
