@@ -1,7 +1,5 @@
 //! The completed Run reaches the webhook: what arrives, how often, and what is recorded.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use crate::support::receiver::{Answer, Received};
@@ -335,7 +333,11 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 async fn a_receiver_that_hangs_delays_nobody_else() {
     let hanging = Receiver::behaving(|_, _| Answer::Hang).await;
     let receiver = Receiver::start().await;
-    let server = Setup::probes(&["two"]).start().await;
+    // No attempt at the host that hangs ends before the test does.
+    let server = Setup::probes(&["two"])
+        .set("webhooks.timeout_secs", 3600)
+        .start()
+        .await;
     let body = |url: String| json!({"assistant_id": "two", "input": {"foo": "x"}, "webhook": url});
     for n in 0..20 {
         server
@@ -343,19 +345,12 @@ async fn a_receiver_that_hangs_delays_nobody_else() {
             .await;
     }
     hanging.wait_for(1).await;
-    let begun = Instant::now();
     for n in 0..5 {
         server
             .post_json("/runs/wait", &body(receiver.url(&format!("/{n}"))))
             .await;
     }
     receiver.wait_for(5).await;
-    // An attempt may take 15 seconds: whoever waited behind one would be later than this.
-    assert!(
-        begun.elapsed() < Duration::from_secs(12),
-        "{:?}",
-        begun.elapsed()
-    );
     assert!(
         hanging.received().len() <= 4,
         "{} attempts at once at one host",
