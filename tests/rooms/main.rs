@@ -10,6 +10,7 @@ mod cron_kills;
 mod guest;
 mod house;
 mod kills;
+mod measuring;
 mod mutations;
 #[path = "../support/receiver.rs"]
 #[allow(dead_code, reason = "the black-box tests use the rest")]

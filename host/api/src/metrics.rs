@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use selvedge_model::delivery::DeliveryStatus;
-use selvedge_runtime::measures::Measures;
+use selvedge_runtime::measures::{Measures, Waiting};
 use serde_json::{Value, json};
 
 use crate::error::ApiResult;
@@ -20,7 +20,7 @@ use crate::routes::Edge;
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(crate) async fn metrics(State(edge): State<Arc<Edge>>, query: Query) -> ApiResult<Response> {
-    let measures = edge.runtime.measures().await?;
+    let measures = edge.runtime.measures().await;
     if query.get("format") == Some("json") {
         return Ok(JsonBody(json(&measures)).into_response());
     }
@@ -29,14 +29,17 @@ pub(crate) async fn metrics(State(edge): State<Arc<Edge>>, query: Query) -> ApiR
 
 fn json(measures: &Measures) -> Value {
     let Measures {
-        running, places, ..
+        running,
+        places,
+        waiting,
+        ..
     } = measures;
     json!({
-        "queue": {"n_pending": measures.pending, "n_running": running},
+        "queue": {"n_pending": waiting.map(|waiting| waiting.runs), "n_running": running},
         "workers": {"max": places, "active": running, "available": places - running},
         "webhooks": {
-            "n_pending": measures.outbox,
-            "oldest_pending_secs": measures.oldest_secs,
+            "n_pending": waiting.map(|waiting| waiting.deliveries),
+            "oldest_pending_secs": waiting.map(|waiting| waiting.oldest_secs),
             "reported": reported(measures).into_iter().collect::<BTreeMap<_, _>>(),
         },
     })
@@ -50,11 +53,7 @@ fn text(measures: &Measures) -> String {
         ..
     } = measures;
     let mut text = Text::default();
-    text.gauge(
-        "lg_api_num_pending_runs",
-        "Runs that wait.",
-        measures.pending,
-    );
+    waits(&mut text, measures.waiting.as_ref());
     text.gauge(
         "lg_api_num_running_runs",
         "Runs that are executed.",
@@ -82,7 +81,6 @@ fn text(measures: &Measures) -> String {
         "status",
         ended.map(|(status, count)| (status.as_str(), *count)),
     );
-    text.gauge("selvedge_crons", "Crons that are enabled.", measures.crons);
     text.counter(
         "selvedge_crons_fired_total",
         "Due times of crons that made a run.",
@@ -137,17 +135,29 @@ fn text(measures: &Measures) -> String {
         "rule",
         reported(measures),
     );
+    text.0
+}
+
+/// What waits in storage. What storage does not say is left out: a value would be a lie.
+fn waits(text: &mut Text, waiting: Option<&Waiting>) {
+    text.gauge(
+        "selvedge_storage_up",
+        "1 when storage says what waits in it; 0 when it does not, and the metrics of that are missing.",
+        u8::from(waiting.is_some()),
+    );
+    let Some(waiting) = waiting else { return };
+    text.gauge("lg_api_num_pending_runs", "Runs that wait.", waiting.runs);
+    text.gauge("selvedge_crons", "Crons that are enabled.", waiting.crons);
     text.gauge(
         "selvedge_webhook_outbox_deliveries",
         "Deliveries that are pending.",
-        measures.outbox,
+        waiting.deliveries,
     );
     text.gauge(
         "selvedge_webhook_outbox_oldest_seconds",
         "How long ago the run of the oldest pending delivery ended.",
-        measures.oldest_secs,
+        waiting.oldest_secs,
     );
-    text.0
 }
 
 /// What report mode has let pass, by the rule that would have refused it.
@@ -190,5 +200,54 @@ impl Text {
         for (word, value) in values {
             let _ = writeln!(self.0, "{name}{{{label}=\"{word}\"}} {value}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use selvedge_model::run::RunStatus;
+    use selvedge_runtime::measures::{Counts, TaskMeasures};
+
+    use super::*;
+
+    #[test]
+    fn without_storage_the_counters_are_shown_and_nothing_is_invented() {
+        let measures = Measures {
+            ended: [
+                (RunStatus::Success, 3),
+                (RunStatus::Error, 0),
+                (RunStatus::Timeout, 0),
+                (RunStatus::Interrupted, 0),
+            ],
+            waiting: None,
+            running: 1,
+            places: 2,
+            crons_fired: 0,
+            cron_errors: 0,
+            tasks: TaskMeasures {
+                limits: Vec::new(),
+                instances: 1,
+                memory_bytes: 65536,
+            },
+            webhooks: Counts {
+                ended: DeliveryStatus::ALL.map(|status| (status, 0)),
+                failed: 0,
+                breaker_opened: 0,
+                reported: selvedge_runtime::measures::Reported::default(),
+            },
+        };
+        let shown = text(&measures);
+        assert!(shown.contains("selvedge_storage_up 0\n"), "{shown}");
+        let counted = "selvedge_runs_ended_total{status=\"success\"} 3\n";
+        assert!(shown.contains(counted), "{shown}");
+        for name in ["lg_api_num_pending_runs", "selvedge_webhook_outbox"] {
+            assert!(!shown.contains(name), "{shown}");
+        }
+        let json = json(&measures);
+        assert_eq!(
+            json["queue"],
+            serde_json::json!({"n_pending": null, "n_running": 1})
+        );
+        assert_eq!(json["webhooks"]["n_pending"], Value::Null);
     }
 }

@@ -1,12 +1,15 @@
 //! What the operator's metrics say of runs, their tasks and their webhooks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use selvedge_model::Timestamp;
 use selvedge_model::run::RunStatus;
 pub use selvedge_sandbox::Measures as TaskMeasures;
 use selvedge_storage::{CronFilter, StorageError};
-pub use selvedge_webhook::Counts;
+pub use selvedge_webhook::counts::{Counts, Reported};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::Runtime;
 
@@ -30,19 +33,24 @@ impl Ended {
     }
 }
 
+/// How old what is said of storage may be. Counting costs storage time, and anybody may ask for metrics.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// What storage said last, and when.
+#[derive(Default)]
+pub(crate) struct LastWaiting(Mutex<Option<(Instant, Waiting)>>);
+
 /// How it stands at this moment.
 #[derive(Clone, Debug)]
 pub struct Measures {
     /// Runs that ended since the process began, by how they ended; a run that was rolled back was interrupted.
     pub ended: [(RunStatus, u64); ENDS.len()],
-    /// Runs that wait, for a place, for their thread or for their time.
-    pub pending: u64,
+    /// What waits in storage; `None` when storage does not say.
+    pub waiting: Option<Waiting>,
     /// Runs that are executed.
     pub running: usize,
     /// Runs that can be executed at once.
     pub places: usize,
-    /// Crons that fire.
-    pub crons: u64,
     /// Due times of crons that made a run since the process began.
     pub crons_fired: u64,
     /// Those that made none although they should have.
@@ -51,42 +59,68 @@ pub struct Measures {
     pub tasks: TaskMeasures,
     /// What has become of attempts to deliver webhooks.
     pub webhooks: Counts,
+}
+
+/// What waits in storage, or did a second ago.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// Runs that wait, for a place, for their thread or for their time.
+    pub runs: u64,
+    /// Crons that are enabled.
+    pub crons: u64,
     /// Deliveries that are pending.
-    pub outbox: u64,
+    pub deliveries: u64,
     /// How long ago the run of the oldest of them ended, in seconds; 0 when there is none.
     pub oldest_secs: f64,
 }
 
 impl Runtime {
-    /// Reads the counters, and asks storage what waits.
-    pub async fn measures(&self) -> Result<Measures, StorageError> {
+    /// Reads the counters, and asks storage what waits. When storage fails, the counters are what an operator needs.
+    pub async fn measures(&self) -> Measures {
         let shared = &self.0;
-        let outbox = shared.storage.outbox().await?;
-        let age = outbox
-            .oldest
-            .map(|oldest| oldest.until(Timestamp::now()).as_secs_f64());
+        let waiting = self.waiting().await.inspect_err(|error| {
+            tracing::warn!(%error, "metrics without what waits in storage");
+        });
         let mut ended = ENDS.map(|status| (status, 0));
         for ((_, count), counter) in ended.iter_mut().zip(&shared.ended.0) {
             *count = counter.load(Ordering::Relaxed);
         }
         let (running, places) = shared.queue.taken();
-        let enabled = CronFilter {
-            enabled: Some(true),
-            ..CronFilter::default()
-        };
         let (crons_fired, cron_errors) = shared.crons.counts();
-        Ok(Measures {
+        Measures {
             ended,
-            pending: shared.storage.count_pending_runs().await?,
+            waiting: waiting.ok(),
             running,
             places,
-            crons: shared.storage.count_crons(enabled).await?,
             crons_fired,
             cron_errors,
             tasks: shared.sandbox.measures(),
             webhooks: shared.webhooks.counts(),
-            outbox: outbox.pending,
-            oldest_secs: age.unwrap_or_default(),
-        })
+        }
+    }
+
+    async fn waiting(&self) -> Result<Waiting, StorageError> {
+        // Whoever comes while storage is asked waits for that answer, and asks no second time.
+        let mut last = self.0.last_waiting.0.lock().await;
+        if let Some((at, waiting)) = *last
+            && at.elapsed() < MAX_AGE
+        {
+            return Ok(waiting);
+        }
+        let storage = &self.0.storage;
+        let outbox = storage.outbox().await?;
+        let enabled = CronFilter {
+            enabled: Some(true),
+            ..CronFilter::default()
+        };
+        let age = outbox.oldest.map(|oldest| oldest.until(Timestamp::now()));
+        let waiting = Waiting {
+            runs: storage.count_pending_runs().await?,
+            crons: storage.count_crons(enabled).await?,
+            deliveries: outbox.pending,
+            oldest_secs: age.unwrap_or_default().as_secs_f64(),
+        };
+        *last = Some((Instant::now(), waiting));
+        Ok(waiting)
     }
 }

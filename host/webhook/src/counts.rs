@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use selvedge_egress::Reported;
+pub use selvedge_egress::Reported;
 use selvedge_model::delivery::{DeliveryStatus, Verdict};
 
 /// The counters. Each is on its own: nobody reads them to decide anything.
