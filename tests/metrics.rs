@@ -1,12 +1,13 @@
 //! The operator sees what runs and webhooks come to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::json;
 
 use crate::support::receiver::Answer;
-use crate::support::{Receiver, Server, Setup, eventually};
+use crate::support::{Receiver, Server, Setup, eventually, root};
 
 async fn metrics(server: &Server) -> String {
     let response = server.get("/metrics").await;
@@ -78,6 +79,7 @@ async fn metrics_say_what_became_of_runs_and_webhooks_and_what_still_waits() {
         ("selvedge_runs_ended_total{status=\"error\"}", 1.0),
         ("lg_api_num_pending_runs", 0.0),
         ("lg_api_num_running_runs", 0.0),
+        ("selvedge_storage_up", 1.0),
         ("lg_api_workers_max", 7.0),
         ("selvedge_webhook_outbox_deliveries", 1.0),
         ("selvedge_webhook_attempts_total{result=\"blocked\"}", 0.0),
@@ -96,6 +98,18 @@ async fn metrics_say_what_became_of_runs_and_webhooks_and_what_still_waits() {
     for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
         let name = line.split(' ').nth(2).expect("a name");
         assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_metrics_of_the_operators_page_exist() {
+    let page = std::fs::read_to_string(root().join("docs/webhooks.md")).expect("the page");
+    let words = page.split(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+    let named: BTreeSet<&str> = words.filter(|word| word.starts_with("selvedge_")).collect();
+    assert!(named.len() >= 7, "{named:?}");
+    let text = metrics(&Setup::probes(&["two"]).start().await).await;
+    for name in named {
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name}");
     }
 }
 
