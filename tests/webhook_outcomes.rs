@@ -32,15 +32,20 @@ fn told(receiver: &Receiver) -> BTreeMap<String, Vec<(String, String)>> {
     told
 }
 
-/// Every path was told once, at the second attempt, under one id.
-async fn each_was_delivered_once(server: &Server, receiver: &Receiver, outcomes: &[(&str, &str)]) {
-    let deliveries = eventually("every delivery", async || {
+/// All deliveries, once there are so many and each has arrived.
+async fn delivered(server: &Server, count: usize) -> Vec<Value> {
+    eventually("every delivery", async || {
         let listed = server.get_json("/webhooks/deliveries?limit=100").await;
         let listed = listed.as_array().expect("a list").clone();
         let arrived = |delivery: &Value| delivery["status"] == "delivered";
-        (listed.len() >= outcomes.len() && listed.iter().all(arrived)).then_some(listed)
+        (listed.len() >= count && listed.iter().all(arrived)).then_some(listed)
     })
-    .await;
+    .await
+}
+
+/// Every path was told once, at the second attempt, under one id.
+async fn each_was_delivered_once(server: &Server, receiver: &Receiver, outcomes: &[(&str, &str)]) {
+    let deliveries = delivered(server, outcomes.len()).await;
     assert_eq!(deliveries.len(), outcomes.len());
     assert!(deliveries.iter().all(|d| d["attempt_count"] == 2));
     let told = told(receiver);
@@ -106,6 +111,8 @@ async fn however_a_run_ends_its_webhook_is_one_delivery_with_one_id() {
         .create_run(&thread().await, &to("/crash", gate.run()))
         .await;
     gate.holds(held + 3).await;
+    // An attempt that the kill cuts off would be made again.
+    delivered(&server, 9).await;
     server.kill();
     gate.open();
     server.restart().await;
