@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::error::{EgressError, Phase};
 use crate::gate::connect;
 use crate::io::{Connection, Stream};
 use crate::policy::Policy;
-use crate::refusal::{Gate, Rule};
+use crate::refusal::{Gate, Refusal, Rule};
 use crate::resolver::Resolver;
 use crate::target::Host;
 
@@ -55,38 +55,52 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.clone();
         async move {
-            let late = EgressError::Timeout {
+            let tried = OnceLock::new();
+            let late = |_| EgressError::Timeout {
                 phase: Phase::Connection,
-                address: None,
+                address: tried.get().copied(),
             };
-            timeout(connector.timeout, connector.connect(&uri))
+            timeout(connector.timeout, connector.connect(&uri, &tried))
                 .await
-                .map_err(|_| late)?
+                .map_err(late)?
         }
         .boxed()
     }
 }
 
 impl Connector {
-    async fn connect(&self, uri: &Uri) -> Result<Connection, EgressError> {
+    /// Also says which address it tries first.
+    async fn connect(
+        &self,
+        uri: &Uri,
+        tried: &OnceLock<SocketAddr>,
+    ) -> Result<Connection, EgressError> {
         let host =
             Host::of_uri(uri).ok_or_else(|| self.policy.refuse(Gate::Connect, Rule::EmptyHost))?;
         let https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let addresses = self.judged_addresses(&host).await?;
+        let addresses = self.judged_addresses(&host, port).await?;
         for address in &addresses {
+            let at = SocketAddr::new(*address, port);
             self.policy
-                .check_destination(SocketAddr::new(*address, port))?;
+                .check_destination(at)
+                .map_err(|refusal| refused_at(at, refusal))?;
+        }
+        if let Some(first) = addresses.first() {
+            tried.get_or_init(|| SocketAddr::new(*first, port));
         }
         let (tcp, judged) = race(&addresses, port).await?;
         let peer = tcp
             .peer_addr()
             .map_err(|error| not_connected(judged, &error))?;
-        connect::peer(judged, peer).map_err(|rule| self.policy.refuse(Gate::Connect, rule))?;
+        connect::peer(judged, peer)
+            .map_err(|rule| refused_at(peer, self.policy.refuse(Gate::Connect, rule)))?;
         let local = tcp
             .local_addr()
             .map_err(|error| not_connected(peer, &error))?;
-        self.policy.check_ends(local, peer)?;
+        self.policy
+            .check_ends(local, peer)
+            .map_err(|refusal| refused_at(peer, refusal))?;
         // A request is written in one piece; waiting for more would only delay it.
         tcp.set_nodelay(true)
             .map_err(|error| not_connected(peer, &error))?;
@@ -98,7 +112,7 @@ impl Connector {
         Ok(Connection { stream, peer })
     }
 
-    async fn judged_addresses(&self, host: &Host) -> Result<Vec<IpAddr>, EgressError> {
+    async fn judged_addresses(&self, host: &Host, port: u16) -> Result<Vec<IpAddr>, EgressError> {
         let name = match host {
             Host::Ip(address) => {
                 self.policy.check_literal(*address)?;
@@ -122,7 +136,13 @@ impl Connector {
         if answers.is_empty() {
             return Err(unresolved("no address".to_owned()));
         }
-        self.policy.check_resolved(&answers, scope)?;
+        // Each on its own, to say which it was.
+        for address in &answers {
+            let refused = self.policy.check_resolved(&[*address], scope).err();
+            if let Some(refusal) = refused {
+                return Err(refused_at(SocketAddr::new(*address, port), refusal));
+            }
+        }
         Ok(answers)
     }
 
@@ -179,6 +199,13 @@ async fn race(addresses: &[IpAddr], port: u16) -> Result<(TcpStream, SocketAddr)
         message: "no address to connect to".to_owned(),
         address: None,
     }))
+}
+
+fn refused_at(address: SocketAddr, refusal: Refusal) -> EgressError {
+    EgressError::Refused(Refusal {
+        address: Some(address),
+        ..refusal
+    })
 }
 
 fn not_connected(address: SocketAddr, error: &io::Error) -> EgressError {

@@ -41,7 +41,7 @@ pub enum EgressError {
     Timeout {
         /// What it waited for.
         phase: Phase,
-        /// The peer, once there was one.
+        /// The peer, or the address that was tried first.
         address: Option<SocketAddr>,
     },
     /// The answer is larger than this client reads.
@@ -121,10 +121,11 @@ impl EgressError {
         )
     }
 
-    /// The address that was connected to, or tried.
+    /// The address that was connected to, tried, or refused.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
+            Self::Refused(refusal) => refusal.address,
             Self::Connect { address, .. } | Self::Tls { address, .. } => Some(*address),
             Self::Timeout { address, .. } | Self::Protocol { address, .. } => *address,
             _ => None,

@@ -3,6 +3,7 @@
 //! The texts of the cases that LangGraph has are LangGraph's, since clients match on them.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use crate::options::Subject;
 
@@ -178,6 +179,8 @@ pub struct Refusal {
     pub rule: Rule,
     /// What the caller may be told; holds no part of the URL but scheme and port.
     pub message: String,
+    /// The address that was judged, where it was not written in the URL.
+    pub address: Option<SocketAddr>,
 }
 
 impl Refusal {
@@ -187,6 +190,7 @@ impl Refusal {
             gate,
             rule,
             message,
+            address: None,
         }
     }
 }
