@@ -87,7 +87,7 @@ async fn an_allowed_domain_does_not_open_a_network() {
     let allowed = json!({"allowed_domains": [NAME]});
     assert_eq!(
         fate(NAME, "127.0.0.1", allowed).await,
-        "blocked: Webhook host blocked: loopback IP range"
+        "blocked: Webhook host blocked: loopback IP range (gate: address, rule: range)"
     );
     let opened = json!({"allowed_domains": [NAME], "allowed_networks": ["127.0.0.0/8"]});
     assert_eq!(fate(NAME, "127.0.0.1", opened).await, "delivered");
@@ -96,7 +96,7 @@ async fn an_allowed_domain_does_not_open_a_network() {
     });
     assert_eq!(
         fate(NAME, "127.0.0.1", denied).await,
-        "blocked: Webhook host blocked: blocked IP range"
+        "blocked: Webhook host blocked: blocked IP range (gate: address, rule: denied_networks)"
     );
 }
 
@@ -104,7 +104,7 @@ async fn an_allowed_domain_does_not_open_a_network() {
 async fn a_reserved_name_needs_its_exact_spelling_and_an_address_that_is_opened() {
     let service = "x.svc.cluster.local";
     let kubernetes = "Webhook host blocked: Kubernetes internal DNS";
-    let unopened = "blocked: Webhook host blocked: reserved name outside the allowed networks";
+    let unopened = "blocked: Webhook host blocked: reserved name outside the allowed networks (gate: address, rule: allowed_networks)";
     let home = "127.0.0.1";
     for (name, address, rules, expected) in [
         (
@@ -123,7 +123,7 @@ async fn a_reserved_name_needs_its_exact_spelling_and_an_address_that_is_opened(
             service,
             home,
             json!({"allowed_domains": [service]}),
-            "blocked: Webhook host blocked: loopback IP range",
+            "blocked: Webhook host blocked: loopback IP range (gate: address, rule: range)",
         ),
         (
             service,
@@ -159,7 +159,7 @@ async fn a_reserved_name_needs_its_exact_spelling_and_an_address_that_is_opened(
             "hooks.example.com",
             "169.254.169.254",
             json!({"allowed_networks": ["0.0.0.0/0"]}),
-            "blocked: Webhook host blocked: cloud metadata endpoint",
+            "blocked: Webhook host blocked: cloud metadata endpoint (gate: address, rule: range)",
         ),
     ] {
         assert_eq!(

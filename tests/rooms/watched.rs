@@ -9,7 +9,7 @@ use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::cron::Cron;
-use selvedge_model::delivery::{Attempt, Verdict};
+use selvedge_model::delivery::{Attempt, NewDelivery, PutOff, Verdict};
 use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::item::Item;
 use selvedge_model::run::{Lease, Run, RunStatus};
@@ -158,6 +158,10 @@ impl Reads for Watched {
         self.inner.list_deliveries(query).await
     }
 
+    async fn delivery_to_send(&self, id: DeliveryId) -> Result<Option<NewDelivery>, StorageError> {
+        self.inner.delivery_to_send(id).await
+    }
+
     async fn outbox(&self) -> Result<Outbox, StorageError> {
         self.inner.outbox().await
     }
@@ -303,7 +307,7 @@ impl Storage for Watched {
     async fn record_attempt(
         &self,
         id: DeliveryId,
-        attempt: Option<Attempt>,
+        attempt: Attempt,
         verdict: Verdict,
         now: Timestamp,
     ) -> Result<(), StorageError> {
@@ -311,6 +315,14 @@ impl Storage for Watched {
         let recorded = self.inner.record_attempt(id, attempt, verdict, now).await;
         (self.observer)(Step::Recorded);
         recorded
+    }
+
+    async fn put_off(&self, deliveries: Vec<PutOff>) -> Result<(), StorageError> {
+        self.inner.put_off(deliveries).await
+    }
+
+    async fn disable_deliveries(&self, now: Timestamp) -> Result<u64, StorageError> {
+        self.inner.disable_deliveries(now).await
     }
 
     async fn prune_deliveries(&self, ended_before: Timestamp) -> Result<u64, StorageError> {

@@ -92,15 +92,32 @@ pub fn stamp(body: &mut [u8], offset: Option<u32>, now: Timestamp) {
     }
 }
 
-/// A delivery that is to be tried now.
+/// A delivery that is to be tried now, without what is to be sent: thousands of these may wait for their turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueDelivery {
-    /// What was stored.
-    pub delivery: NewDelivery,
+    /// Its id.
+    pub id: DeliveryId,
+    /// Where to, as the caller wrote it.
+    pub url: String,
+    /// When the run ended.
+    pub created_at: Timestamp,
+    /// When its schedule began: when the run ended, or when it was last to be delivered again.
+    pub began_at: Timestamp,
     /// How many attempts there were.
     pub attempts: u32,
     /// How many of them count for the schedule, which begins anew when a delivery is to be delivered again.
     pub tries: u32,
+}
+
+/// A delivery that is not tried yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PutOff {
+    /// Which.
+    pub id: DeliveryId,
+    /// When it is due again.
+    pub until: Timestamp,
+    /// From now on it comes behind those that were never put off so, as a retry does.
+    pub behind: bool,
 }
 
 /// What came of one attempt.

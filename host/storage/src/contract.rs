@@ -6,7 +6,7 @@ use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::cron::Cron;
-use selvedge_model::delivery::{Attempt, Verdict};
+use selvedge_model::delivery::{Attempt, NewDelivery, PutOff, Verdict};
 use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::item::Item;
 use selvedge_model::run::{Lease, Run, RunStatus};
@@ -114,6 +114,8 @@ pub trait Reads: Send + Sync + 'static {
         &self,
         query: DeliveryQuery,
     ) -> Result<Page<DeliveryRecord>, StorageError>;
+    /// What one delivery sends, as it was stored; `None` when there is none.
+    async fn delivery_to_send(&self, id: DeliveryId) -> Result<Option<NewDelivery>, StorageError>;
     /// What is still to be delivered.
     async fn outbox(&self) -> Result<Outbox, StorageError>;
     /// Whether the database answers and can still be written to.
@@ -281,25 +283,31 @@ pub trait Storage: Reads {
 
     // ------------------------------------------------------------------ deliveries
 
-    /// Claims up to `limit` deliveries that are due by `now`, first attempts before retries, and says when the next one
-    /// is due. Their bodies weigh some megabytes together and one more, so that there is always one when one is due.
-    /// A claim holds until [`record_attempt`](Self::record_attempt) or the end of the process.
+    /// Claims up to `limit` deliveries that are due by `now`, and says when the next one is due. First attempts come
+    /// before retries and before what was put off behind them, which have a quarter of the claim while they are due.
+    /// A claim holds until [`record_attempt`](Self::record_attempt), [`put_off`](Self::put_off) or the end of the
+    /// process. A row that cannot be read is left out, and logged, until then.
     async fn claim_deliveries(
         &self,
         now: Timestamp,
         limit: usize,
     ) -> Result<DueDeliveries, StorageError>;
-    /// Gives a claimed delivery back: records an attempt and what becomes of the delivery. `attempt: None` does so
-    /// without one: the delivery ends (`disabled`), or is put off and tried then.
+    /// Gives a claimed delivery back: records an attempt and what becomes of the delivery. An attempt that is recorded
+    /// already stays as it is.
     async fn record_attempt(
         &self,
         id: DeliveryId,
-        attempt: Option<Attempt>,
+        attempt: Attempt,
         verdict: Verdict,
         now: Timestamp,
     ) -> Result<(), StorageError>;
+    /// Gives claimed deliveries back that were not tried. One that is gone is passed over.
+    async fn put_off(&self, deliveries: Vec<PutOff>) -> Result<(), StorageError>;
+    /// Ends pending deliveries as disabled, due or not, and says how many. As many as one write may take; whoever wants
+    /// all ended asks again until it is 0.
+    async fn disable_deliveries(&self, now: Timestamp) -> Result<u64, StorageError>;
     /// Makes a delivery due now; `false` when there is none. One that had ended has its whole schedule before it again,
-    /// under its own id; one that is being tried is left to that.
+    /// under its own id, or, when it had ended as disabled, what was left of it; one that is being tried is left to that.
     async fn redeliver(&self, id: DeliveryId, now: Timestamp) -> Result<bool, StorageError>;
     /// The same for those that ended so within a time, and how many they were. As many as one write may take; whoever
     /// wants all asks again until it is 0.
@@ -311,9 +319,9 @@ pub trait Storage: Reads {
     // ------------------------------------------------------------------ life
 
     /// Voids the claims of a process that died: its running runs are pending again (those with `max_attempts`
-    /// attempts behind them are returned instead, claimed, to be ended as failed), its deliveries are due at once,
-    /// temporary runs start from their input. Those that someone wanted cancelled are returned as well, claimed, to be
-    /// ended so.
+    /// attempts behind them are returned instead, claimed, to be ended as failed), what it had taken to
+    /// deliver is due as before, temporary runs start from their input. Those that someone wanted cancelled are returned
+    /// as well, claimed, to be ended so.
     async fn recover(&self, now: Timestamp, max_attempts: u32) -> Result<Recovery, StorageError>;
     /// Empties tables, for development. Answers with the runs that are gone.
     async fn truncate(&self, what: Truncate, now: Timestamp) -> Result<Vec<RunId>, StorageError>;

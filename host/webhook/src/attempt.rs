@@ -1,11 +1,13 @@
 //! One attempt: judge the URL again, post the body, read a little of the answer, record what came of it.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use selvedge_egress::{Body, Client, EgressError, Request, Response};
+use selvedge_egress::{Body, Client, EgressError, Refusal, Request, Response};
 use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery, Verdict, stamp};
 use selvedge_model::time::Clock;
 use selvedge_model::url::without_query;
@@ -15,7 +17,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::counts::Counters;
 use crate::options::Schedule;
-use crate::record::Record;
+use crate::queue::{Seen, Turn};
+use crate::record::{Record, may_pass};
 use crate::signing::{self, Secret};
 use crate::verdict::{Outcome, retry_after, verdict};
 
@@ -26,8 +29,8 @@ const MAX_KEPT_BYTES: usize = 4096;
 /// The pauses before a failed write to storage is tried again double from here to there.
 pub(crate) const MIN_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// A record that storage refuses for a reason that does not pass is left for later after so many tries.
-const MAX_RECORD_TRIES: u32 = 5;
+/// What storage refuses for a reason that does not pass is given up, or left for later, after so many tries.
+const MAX_STORAGE_TRIES: u32 = 5;
 
 const USER_AGENT: &str = concat!("selvedge/", env!("CARGO_PKG_VERSION"));
 
@@ -44,13 +47,9 @@ pub(crate) struct Sender {
 }
 
 /// What the worker needs to know of an attempt.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Done {
-    pub url: String,
-    pub address: Option<SocketAddr>,
-    pub took: Duration,
-    /// Whether the host answers; `None` when that was not found out.
-    pub answers: Option<bool>,
+    pub seen: Seen,
     pub retry_at: Option<Timestamp>,
     /// What storage refused to write down.
     pub refused: Option<Record>,
@@ -66,29 +65,34 @@ struct Exchange {
 }
 
 impl Sender {
-    pub async fn deliver(self: Arc<Self>, due: DueDelivery) -> Done {
-        let DueDelivery {
-            delivery,
-            attempts,
-            tries,
-        } = due;
-        let (id, url) = (delivery.id, delivery.url.clone());
-        let number = attempts.saturating_add(1);
+    /// Reads what is to be sent, sends it, and writes down what came of that.
+    pub async fn deliver(self: Arc<Self>, turn: Turn) -> Done {
         let (at, began) = (self.clock.now(), Instant::now());
-        let exchange = self.post(delivery, at).await;
+        let read = self.insist(turn.id, || self.storage.delivery_to_send(turn.id));
+        let (url, exchange) = match read.await {
+            Ok(Some(delivery)) => (
+                without_query(&delivery.url),
+                self.try_once(delivery, at).await,
+            ),
+            Ok(None) => {
+                tracing::warn!(delivery = %turn.id, "a webhook delivery is gone before it was sent");
+                return Done::default();
+            }
+            Err(error) => (String::new(), Exchange::internal(&error.to_string())),
+        };
         let took = began.elapsed();
         let answers = exchange.outcome.host_answers();
-        let verdict = verdict(
-            exchange.outcome,
-            tries.saturating_add(1),
-            &self.schedule,
-            self.clock.now(),
-            rand::random(),
-        );
+        let seen = Seen {
+            answers: answers.map(|answers| (answers, took)),
+            address: exchange.address,
+        };
+        let tries = turn.tries.saturating_add(1);
+        let (now, random) = (self.clock.now(), rand::random());
+        let verdict = verdict(exchange.outcome, tries, &self.schedule, now, random);
         let attempt = Attempt {
-            number,
+            number: turn.attempts.saturating_add(1),
             at,
-            url: without_query(&url),
+            url,
             address: exchange.address,
             status: exchange.status,
             duration: took,
@@ -96,46 +100,54 @@ impl Sender {
             error: exchange.error,
         };
         self.counters.attempt(verdict);
-        log(&id.to_string(), &attempt, verdict);
-        let address = exchange.address;
-        let record = Record {
-            id,
-            attempt: Some(attempt),
+        log(&turn.id.to_string(), &attempt, verdict);
+        let record = Record::Attempt {
+            id: turn.id,
+            attempt,
             verdict,
         };
+        let recorded = self.insist(turn.id, || self.record(&record)).await;
         Done {
-            url,
-            address,
-            took,
-            answers,
+            seen,
             retry_at: match verdict {
                 Verdict::RetryAt(at) => Some(at),
                 Verdict::End(_) => None,
             },
-            refused: self.insist(record).await.err(),
+            refused: recorded.is_err().then_some(record),
         }
     }
 
-    /// What is to be written down of an attempt that broke off by a mistake of ours: it failed like any other, so that
-    /// the schedule bounds how often it is made again.
-    pub fn broken(&self, id: DeliveryId, url: &str, number: u32, tries: u32) -> Record {
-        let now = self.clock.now();
-        let verdict = verdict(Outcome::Failed, tries, &self.schedule, now, rand::random());
+    /// The end of a delivery that is not to be tried any more: its host was left alone for so long that its schedule
+    /// is over.
+    pub fn over(&self, due: &DueDelivery) -> Record {
+        let attempt = Attempt {
+            number: due.attempts.saturating_add(1),
+            at: self.clock.now(),
+            url: without_query(&due.url),
+            address: None,
+            status: None,
+            duration: Duration::ZERO,
+            response: None,
+            error: Some("breaker: left alone until the schedule was over".to_owned()),
+        };
+        let verdict = Verdict::End(DeliveryStatus::Exhausted);
         self.counters.attempt(verdict);
-        Record {
-            id,
-            attempt: Some(Attempt {
-                number,
-                at: now,
-                url: without_query(url),
-                address: None,
-                status: None,
-                duration: Duration::ZERO,
-                response: None,
-                error: Some("internal: the attempt broke off".to_owned()),
-            }),
+        log(&due.id.to_string(), &attempt, verdict);
+        Record::Attempt {
+            id: due.id,
+            attempt,
             verdict,
         }
+    }
+
+    /// An attempt that breaks off by a mistake of ours failed like any other, so that the schedule bounds how often it is
+    /// made again.
+    async fn try_once(&self, delivery: NewDelivery, now: Timestamp) -> Exchange {
+        let post = AssertUnwindSafe(self.post(delivery, now));
+        post.catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!("a webhook attempt broke off");
+            Exchange::internal("the attempt broke off")
+        })
     }
 
     async fn post(&self, mut delivery: NewDelivery, now: Timestamp) -> Exchange {
@@ -182,53 +194,82 @@ impl Sender {
         headers
     }
 
-    /// Writes a record down, or gives it back when storage refuses it for a reason that does not pass. While storage
-    /// cannot write at all, the attempt keeps its slot: sending more that could not be recorded either would only make
+    /// Asks storage until it does what it is asked, or refuses for a reason that does not pass. While storage cannot
+    /// work at all, the attempt keeps its slot: sending more that could not be recorded either would only make
     /// duplicates.
-    async fn insist(&self, record: Record) -> Result<(), Record> {
+    async fn insist<T, F>(
+        &self,
+        id: DeliveryId,
+        mut ask: impl FnMut() -> F,
+    ) -> Result<T, StorageError>
+    where
+        F: Future<Output = Result<T, StorageError>>,
+    {
         let mut pause = MIN_PAUSE;
         let mut tries = 0;
-        while let Err(error) = self.record(&record).await {
+        loop {
+            let error = match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
             tries += 1;
-            let may_pass = matches!(
-                error,
-                StorageError::Full
-                    | StorageError::ReadOnly
-                    | StorageError::Unavailable(_)
-                    | StorageError::Overloaded
-            );
-            if !may_pass && tries >= MAX_RECORD_TRIES {
-                tracing::error!(delivery = %record.id, %error, "a webhook attempt cannot be recorded; it is tried again later");
-                return Err(record);
+            if !may_pass(&error) && tries >= MAX_STORAGE_TRIES {
+                tracing::error!(delivery = %id, %error, "storage refuses what a webhook attempt needs");
+                return Err(error);
             }
-            tracing::warn!(delivery = %record.id, %error, "a webhook attempt cannot be recorded yet");
+            tracing::warn!(delivery = %id, %error, "a webhook attempt waits for storage");
             sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
-        Ok(())
     }
 
     /// Writes a record down, once.
     pub async fn record(&self, record: &Record) -> Result<(), StorageError> {
-        let now = self.clock.now();
-        self.storage
-            .record_attempt(record.id, record.attempt.clone(), record.verdict, now)
-            .await
+        match record {
+            Record::Attempt {
+                id,
+                attempt,
+                verdict,
+            } => {
+                let now = self.clock.now();
+                self.storage
+                    .record_attempt(*id, attempt.clone(), *verdict, now)
+                    .await
+            }
+            Record::PutOff(put_off) => self.storage.put_off(vec![*put_off]).await,
+        }
     }
 }
 
 impl Exchange {
-    fn failed(error: &EgressError) -> Self {
+    /// A mistake of ours says nothing of the host.
+    fn internal(message: &str) -> Self {
         Self {
-            outcome: match error {
-                EgressError::Refused(_) => Outcome::Refused,
-                error if error.is_our_own() => Outcome::NotAsked,
-                _ => Outcome::Failed,
-            },
+            outcome: Outcome::NotAsked,
+            status: None,
+            address: None,
+            response: None,
+            error: Some(format!("internal: {message}")),
+        }
+    }
+
+    fn failed(error: &EgressError) -> Self {
+        let kind = error.kind();
+        let (outcome, text) = match error {
+            EgressError::Refused(Refusal { gate, rule, .. }) => {
+                let rule = rule.as_str();
+                let text = format!("{kind}: {error} (gate: {gate}, rule: {rule})");
+                (Outcome::Refused, text)
+            }
+            error if error.is_our_own() => (Outcome::NotAsked, format!("{kind}: {error}")),
+            _ => (Outcome::Failed, format!("{kind}: {error}")),
+        };
+        Self {
+            outcome,
             status: None,
             address: error.address(),
             response: None,
-            error: Some(format!("{}: {error}", error.kind())),
+            error: Some(text),
         }
     }
 
@@ -298,31 +339,7 @@ fn log(id: &str, attempt: &Attempt, verdict: Verdict) {
 
 #[cfg(test)]
 mod tests {
-    use selvedge_egress::{ClientOptions, Policy, PolicyOptions, Reported};
-    use selvedge_model::time::SystemClock;
-    use selvedge_storage::sqlite;
-
     use super::*;
-
-    #[tokio::test]
-    async fn an_attempt_that_broke_off_counts_as_one_that_failed() {
-        let directory = tempfile::tempdir().unwrap();
-        let policy = Policy::new(&PolicyOptions::webhooks()).unwrap();
-        let options = sqlite::Options::new(directory.path());
-        let sender = Sender {
-            client: Client::new(Arc::new(policy), &ClientOptions::default()).unwrap(),
-            storage: sqlite::Sqlite::open(options).unwrap(),
-            clock: Arc::new(SystemClock),
-            headers: HeaderMap::new(),
-            secrets: Vec::new(),
-            counters: Arc::default(),
-            schedule: Schedule::default(),
-            timeout: Duration::from_secs(1),
-        };
-        let record = sender.broken(DeliveryId::new(), "https://a.example/", 1, 1);
-        assert!(matches!(record.verdict, Verdict::RetryAt(_)));
-        assert_eq!(sender.counters.read(Reported::default()).failed, 1);
-    }
 
     #[test]
     fn what_is_kept_of_an_answer_is_readable_and_bounded() {

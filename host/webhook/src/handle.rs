@@ -20,6 +20,10 @@ use crate::queue::{Limits, Queue};
 use crate::worker::Worker;
 use crate::{retention, switch};
 
+/// A delivery whose host is left alone ends so long after its schedule would have been over, had each attempt been made
+/// in its time: `Retry-After` and put-offs make it longer.
+const LEEWAY: Duration = Duration::from_hours(1);
+
 /// Webhooks of one process. When it is dropped without [`shutdown`](Self::shutdown) the worker claims nothing more.
 pub struct Webhooks {
     policy: Arc<Policy>,
@@ -47,20 +51,22 @@ impl Webhooks {
     ) -> Result<Self, StartError> {
         options.validate()?;
         let policy = Arc::new(Policy::new(&options.policy)?);
-        let client = ClientOptions {
-            max_concurrent: options.max_concurrent,
-            ..options.client
-        };
-        let client = Client::new(Arc::clone(&policy), &client)?;
-        let wake = Arc::new(Notify::new());
-        let (stop, stopped) = watch::channel(false);
         let limits = Limits {
             in_all: options.max_concurrent,
             per_host: options.max_concurrent_per_host,
             first_delay: Duration::from_secs(
                 options.retry.secs.first().copied().unwrap_or_default(),
             ),
+            patience: options.retry.length().saturating_add(LEEWAY),
         };
+        let client = ClientOptions {
+            // The queue says who may begin; nobody whose turn it is waits for a slot of the client's.
+            max_concurrent: limits.hard(),
+            ..options.client
+        };
+        let client = Client::new(Arc::clone(&policy), &client)?;
+        let wake = Arc::new(Notify::new());
+        let (stop, stopped) = watch::channel(false);
         let counters = Arc::new(Counters::default());
         let retention = retention::keep(
             Arc::clone(&storage),
@@ -82,7 +88,6 @@ impl Webhooks {
             let worker = Worker::new(
                 sender,
                 Queue::new(limits),
-                options.max_concurrent,
                 Arc::clone(&wake),
                 stopped.clone(),
             );

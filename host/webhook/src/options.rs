@@ -31,9 +31,11 @@ pub struct Options {
     pub timeout: Duration,
     /// Larger bodies are sent without their values, see [`crate::payload`]. Default 1 MiB.
     pub max_body_bytes: usize,
-    /// Attempts under way at once. Default 64.
+    /// Attempts under way at once. Those at receivers that used to answer and now take longer than two seconds come on
+    /// top, up to as many again. Default 64.
     pub max_concurrent: usize,
-    /// The same for each host, so that a slow one holds up itself and no other. Default 4.
+    /// The same for each host (each name, each address, and all names of a domain that do not answer), so that a slow one
+    /// holds up itself and no other. Default 4.
     pub max_concurrent_per_host: usize,
     /// How long a delivery that has ended is kept with its body and attempts, also while webhooks are disabled.
     /// Default 30 days.
@@ -91,6 +93,18 @@ impl Schedule {
         let secs = *self.secs.get(usize::try_from(attempts).ok()?)?;
         let factor = 1.0 + self.jitter * (2.0 * random - 1.0);
         Some(Duration::from_secs(secs).mul_f64(factor.max(0.0)))
+    }
+
+    /// From the end of the run to the last attempt, at the longest.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        let secs = self
+            .secs
+            .iter()
+            .fold(0_u64, |sum, secs| sum.saturating_add(*secs));
+        // So many seconds are more than time has: `Timestamp` stops at its end.
+        let longest = (secs as f64 * (1.0 + self.jitter)).min(u64::MAX as f64 / 2.0);
+        Duration::from_secs_f64(longest)
     }
 }
 

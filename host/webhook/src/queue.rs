@@ -1,66 +1,70 @@
-//! Who is next: deliveries that were claimed and not begun, in a queue for each host.
+//! Who is next: deliveries that were claimed and not begun, in a lane for each name.
 //!
-//! A host is the address that was connected to, and its name before that is known, so that a thousand names of one
-//! slow machine are one slow host. Each host has a few slots; slots go round the hosts, first attempts before
-//! retries. Each queue is short: what a host cannot take soon goes back to storage with the time at which it should
-//! have got there, so that a host with a hundred thousand deliveries takes no room from the others.
+//! A name (host and port of a URL) has a few slots, and so has an address, whatever names lead to it. Slots go round the
+//! names, three first attempts to one retry while both wait. What waits is small: the body is read once a delivery has
+//! its slot. What a name cannot take soon goes back to storage with the time at which it should have got there, so that
+//! a name with a hundred thousand deliveries takes no room from the others.
 //!
-//! Hosts that fail share a quarter of all slots, and hosts of which nothing is known half of them, one each; so whatever
-//! twenty hosts do that accept and never answer, there are slots left for those that do answer. A host that fails again
-//! and again is left alone for a while (`lane`): its deliveries are put off, and none is dropped for it.
+//! Whatever bad receivers do, there are slots for those that answer:
+//! - Names that fail share a quarter of all slots, and names of which nothing is known half of them, one each.
+//! - All names of one domain that do not answer are as one name: a wildcard is no thousand receivers.
+//! - An attempt at a name that used to answer and takes long no longer counts, up to as many as there are slots; and
+//!   when it fails in the end the name is on probation, with those that fail, for a while.
+//! - A name that fails again and again is left alone for a while (`lane`). Its deliveries are put off, until their
+//!   schedule should long have been over: then that is their end.
 //!
 //! Pure: no clock, no I/O.
 
+mod booking;
 mod lane;
+mod names;
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use selvedge_model::Timestamp;
 use selvedge_model::delivery::DueDelivery;
+use selvedge_model::{DeliveryId, Timestamp};
 
-use lane::{Lane, Standing};
+use booking::Booking;
+use lane::{Class, Lane};
+use names::{Family, authority, family};
 
-/// Deliveries that wait in all.
-const MAX_WAITING: usize = 1024;
-/// What those may weigh together before nothing more is claimed.
-const MAX_BYTES: usize = 64 << 20;
-/// Names whose address is remembered; all are forgotten when there would be more.
+/// Deliveries that wait in all, each a few hundred bytes.
+const MAX_WAITING: usize = 2048;
+/// How many of those may be for names that do not answer, in all and of one domain.
+const MAX_UNPROVEN: usize = 512;
+const MAX_UNPROVEN_OF_FAMILY: usize = 64;
+/// Names that are remembered; of the idle ones half are forgotten when there would be more.
 const MAX_NAMES: usize = 4096;
-/// Hosts that are remembered; the idle ones are forgotten when there would be more.
-const MAX_HOSTS: usize = 4096;
-/// Failing hosts share this part of all slots, and unknown ones that.
+/// Failing names share this part of all slots, and unknown ones that.
 const FAILING_SHARE: usize = 4;
 const UNKNOWN_SHARE: usize = 2;
+/// An attempt that has taken so long is slow: it holds nobody up any more who waits for a slot.
+pub(crate) const SLOW_AFTER: Duration = Duration::from_secs(2);
+/// What an attempt is thought to take at a name that does not answer, where there are too many of those.
+const UNPROVEN_PACE: Duration = Duration::from_secs(1);
+/// First attempts that go before a retry which could go as well.
+const FIRST_BEFORE_RETRY: u32 = 3;
 
 /// What the operator limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Attempts under way at all hosts together.
+    /// Attempts under way at all names together; slow ones come on top, up to as many again.
     pub in_all: usize,
-    /// Attempts under way at one host.
+    /// Attempts under way at one name, and at one address.
     pub per_host: usize,
     /// How long after the end of a run the first attempt is made.
     pub first_delay: Duration,
+    /// How long after the beginning of its schedule a delivery is still put off.
+    pub patience: Duration,
 }
 
-/// Whom the limits of a host apply to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Host {
-    /// Host and port of the URL, as long as nothing was connected.
-    Named(String),
-    /// Where its connections go.
-    At(SocketAddr),
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Named(name) => f.write_str(name),
-            Self::At(address) => address.fmt(f),
-        }
+impl Limits {
+    /// Attempts under way at the very most.
+    pub fn hard(&self) -> usize {
+        self.in_all.saturating_mul(2)
     }
 }
 
@@ -69,187 +73,304 @@ impl fmt::Display for Host {
 pub(crate) enum Offer {
     /// It waits here.
     Taken,
-    /// It has to come again then.
-    Later(Timestamp),
+    /// It has to come again then; `behind` what was never put off so, unless it was only too early.
+    Later { until: Timestamp, behind: bool },
+    /// Its schedule should long be over, and there is no hope of another attempt soon.
+    Over,
+}
+
+/// A delivery whose turn it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Turn {
+    pub id: DeliveryId,
+    /// How many attempts there were, and how many of them count for the schedule.
+    pub attempts: u32,
+    pub tries: u32,
 }
 
 /// What an attempt has shown.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct Seen {
     /// Whether the host answers, and how long the attempt took; `None` when it did not get as far.
     pub answers: Option<(bool, Duration)>,
-    /// The URL and the address that it led to.
-    pub reached: Option<(&'a str, SocketAddr)>,
+    /// Where its connection went.
+    pub address: Option<SocketAddr>,
+}
+
+/// A name is left alone from now on.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Opened {
+    pub name: Arc<str>,
+    pub pause: Duration,
+}
+
+/// An attempt under way.
+struct Running {
+    name: Arc<str>,
+    began: Timestamp,
 }
 
 pub(crate) struct Queue {
     limits: Limits,
-    hosts: HashMap<Host, Lane>,
-    /// Hosts with something waiting, the one whose turn it is first.
-    turns: VecDeque<Host>,
-    addresses: HashMap<String, SocketAddr>,
+    lanes: HashMap<Arc<str>, Lane>,
+    /// Names with something waiting, the one whose turn it is first.
+    turns: VecDeque<Arc<str>>,
+    running: HashMap<DeliveryId, Running>,
+    /// What waits for names that do not answer, by domain.
+    families: HashMap<Arc<str>, Family>,
     waiting: usize,
-    bytes: usize,
+    unproven: usize,
+    /// When those should come for whom there was no room among the unproven.
+    overflow: Booking,
+    /// First attempts since the last retry.
+    firsts: u32,
 }
 
 impl Queue {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            hosts: HashMap::new(),
+            lanes: HashMap::new(),
             turns: VecDeque::new(),
-            addresses: HashMap::new(),
+            running: HashMap::new(),
+            families: HashMap::new(),
             waiting: 0,
-            bytes: 0,
+            unproven: 0,
+            overflow: Booking::default(),
+            firsts: 0,
         }
-    }
-
-    /// How many more may be claimed.
-    pub fn room(&self) -> usize {
-        if self.bytes >= MAX_BYTES {
-            return 0;
-        }
-        MAX_WAITING.saturating_sub(self.waiting)
     }
 
     /// Takes a claimed delivery, or says when it should come again.
     pub fn offer(&mut self, due: &DueDelivery, now: Timestamp) -> Offer {
-        let start = due.delivery.created_at.after(self.limits.first_delay);
+        let start = due.created_at.after(self.limits.first_delay);
         if due.attempts == 0 && now < start {
-            return Offer::Later(start);
+            return Offer::Later {
+                until: start,
+                behind: false,
+            };
         }
-        let host = self.host_of(&due.delivery.url);
-        let lane = self.lane(&host, now);
-        let size = due.delivery.body.len();
-        if !lane.takes(size, now) {
-            let per_host = self.limits.per_host;
-            return Offer::Later(self.lane(&host, now).book(now, per_host));
+        let name: Arc<str> = authority(&due.url).into();
+        self.make_room();
+        let lane = self.lanes.entry(Arc::clone(&name));
+        let lane = lane.or_insert_with(|| Lane::new(family(&name), now));
+        let is_proven = lane.class(now) == Class::Proven;
+        let takes = self.waiting < MAX_WAITING && lane.takes(self.limits.per_host, now);
+        if takes && (is_proven || self.has_room_for_unproven(&name)) {
+            self.push(name, due, !is_proven, now);
+            return Offer::Taken;
         }
-        let is_first = lane.len() == 0;
-        lane.push(due.clone());
-        if is_first {
-            self.turns.push_back(host);
+        if !is_proven && now >= due.began_at.after(self.limits.patience) {
+            return Offer::Over;
         }
-        self.waiting += 1;
-        self.bytes += size;
-        Offer::Taken
+        Offer::Later {
+            until: self.book(&name, due.id, now),
+            behind: true,
+        }
     }
 
-    /// The next delivery to try, its host's slot taken.
-    pub fn next(&mut self, now: Timestamp) -> Option<(Host, DueDelivery)> {
-        let shares = self.shares();
-        let lane = |host: &Host| {
-            let lane = self.hosts.get(host)?;
-            let is_free = lane.may_begin(self.limits.per_host, now) && shares.allow(lane);
-            is_free.then_some(lane)
-        };
-        let turn = self
-            .turns
-            .iter()
-            .position(|host| lane(host).is_some_and(Lane::has_first))
-            .or_else(|| self.turns.iter().position(|host| lane(host).is_some()))?;
-        let host = self.turns.remove(turn)?;
-        let lane = self.hosts.get_mut(&host)?;
-        let due = lane.begin(now)?;
+    /// The next delivery to try, its slots taken.
+    pub fn next(&mut self, now: Timestamp) -> Option<Turn> {
+        let taken = self.taken(now);
+        if taken.in_all >= self.limits.in_all {
+            return None;
+        }
+        let wants_retry = self.firsts >= FIRST_BEFORE_RETRY;
+        let mut other = None;
+        let mut wanted = None;
+        for (position, name) in self.turns.iter().enumerate() {
+            let Some(lane) = self.lanes.get(name) else {
+                continue;
+            };
+            if !taken.leave_one_for(lane, &self.limits, now) {
+                continue;
+            }
+            if lane.has(wants_retry) {
+                wanted = Some(position);
+                break;
+            }
+            other = other.or(Some(position));
+        }
+        let name = self.turns.remove(wanted.or(other)?)?;
+        let lane = self.lanes.get_mut(&name)?;
+        let (turn, is_unproven) = lane.begin(wants_retry, now)?;
+        let family = Arc::clone(lane.family());
         if lane.len() > 0 {
-            self.turns.push_back(host.clone());
+            self.turns.push_back(Arc::clone(&name));
         }
         self.waiting -= 1;
-        self.bytes -= due.delivery.body.len();
-        Some((host, due))
-    }
-
-    /// When the next host that something waits for is no longer left alone.
-    pub fn next_pause_end(&self, now: Timestamp) -> Option<Timestamp> {
-        let ends = self.turns.iter().filter_map(|host| self.hosts.get(host));
-        ends.filter_map(|lane| lane.pause_end(now)).min()
-    }
-
-    /// Gives the slot back that was taken then. For how long the host is left alone from now on, when its breaker has
-    /// just opened.
-    pub fn done(
-        &mut self,
-        host: &Host,
-        began: Timestamp,
-        seen: Seen<'_>,
-        now: Timestamp,
-    ) -> Option<Duration> {
-        self.lane(host, now).end(began);
-        if let Some((url, address)) = seen.reached {
-            if self.addresses.len() >= MAX_NAMES {
-                self.addresses.clear();
+        if is_unproven {
+            self.unproven -= 1;
+            if let Some(family) = self.families.get_mut(&family) {
+                family.waiting -= 1;
             }
-            self.addresses.insert(authority(url), address);
         }
-        let (answers, took) = seen.answers?;
-        // What comes next goes to the address, so that is who has to have learnt from it.
-        let at = seen.reached.map(|(_, address)| Host::At(address));
-        if let Some(at) = at.filter(|at| at != host) {
-            self.lane(&at, now).learn(answers, took, now);
-        }
-        self.lane(host, now).learn(answers, took, now)
-    }
-
-    fn lane(&mut self, host: &Host, now: Timestamp) -> &mut Lane {
-        if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(host) {
-            self.hosts.retain(|_, lane| !lane.is_idle(now));
-        }
-        let new = || Lane::new(now);
-        self.hosts.entry(host.clone()).or_insert_with(new)
-    }
-
-    fn host_of(&self, url: &str) -> Host {
-        let name = authority(url);
-        match self.addresses.get(&name) {
-            Some(address) => Host::At(*address),
-            None => Host::Named(name),
-        }
-    }
-
-    fn shares(&self) -> Shares {
-        let mut shares = Shares {
-            failing: (self.limits.in_all / FAILING_SHARE).max(1),
-            unknown: (self.limits.in_all / UNKNOWN_SHARE).max(1),
+        self.firsts = match turn.attempts {
+            0 => self.firsts.saturating_add(1),
+            _ => 0,
         };
-        for lane in self.hosts.values() {
-            match lane.standing() {
-                Standing::Failing(_) => {
-                    shares.failing = shares.failing.saturating_sub(lane.running());
-                }
-                Standing::Unknown => {
-                    shares.unknown = shares.unknown.saturating_sub(lane.running());
-                }
-                Standing::Good => {}
+        self.running.insert(turn.id, Running { name, began: now });
+        Some(turn)
+    }
+
+    /// When something may begin that may not now, although no attempt has ended: a breaker closes, or an attempt turns
+    /// out to be slow.
+    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let lanes = self.turns.iter().filter_map(|name| self.lanes.get(name));
+        let ends = lanes.filter_map(|lane| lane.pause_end(now));
+        let slow = self.running.values().map(|one| one.began.after(SLOW_AFTER));
+        ends.chain(slow.filter(|at| *at > now)).min()
+    }
+
+    /// Gives the slots of an attempt back. Which name is left alone from now on, when its breaker has just opened.
+    pub fn done(&mut self, id: DeliveryId, seen: Seen, now: Timestamp) -> Option<Opened> {
+        let Running { name, began } = self.running.remove(&id)?;
+        let lane = self.lanes.get_mut(&name)?;
+        lane.end(began, seen.address, now);
+        let (answers, took) = seen.answers?;
+        let pause = lane.learn(answers, took, now)?;
+        Some(Opened { name, pause })
+    }
+
+    fn push(&mut self, name: Arc<str>, due: &DueDelivery, is_unproven: bool, now: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(&name) else {
+            return;
+        };
+        let turn = Turn {
+            id: due.id,
+            attempts: due.attempts,
+            tries: due.tries,
+        };
+        lane.push(turn, is_unproven, now);
+        if is_unproven {
+            self.unproven += 1;
+            let family = self.families.entry(Arc::clone(lane.family()));
+            family.or_default().waiting += 1;
+        }
+        if lane.len() == 1 {
+            self.turns.push_back(name);
+        }
+        self.waiting += 1;
+    }
+
+    fn has_room_for_unproven(&self, name: &str) -> bool {
+        self.unproven < MAX_UNPROVEN && !self.is_family_full(name)
+    }
+
+    fn is_family_full(&self, name: &str) -> bool {
+        let lane = self.lanes.get(name);
+        let family = lane.and_then(|lane| self.families.get(lane.family()));
+        family.is_some_and(|family| family.waiting >= MAX_UNPROVEN_OF_FAMILY)
+    }
+
+    /// When a delivery should come again: behind what was sent back before for the same reason.
+    fn book(&mut self, name: &str, id: DeliveryId, now: Timestamp) -> Timestamp {
+        let spread = spread(id);
+        let is_family_full = self.is_family_full(name);
+        let Some(lane) = self.lanes.get_mut(name) else {
+            return now.after(UNPROVEN_PACE);
+        };
+        let Limits {
+            in_all, per_host, ..
+        } = self.limits;
+        let is_proven = lane.class(now) == Class::Proven;
+        let mut at = lane.book(per_host.min(in_all), spread, now);
+        if is_proven {
+            return at;
+        }
+        if is_family_full && let Some(family) = self.families.get_mut(lane.family()) {
+            let each = UNPROVEN_PACE.div_f64(per_host as f64);
+            at = at.max(family.booking.book(now, each, spread, now));
+        }
+        if self.unproven >= MAX_UNPROVEN {
+            let each = UNPROVEN_PACE.div_f64((in_all / UNKNOWN_SHARE).max(1) as f64);
+            at = at.max(self.overflow.book(now, each, spread, now));
+        }
+        at
+    }
+
+    /// Forgets names before there are too many: those that never answered first, then those that were not used for
+    /// longest.
+    fn make_room(&mut self) {
+        if self.families.len() >= MAX_NAMES {
+            self.families.retain(|_, family| family.waiting > 0);
+        }
+        if self.lanes.len() < MAX_NAMES {
+            return;
+        }
+        let idle = self.lanes.iter().filter(|(_, lane)| lane.is_idle());
+        let mut idle: Vec<_> = idle
+            .map(|(name, lane)| (lane.worth(), Arc::clone(name)))
+            .collect();
+        idle.sort_unstable();
+        for (_, name) in idle.iter().take(idle.len().div_ceil(2)) {
+            self.lanes.remove(name);
+        }
+    }
+
+    fn taken(&self, now: Timestamp) -> Taken<'_> {
+        let mut taken = Taken::default();
+        let mut slow = 0;
+        for Running { name, began } in self.running.values() {
+            let Some(lane) = self.lanes.get(name) else {
+                continue;
+            };
+            match lane.class(now) {
+                Class::Proven => slow += usize::from(began.until(now) >= SLOW_AFTER),
+                Class::Unknown => taken.unknown += 1,
+                Class::Failing => taken.failing += 1,
+            }
+            if lane.class(now) != Class::Proven {
+                *taken.families.entry(lane.family()).or_default() += 1;
+            }
+            if let Some(address) = lane.address() {
+                *taken.addresses.entry(address).or_default() += 1;
             }
         }
-        shares
+        taken.in_all = self.running.len() - slow.min(self.limits.in_all);
+        taken
     }
 }
 
-/// Slots that are left for hosts that are not known to answer.
-struct Shares {
-    failing: usize,
+/// Slots that are taken.
+#[derive(Default)]
+struct Taken<'a> {
+    /// Slow attempts not counted.
+    in_all: usize,
     unknown: usize,
+    failing: usize,
+    /// By names that do not answer, of each domain.
+    families: HashMap<&'a str, usize>,
+    addresses: HashMap<SocketAddr, usize>,
 }
 
-impl Shares {
-    fn allow(&self, lane: &Lane) -> bool {
-        match lane.standing() {
-            Standing::Failing(_) => self.failing > 0,
-            Standing::Unknown => self.unknown > 0,
-            Standing::Good => true,
+impl Taken<'_> {
+    /// Whether one more attempt may begin at a name.
+    fn leave_one_for(&self, lane: &Lane, limits: &Limits, now: Timestamp) -> bool {
+        let at = lane.address().and_then(|at| self.addresses.get(&at));
+        if !lane.may_begin(limits.per_host, now) || at.is_some_and(|at| *at >= limits.per_host) {
+            return false;
         }
+        let (share, taken) = match lane.class(now) {
+            Class::Proven => return true,
+            Class::Unknown => (limits.in_all / UNKNOWN_SHARE, self.unknown),
+            Class::Failing => (limits.in_all / FAILING_SHARE, self.failing),
+        };
+        let of_family = self.families.get(&**lane.family());
+        taken < share.max(1) && of_family.is_none_or(|taken| *taken < limits.per_host)
     }
 }
 
-/// Host and port of a URL that storage holds, admitted once and not judged here.
-fn authority(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#'])
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase()
+/// A number in `0.0..1.0` that is another one for each delivery.
+fn spread(id: DeliveryId) -> f64 {
+    let [.., a, b] = *id.0.as_bytes();
+    f64::from(u16::from_be_bytes([a, b])) / 65_536.0
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;

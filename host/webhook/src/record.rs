@@ -7,21 +7,38 @@
 use std::time::Duration;
 
 use selvedge_model::DeliveryId;
-use selvedge_model::delivery::{Attempt, Verdict};
+use selvedge_model::delivery::{Attempt, PutOff, Verdict};
+use selvedge_storage::StorageError;
 use tokio::time::Instant;
 
 /// Records that are kept at once. Nothing is claimed while there are so many: whatever is wrong is not one delivery's.
 const MAX_REFUSED: usize = 1024;
-/// How long storage is left alone with a record that it refused several times in a row.
+/// How long storage is left alone with a record that it refused for a reason that passes, and with one that it refused
+/// several times in a row.
+const PAUSE_FOR_STORAGE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(300);
 
 /// What is to be written down of a claimed delivery.
 #[derive(Debug)]
-pub(crate) struct Record {
-    pub id: DeliveryId,
-    /// `None`: it was put off without one.
-    pub attempt: Option<Attempt>,
-    pub verdict: Verdict,
+pub(crate) enum Record {
+    Attempt {
+        id: DeliveryId,
+        attempt: Attempt,
+        verdict: Verdict,
+    },
+    /// It was not tried.
+    PutOff(PutOff),
+}
+
+/// Whether storage may do later, by itself, what it does not do now.
+pub(crate) fn may_pass(error: &StorageError) -> bool {
+    matches!(
+        error,
+        StorageError::Full
+            | StorageError::ReadOnly
+            | StorageError::Unavailable(_)
+            | StorageError::Overloaded
+    )
 }
 
 /// The records that storage refused, each with the time at which it is offered again.
@@ -34,8 +51,12 @@ impl Refused {
         self.0.push((now, record));
     }
 
-    pub fn push(&mut self, record: Record, now: Instant) {
-        self.0.push((now + PAUSE, record));
+    pub fn push(&mut self, record: Record, may_pass: bool, now: Instant) {
+        let pause = match may_pass {
+            true => PAUSE_FOR_STORAGE,
+            false => PAUSE,
+        };
+        self.0.push((now + pause, record));
     }
 
     pub fn is_full(&self) -> bool {
@@ -56,27 +77,30 @@ impl Refused {
 
 #[cfg(test)]
 mod tests {
-    use selvedge_model::delivery::DeliveryStatus;
+    use selvedge_model::Timestamp;
 
     use super::*;
 
     fn record() -> Record {
-        Record {
+        Record::PutOff(PutOff {
             id: DeliveryId::new(),
-            attempt: None,
-            verdict: Verdict::End(DeliveryStatus::Delivered),
-        }
+            until: Timestamp::from_micros(0),
+            behind: true,
+        })
     }
 
     #[test]
     fn what_was_refused_is_offered_again_after_a_pause_and_what_is_new_at_once() {
         let (mut refused, now) = (Refused::default(), Instant::now());
         assert_eq!(refused.next_at(), None);
-        refused.push(record(), now);
+        refused.push(record(), false, now);
         assert_eq!(refused.next_at(), Some(now + PAUSE));
+        refused.push(record(), true, now);
+        assert_eq!(refused.next_at(), Some(now + PAUSE_FOR_STORAGE));
         assert!(refused.take_due(now).is_empty());
         refused.offer(record(), now);
         assert_eq!(refused.take_due(now).len(), 1);
+        assert_eq!(refused.take_due(now + PAUSE_FOR_STORAGE).len(), 1);
         assert_eq!(refused.take_due(now + PAUSE).len(), 1);
         assert_eq!(refused.next_at(), None);
     }
@@ -86,7 +110,7 @@ mod tests {
         let (mut refused, now) = (Refused::default(), Instant::now());
         for _ in 0..MAX_REFUSED {
             assert!(!refused.is_full());
-            refused.push(record(), now);
+            refused.push(record(), false, now);
         }
         assert!(refused.is_full());
     }

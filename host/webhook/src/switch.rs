@@ -1,61 +1,30 @@
 //! `http.disable_webhooks`: what becomes of deliveries when it is switched on, and when it is switched off again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use selvedge_model::delivery::{DeliveryStatus, Verdict};
+use selvedge_model::Timestamp;
+use selvedge_model::delivery::DeliveryStatus;
 use selvedge_model::time::Clock;
-use selvedge_model::{DeliveryId, Timestamp};
 use selvedge_storage::{Redeliver, Storage, StorageError};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use crate::attempt::{MAX_PAUSE, MIN_PAUSE};
-
-/// How many are ended in one go.
-const BATCH: usize = 64;
 
 /// Ends every delivery that is still pending, due or not: webhooks were switched off.
 pub(crate) async fn disable_pending(
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
-    let mut claimed = Vec::new();
-    let mut pause = MIN_PAUSE;
-    loop {
-        match disable_some(storage.as_ref(), &mut claimed, clock.now()).await {
-            Ok(0) => return,
-            Ok(count) => tracing::info!(count, "pending webhooks ended as disabled"),
-            Err(error) => {
-                tracing::warn!(%error, "pending webhooks cannot be ended yet");
-                if is_stopped(&mut stop, &mut pause).await {
-                    return;
-                }
-            }
+    let some = || async {
+        let count = storage.disable_deliveries(clock.now()).await?;
+        if count > 0 {
+            tracing::info!(count, "pending webhooks ended as disabled");
         }
-    }
-}
-
-/// Ends some deliveries. Those that storage fails to end stay in `claimed`: no claim gives them out a second time.
-async fn disable_some(
-    storage: &dyn Storage,
-    claimed: &mut Vec<DeliveryId>,
-    now: Timestamp,
-) -> Result<usize, StorageError> {
-    if claimed.is_empty() {
-        // Every due time lies before this one.
-        let end_of_time = Timestamp::from_micros(i64::MAX);
-        let due = storage.claim_deliveries(end_of_time, BATCH).await?;
-        claimed.extend(due.deliveries.iter().map(|due| due.delivery.id));
-    }
-    let count = claimed.len();
-    while let Some(id) = claimed.last() {
-        let disabled = Verdict::End(DeliveryStatus::Disabled);
-        storage.record_attempt(*id, None, disabled, now).await?;
-        claimed.pop();
-    }
-    Ok(count)
+        Ok(count)
+    };
+    until_none_is_left(some, stop).await;
 }
 
 /// Makes due what was ended so: webhooks were switched on again.
@@ -63,7 +32,7 @@ pub(crate) async fn enable_disabled(
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     wake: Arc<Notify>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     let now = clock.now();
     let which = Redeliver {
@@ -71,33 +40,37 @@ pub(crate) async fn enable_disabled(
         since: Timestamp::from_micros(i64::MIN),
         before: Timestamp::from_micros(i64::MAX),
     };
+    let some = || async {
+        let count = storage.redeliver_ended(which.clone(), now).await?;
+        if count > 0 {
+            tracing::info!(
+                count,
+                "webhooks that were ended as disabled are pending again"
+            );
+            wake.notify_one();
+        }
+        Ok(count)
+    };
+    until_none_is_left(some, stop).await;
+}
+
+/// Does as much as one write may do, over and over, until there is nothing more to do or the process stops.
+async fn until_none_is_left<F>(some: impl Fn() -> F, mut stop: watch::Receiver<bool>)
+where
+    F: Future<Output = Result<u64, StorageError>>,
+{
     let mut pause = MIN_PAUSE;
-    loop {
-        match storage.redeliver_ended(which.clone(), now).await {
+    while !*stop.borrow() {
+        match some().await {
             Ok(0) => return,
-            Ok(count) => {
-                tracing::info!(
-                    count,
-                    "webhooks that were ended as disabled are pending again"
-                );
-                wake.notify_one();
-            }
+            Ok(_) => pause = MIN_PAUSE,
             Err(error) => {
-                tracing::warn!(%error, "disabled webhooks cannot be made pending yet");
-                if is_stopped(&mut stop, &mut pause).await {
-                    return;
+                tracing::warn!(%error, "webhooks cannot be switched on or off yet");
+                tokio::select! {
+                    _ = stop.changed() => return,
+                    () = sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),
                 }
             }
         }
-    }
-}
-
-/// Waits before storage is asked again; whether the process stops meanwhile.
-async fn is_stopped(stop: &mut watch::Receiver<bool>, pause: &mut Duration) -> bool {
-    let wake_at = Instant::now() + *pause;
-    *pause = (*pause * 2).min(MAX_PAUSE);
-    tokio::select! {
-        _ = stop.changed() => true,
-        () = sleep_until(wake_at) => false,
     }
 }

@@ -5,28 +5,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use selvedge_model::delivery::{DueDelivery, Verdict};
+use selvedge_model::delivery::{DueDelivery, PutOff};
 use selvedge_model::{DeliveryId, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::attempt::{Done, MAX_PAUSE, MIN_PAUSE, Sender};
-use crate::queue::{Host, Offer, Queue, Seen};
-use crate::record::{Record, Refused};
+use crate::queue::{Offer, Opened, Queue, Seen};
+use crate::record::{Record, Refused, may_pass};
 
 /// How many are claimed at once.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
+/// How long a delivery waits whose attempt broke off by a mistake of ours, and nobody knows how far it had come.
+const PAUSE_AFTER_BREAK: Duration = Duration::from_secs(60);
 /// Storage is asked at least so often, should the system's clock jump.
 const MAX_NAP: Duration = Duration::from_secs(60);
 
 pub(crate) struct Worker {
     sender: Arc<Sender>,
     queue: Queue,
-    max_concurrent: usize,
     attempts: JoinSet<Done>,
-    /// What each attempt is about, known here so that even one that panics gives its slot back and is recorded.
-    running: HashMap<Id, Running>,
+    /// What each attempt is about, known here so that even one that panics gives its slots back.
+    running: HashMap<Id, DeliveryId>,
     refused: Refused,
     wake: Arc<Notify>,
     stop: watch::Receiver<bool>,
@@ -38,29 +39,16 @@ pub(crate) struct Worker {
     pause: Duration,
 }
 
-/// An attempt under way.
-struct Running {
-    host: Host,
-    began: Timestamp,
-    id: DeliveryId,
-    url: String,
-    /// Of this attempt, and of those that count for the schedule.
-    number: u32,
-    tries: u32,
-}
-
 impl Worker {
     pub fn new(
         sender: Sender,
         queue: Queue,
-        max_concurrent: usize,
         wake: Arc<Notify>,
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self {
             sender: Arc::new(sender),
             queue,
-            max_concurrent,
             attempts: JoinSet::new(),
             running: HashMap::new(),
             refused: Refused::default(),
@@ -77,7 +65,7 @@ impl Worker {
     pub async fn run(mut self) {
         while !*self.stop.borrow() {
             self.record_refused().await;
-            if self.look && self.room() > 0 && Instant::now() >= self.not_before {
+            if self.look && !self.refused.is_full() && Instant::now() >= self.not_before {
                 self.claim().await;
             }
             self.dispatch();
@@ -93,27 +81,18 @@ impl Worker {
         while self.attempts.join_next().await.is_some() {}
     }
 
-    /// How many more may be claimed.
-    fn room(&self) -> usize {
-        if self.refused.is_full() {
-            0
-        } else {
-            self.queue.room()
-        }
-    }
-
     /// How long until there is something to do that nobody tells.
     fn nap(&self) -> Duration {
         let refused = self.refused.next_at();
         let refused = refused.map(|at| at.saturating_duration_since(Instant::now()));
         let now = self.sender.clock.now();
-        let pause = self.queue.next_pause_end(now).map(|end| now.until(end));
-        let others = refused.into_iter().chain(pause).min();
+        let change = self.queue.next_change(now).map(|at| now.until(at));
+        let others = refused.into_iter().chain(change).min();
         self.until_due().min(others.unwrap_or(MAX_NAP))
     }
 
     fn until_due(&self) -> Duration {
-        if self.room() == 0 {
+        if self.refused.is_full() {
             return MAX_NAP;
         }
         if self.look {
@@ -127,8 +106,7 @@ impl Worker {
 
     async fn claim(&mut self) {
         let now = self.sender.clock.now();
-        let limit = self.room().min(BATCH);
-        let due = match self.sender.storage.claim_deliveries(now, limit).await {
+        let due = match self.sender.storage.claim_deliveries(now, BATCH).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::warn!(%error, "due webhooks cannot be read");
@@ -143,18 +121,19 @@ impl Worker {
 
     /// Puts claimed deliveries into the queue, and those that have to wait back into storage.
     async fn take(&mut self, deliveries: Vec<DueDelivery>, now: Timestamp) {
-        let mut later = Vec::new();
+        let mut back = Vec::new();
         for due in &deliveries {
-            if let Offer::Later(at) = self.queue.offer(due, now) {
-                self.comes_at(at);
-                later.push(Record {
-                    id: due.delivery.id,
-                    attempt: None,
-                    verdict: Verdict::RetryAt(at),
-                });
+            match self.queue.offer(due, now) {
+                Offer::Taken => {}
+                Offer::Later { until, behind } => {
+                    self.comes_at(until);
+                    let id = due.id;
+                    back.push(Record::PutOff(PutOff { id, until, behind }));
+                }
+                Offer::Over => back.push(self.sender.over(due)),
             }
         }
-        self.record(later).await;
+        self.record(back).await;
     }
 
     /// Offers again what storage refused before.
@@ -167,13 +146,32 @@ impl Worker {
         }
     }
 
+    /// Writes down what it can, all that was put off in one write, and keeps the rest.
     async fn record(&mut self, records: Vec<Record>) {
+        let mut put_off = Vec::new();
+        let mut attempts = Vec::new();
+        for record in records {
+            match record {
+                Record::PutOff(one) => put_off.push(one),
+                Record::Attempt { .. } => attempts.push(record),
+            }
+        }
         let sender = &self.sender;
-        let results = join_all(records.iter().map(|record| sender.record(record))).await;
-        for (result, record) in results.into_iter().zip(records) {
+        let results = join_all(attempts.iter().map(|record| sender.record(record))).await;
+        for (result, record) in results.into_iter().zip(attempts) {
             if let Err(error) = result {
-                tracing::error!(delivery = %record.id, %error, "what became of a webhook cannot be recorded; it is tried again later");
-                self.refused.push(record, Instant::now());
+                tracing::error!(%error, "what became of a webhook cannot be recorded; it is tried again later");
+                self.refused.push(record, may_pass(&error), Instant::now());
+            }
+        }
+        if put_off.is_empty() {
+            return;
+        }
+        if let Err(error) = sender.storage.put_off(put_off.clone()).await {
+            tracing::error!(%error, count = put_off.len(), "webhooks cannot be put off; that is tried again later");
+            for one in put_off {
+                let record = Record::PutOff(one);
+                self.refused.push(record, may_pass(&error), Instant::now());
             }
         }
     }
@@ -184,23 +182,15 @@ impl Worker {
 
     fn dispatch(&mut self) {
         let now = self.sender.clock.now();
-        while self.attempts.len() < self.max_concurrent
-            && let Some((host, due)) = self.queue.next(now)
-        {
-            let running = Running {
-                host,
-                began: now,
-                id: due.delivery.id,
-                url: due.delivery.url.clone(),
-                number: due.attempts.saturating_add(1),
-                tries: due.tries.saturating_add(1),
-            };
-            let task = self.attempts.spawn(Arc::clone(&self.sender).deliver(due));
-            self.running.insert(task.id(), running);
+        while let Some(turn) = self.queue.next(now) {
+            let id = turn.id;
+            let task = self.attempts.spawn(Arc::clone(&self.sender).deliver(turn));
+            self.running.insert(task.id(), id);
         }
     }
 
     fn ended(&mut self, ended: Result<(Id, Done), JoinError>) {
+        let now = self.sender.clock.now();
         let (task, done) = match ended {
             Ok((task, done)) => (task, Some(done)),
             Err(error) => {
@@ -208,32 +198,29 @@ impl Worker {
                 (error.id(), None)
             }
         };
-        let Some(running) = self.running.remove(&task) else {
+        let Some(id) = self.running.remove(&task) else {
             return;
         };
-        let now = self.sender.clock.now();
         let Some(done) = done else {
-            self.queue
-                .done(&running.host, running.began, Seen::default(), now);
-            let record =
-                self.sender
-                    .broken(running.id, &running.url, running.number, running.tries);
-            return self.refused.offer(record, Instant::now());
+            self.queue.done(id, Seen::default(), now);
+            let until = now.after(PAUSE_AFTER_BREAK);
+            let put_off = PutOff {
+                id,
+                until,
+                behind: true,
+            };
+            self.refused.offer(Record::PutOff(put_off), Instant::now());
+            return self.comes_at(until);
         };
-        let seen = Seen {
-            answers: done.answers.map(|answers| (answers, done.took)),
-            reached: done.address.map(|address| (done.url.as_str(), address)),
-        };
-        let opened = self.queue.done(&running.host, running.began, seen, now);
-        if let Some(pause) = opened {
+        if let Some(Opened { name, pause }) = self.queue.done(id, done.seen, now) {
             self.sender.counters.breaker_opened();
-            tracing::warn!(host = %running.host, ?pause, "a webhook receiver fails again and again and is left alone for a while");
+            tracing::warn!(host = %name, ?pause, "a webhook receiver fails again and again and is left alone for a while");
         }
         if let Some(at) = done.retry_at {
             self.comes_at(at);
         }
         if let Some(record) = done.refused {
-            self.refused.push(record, Instant::now());
+            self.refused.push(record, false, Instant::now());
         }
     }
 

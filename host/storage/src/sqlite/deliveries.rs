@@ -4,7 +4,9 @@
 //! process that dies takes its claims with it.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use selvedge_model::delivery::{Attempt, DeliveryStatus, DueDelivery, NewDelivery, Verdict};
+use selvedge_model::delivery::{
+    Attempt, DeliveryStatus, DueDelivery, NewDelivery, PutOff, Verdict,
+};
 use selvedge_model::{DeliveryId, Timestamp};
 
 use super::codec::{Coded, id, time};
@@ -16,12 +18,13 @@ use crate::types::{DueDeliveries, Redeliver};
 const MAX_PRUNED_ROWS: u32 = 256;
 /// What their bodies weigh together, since the pages of each are read once more to be freed; one always goes.
 const MAX_PRUNED_BYTES: i64 = 8 << 20;
-/// Deliveries that are made due again in one unit, for the same reason.
-const MAX_REDELIVERED_ROWS: u32 = 256;
-
-/// A claim takes no further delivery once the bodies of those that it has weigh so much: they are read by the thread
-/// that everyone's writes wait for, and held in memory until they are sent.
-const MAX_CLAIMED_BYTES: usize = 8 << 20;
+/// Deliveries that are made due again, or ended as disabled, in one unit, for the same reason.
+const MAX_CHANGED_ROWS: u32 = 256;
+/// What is due in the first row of the index `delivery_due`, and what in the second: `delivery.retry`.
+const FIRST_ATTEMPTS: i64 = 0;
+const BEHIND_THEM: i64 = 1;
+/// While both are due, this part of a claim is for the second.
+const SHARE_BEHIND: usize = 4;
 
 /// Stores a delivery that is due at once.
 pub(super) fn insert(conn: &Connection, delivery: &NewDelivery) -> Result<(), StorageError> {
@@ -48,59 +51,52 @@ pub(super) fn claim(
     now: Timestamp,
     limit: usize,
 ) -> Result<DueDeliveries, StorageError> {
-    let mut batch = Batch {
-        deliveries: Vec::new(),
-        bytes: 0,
-        limit,
-    };
-    for retry in [0, 1] {
-        claim_some(desk, now, retry, &mut batch)?;
+    let mut due = Vec::new();
+    for (rank, up_to) in [
+        (FIRST_ATTEMPTS, limit - limit / SHARE_BEHIND),
+        (BEHIND_THEM, limit),
+        (FIRST_ATTEMPTS, limit),
+    ] {
+        claim_some(desk, now, rank, up_to, &mut due)?;
     }
     Ok(DueDeliveries {
-        more: batch.is_full(),
-        deliveries: batch.deliveries,
+        more: due.len() >= limit,
+        deliveries: due,
         next_due: next_due(desk.conn, now)?,
     })
-}
-
-/// What one claim takes.
-struct Batch {
-    deliveries: Vec<DueDelivery>,
-    bytes: usize,
-    limit: usize,
-}
-
-impl Batch {
-    fn is_full(&self) -> bool {
-        self.deliveries.len() >= self.limit || self.bytes >= MAX_CLAIMED_BYTES
-    }
-
-    fn push(&mut self, due: DueDelivery) {
-        self.bytes += due.delivery.body.len();
-        self.deliveries.push(due);
-    }
 }
 
 /// Walks over those that are claimed already, which are no more than the worker lets wait.
 fn claim_some(
     desk: &mut Desk<'_>,
     now: Timestamp,
-    retry: i64,
-    batch: &mut Batch,
+    rank: i64,
+    up_to: usize,
+    due: &mut Vec<DueDelivery>,
 ) -> Result<(), StorageError> {
     let mut statement = desk.conn.prepare_cached(
         "SELECT d.id FROM delivery d WHERE d.status = 0 AND d.retry = ?1 AND d.due_at <= ?2 \
          ORDER BY d.due_at, d.id",
     )?;
-    let mut rows = statement.query(params![retry, now.as_micros()])?;
-    while !batch.is_full() {
+    let mut rows = statement.query(params![rank, now.as_micros()])?;
+    while due.len() < up_to {
         let Some(row) = rows.next()? else {
             break;
         };
         let key: i64 = row.get(0)?;
-        if !desk.memory.is_claimed(key) {
-            batch.push(read_due(desk.conn, key)?);
-            desk.memory.claim(key);
+        if desk.memory.is_claimed(key) {
+            continue;
+        }
+        desk.memory.claim(key);
+        match read_due(desk.conn, key) {
+            Ok(delivery) => due.push(delivery),
+            // It stays claimed, so that it stands in the way of no other.
+            Err(error @ StorageError::Incompatible(_)) => tracing::error!(
+                row = key,
+                %error,
+                "a webhook delivery cannot be read and is left alone until the next start"
+            ),
+            Err(error) => return Err(error),
         }
     }
     Ok(())
@@ -109,26 +105,45 @@ fn claim_some(
 fn read_due(conn: &Connection, key: i64) -> Result<DueDelivery, StorageError> {
     let due = conn
         .prepare_cached(
-            "SELECT d.uuid, d.run, d.thread, d.url, d.sent_at_offset, d.created_at, d.attempts, b.body, \
-             d.attempts - d.attempts_before \
-             FROM delivery d JOIN delivery_body b ON b.delivery = d.id WHERE d.id = ?1",
+            "SELECT uuid, url, created_at, ifnull(began_at, created_at), attempts, attempts - attempts_before \
+             FROM delivery WHERE id = ?1",
         )?
         .query_row([key], |row| {
             Ok(DueDelivery {
-                delivery: NewDelivery {
-                    id: id(row, 0)?,
-                    run_id: id(row, 1)?,
-                    thread_id: id(row, 2)?,
-                    url: row.get(3)?,
-                    sent_at_offset: row.get(4)?,
-                    created_at: time(row, 5)?,
-                    body: row.get(7)?,
-                },
-                attempts: row.get(6)?,
-                tries: row.get(8)?,
+                id: id(row, 0)?,
+                url: row.get(1)?,
+                created_at: time(row, 2)?,
+                began_at: time(row, 3)?,
+                attempts: row.get(4)?,
+                tries: row.get(5)?,
             })
         })?;
     Ok(due)
+}
+
+/// See [`Reads::delivery_to_send`](crate::Reads::delivery_to_send).
+pub(super) fn to_send(
+    conn: &Connection,
+    delivery: DeliveryId,
+) -> Result<Option<NewDelivery>, StorageError> {
+    let found = conn
+        .prepare_cached(
+            "SELECT d.uuid, d.run, d.thread, d.url, d.sent_at_offset, d.created_at, b.body \
+             FROM delivery d JOIN delivery_body b ON b.delivery = d.id WHERE d.uuid = ?1",
+        )?
+        .query_row([delivery.0.as_bytes()], |row| {
+            Ok(NewDelivery {
+                id: id(row, 0)?,
+                run_id: id(row, 1)?,
+                thread_id: id(row, 2)?,
+                url: row.get(3)?,
+                sent_at_offset: row.get(4)?,
+                created_at: time(row, 5)?,
+                body: row.get(6)?,
+            })
+        })
+        .optional()?;
+    Ok(found)
 }
 
 fn next_due(conn: &Connection, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
@@ -156,44 +171,48 @@ pub(super) fn count_due(conn: &Connection, now: Timestamp) -> Result<u64, Storag
 pub(super) fn record(
     desk: &mut Desk<'_>,
     delivery: DeliveryId,
-    attempt: Option<&Attempt>,
+    attempt: &Attempt,
     verdict: Verdict,
     now: Timestamp,
 ) -> Result<(), StorageError> {
-    let key: i64 = desk
-        .conn
-        .prepare_cached("SELECT id FROM delivery WHERE uuid = ?1")?
-        .query_row([delivery.0.as_bytes()], |row| row.get(0))
-        .optional()?
+    let key = key_of(desk.conn, delivery)?
         .ok_or_else(|| StorageError::Failed(format!("there is no delivery {delivery}")))?;
-    if let Some(attempt) = attempt {
-        insert_attempt(desk.conn, key, attempt)?;
-    }
+    insert_attempt(desk.conn, key, attempt)?;
     let (status, due_at, ended_at) = match verdict {
         Verdict::End(status) => (status, None, Some(now.as_micros())),
         Verdict::RetryAt(at) => (DeliveryStatus::Pending, Some(at.as_micros()), None),
     };
     desk.conn
         .prepare_cached(
-            "UPDATE delivery SET status = ?2, due_at = ?3, attempts = max(attempts, ?4), \
-             retry = max(retry, ?4 > 0), ended_at = ?5 WHERE id = ?1",
+            "UPDATE delivery SET status = ?2, due_at = ?3, attempts = max(attempts, ?4), retry = ?5, ended_at = ?6 \
+             WHERE id = ?1",
         )?
         .execute(params![
             key,
             status.code(),
             due_at,
-            attempt.map_or(0, |attempt| attempt.number),
+            attempt.number,
+            BEHIND_THEM,
             ended_at,
         ])?;
     desk.memory.unclaim(key);
     Ok(())
 }
 
+fn key_of(conn: &Connection, delivery: DeliveryId) -> Result<Option<i64>, StorageError> {
+    let key = conn
+        .prepare_cached("SELECT id FROM delivery WHERE uuid = ?1")?
+        .query_row([delivery.0.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(key)
+}
+
+/// One that is there already was stored by a write that was reported as failed: it is this one.
 fn insert_attempt(conn: &Connection, key: i64, attempt: &Attempt) -> Result<(), StorageError> {
     let micros = i64::try_from(attempt.duration.as_micros()).unwrap_or(i64::MAX);
     conn.prepare_cached(
         "INSERT INTO attempt (delivery, number, at, url, address, status, duration, response, error) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
     )?
     .execute(params![
         key,
@@ -207,6 +226,37 @@ fn insert_attempt(conn: &Connection, key: i64, attempt: &Attempt) -> Result<(), 
         attempt.error,
     ])?;
     Ok(())
+}
+
+/// See [`Storage::put_off`](crate::Storage::put_off).
+pub(super) fn put_off(desk: &mut Desk<'_>, deliveries: &[PutOff]) -> Result<(), StorageError> {
+    for PutOff { id, until, behind } in deliveries {
+        let Some(key) = key_of(desk.conn, *id)? else {
+            continue;
+        };
+        desk.conn
+            .prepare_cached(
+                "UPDATE delivery SET due_at = ?2, retry = max(retry, ?3) WHERE id = ?1 AND status = 0",
+            )?
+            .execute(params![key, until.as_micros(), behind])?;
+        desk.memory.unclaim(key);
+    }
+    Ok(())
+}
+
+/// See [`Storage::disable_deliveries`](crate::Storage::disable_deliveries).
+pub(super) fn disable(conn: &Connection, now: Timestamp) -> Result<u64, StorageError> {
+    let count = conn
+        .prepare_cached(
+            "UPDATE delivery SET status = ?1, due_at = NULL, ended_at = ?2 \
+             WHERE id IN (SELECT id FROM delivery WHERE status = 0 LIMIT ?3)",
+        )?
+        .execute(params![
+            DeliveryStatus::Disabled.code(),
+            now.as_micros(),
+            MAX_CHANGED_ROWS
+        ])?;
+    Ok(count as u64)
 }
 
 /// See [`Storage::prune_deliveries`](crate::Storage::prune_deliveries). Body and attempts go by their foreign keys.
@@ -237,12 +287,7 @@ pub(super) fn redeliver(
     delivery: DeliveryId,
     now: Timestamp,
 ) -> Result<bool, StorageError> {
-    let key: Option<i64> = desk
-        .conn
-        .prepare_cached("SELECT id FROM delivery WHERE uuid = ?1")?
-        .query_row([delivery.0.as_bytes()], |row| row.get(0))
-        .optional()?;
-    let Some(key) = key else {
+    let Some(key) = key_of(desk.conn, delivery)? else {
         return Ok(false);
     };
     // One that is claimed is about to be tried, or is being tried right now.
@@ -265,7 +310,7 @@ pub(super) fn redeliver_ended(
              ORDER BY ended_at LIMIT ?4",
         )?;
         let window = (which.since.as_micros(), which.before.as_micros());
-        let room = MAX_REDELIVERED_ROWS - count;
+        let room = MAX_CHANGED_ROWS - count;
         let keys = statement
             .query_map(params![status.code(), window.0, window.1, room], |row| {
                 row.get(0)
@@ -279,12 +324,18 @@ pub(super) fn redeliver_ended(
     Ok(u64::from(count))
 }
 
-/// A delivery that is due now. One that had ended has its whole schedule before it again.
+/// A delivery that is due now. One that had ended has its whole schedule before it again, unless nothing but the
+/// operator's switch had ended it: then it goes on where it was.
 fn begin_anew(conn: &Connection, key: i64, now: Timestamp) -> Result<(), StorageError> {
     conn.prepare_cached(
-        "UPDATE delivery SET attempts_before = iif(status = 0, attempts_before, attempts), status = 0, \
-         due_at = ?2, ended_at = NULL WHERE id = ?1",
+        "UPDATE delivery SET attempts_before = iif(status IN (?2, ?3), attempts_before, attempts), \
+         began_at = iif(status = ?2, began_at, ?4), status = ?2, due_at = ?4, ended_at = NULL WHERE id = ?1",
     )?
-    .execute(params![key, now.as_micros()])?;
+    .execute(params![
+        key,
+        DeliveryStatus::Pending.code(),
+        DeliveryStatus::Disabled.code(),
+        now.as_micros()
+    ])?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::cron::Cron;
+use selvedge_model::delivery::NewDelivery;
 use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::item::Item;
 use selvedge_model::run::Run;
@@ -11,8 +12,8 @@ use selvedge_model::thread::Thread;
 use selvedge_model::{AssistantId, CheckpointId, CronId, DeliveryId, RunId, ThreadId, Timestamp};
 
 use super::{
-    Sqlite, assistants, crons, delivery_records, events, history, items, load, runs, search,
-    threads, ticks, versions,
+    Sqlite, assistants, crons, deliveries, delivery_records, events, history, items, load, runs,
+    search, threads, ticks, versions,
 };
 use crate::types::{
     AssistantQuery, CronFilter, CronQuery, DeliveryQuery, DeliveryRecord, DueCrons, EventQuery,
@@ -186,6 +187,12 @@ impl Reads for Sqlite {
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StorageError> {
         self.readers
             .read(move |conn| delivery_records::one(conn, id))
+            .await
+    }
+
+    async fn delivery_to_send(&self, id: DeliveryId) -> Result<Option<NewDelivery>, StorageError> {
+        self.readers
+            .read(move |conn| deliveries::to_send(conn, id))
             .await
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::cron::Cron;
-use selvedge_model::delivery::{Attempt, Verdict};
+use selvedge_model::delivery::{Attempt, PutOff, Verdict};
 use selvedge_model::event::StoredEvent;
 use selvedge_model::run::{Lease, RunStatus};
 use selvedge_model::thread::Thread;
@@ -325,16 +325,30 @@ impl Storage for Sqlite {
     async fn record_attempt(
         &self,
         id: DeliveryId,
-        attempt: Option<Attempt>,
+        attempt: Attempt,
         verdict: Verdict,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        let response = attempt.as_ref().and_then(|a| a.response.as_ref());
-        let bytes = UNIT_BYTES + response.map_or(0, String::len);
+        let bytes = UNIT_BYTES + attempt.response.as_ref().map_or(0, String::len);
         self.writer
             .write(bytes, move |desk| {
-                deliveries::record(desk, id, attempt.as_ref(), verdict, now)
+                deliveries::record(desk, id, &attempt, verdict, now)
             })
+            .await
+    }
+
+    async fn put_off(&self, put_off: Vec<PutOff>) -> Result<(), StorageError> {
+        self.writer
+            .write(
+                UNIT_BYTES + put_off.len() * size_of::<PutOff>(),
+                move |desk| deliveries::put_off(desk, &put_off),
+            )
+            .await
+    }
+
+    async fn disable_deliveries(&self, now: Timestamp) -> Result<u64, StorageError> {
+        self.writer
+            .write(UNIT_BYTES, move |desk| deliveries::disable(desk.conn, now))
             .await
     }
 

@@ -8,7 +8,7 @@ use selvedge_model::{DeliveryId, RunId, ThreadId, Timestamp};
 pub struct DueDeliveries {
     /// To be tried now.
     pub deliveries: Vec<DueDelivery>,
-    /// There may be more that are due: as many were taken as were asked for, or as one claim may weigh.
+    /// There may be more that are due: as many were taken as were asked for.
     pub more: bool,
     /// When the next one is due that was not due yet.
     pub next_due: Option<Timestamp>,

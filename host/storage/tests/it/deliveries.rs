@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use selvedge_model::DeliveryId;
-use selvedge_model::delivery::{Attempt, DeliveryStatus, NewDelivery, Verdict};
+use selvedge_model::delivery::{Attempt, DeliveryStatus, NewDelivery, PutOff, Verdict};
 use selvedge_storage::{DeliveryQuery, Outbox, Redeliver, RunEnd, Storage, StorageError};
 
 use crate::given::{at, delivered, delivery, end, finish, running};
@@ -30,9 +30,15 @@ pub async fn a_delivery_is_claimed_once(home: &dyn Home) {
     assert_eq!((early.deliveries.len(), early.next_due), (0, Some(at(10))));
     let due = storage.claim_deliveries(at(10), 10).await.unwrap();
     assert_eq!(
-        (&due.deliveries[0].delivery, due.deliveries[0].attempts),
-        (&delivery, 0)
+        (due.deliveries[0].id, due.deliveries[0].attempts),
+        (delivery.id, 0)
     );
+    assert_eq!(
+        storage.delivery_to_send(delivery.id).await.unwrap(),
+        Some(delivery)
+    );
+    let unknown = storage.delivery_to_send(DeliveryId::new()).await.unwrap();
+    assert!(unknown.is_none());
     let again = storage.claim_deliveries(at(99), 10).await.unwrap();
     assert_eq!((again.deliveries.len(), again.next_due), (0, None));
 }
@@ -42,21 +48,16 @@ pub async fn first_attempts_come_before_retries(home: &dyn Home) {
     let retried = delivered(&storage, 1).await;
     storage.claim_deliveries(at(1), 1).await.unwrap();
     storage
-        .record_attempt(
-            retried.id,
-            Some(attempt(1, 1)),
-            Verdict::RetryAt(at(2)),
-            at(1),
-        )
+        .record_attempt(retried.id, attempt(1, 1), Verdict::RetryAt(at(2)), at(1))
         .await
         .unwrap();
     let later = delivered(&storage, 6).await;
     let earlier = delivered(&storage, 5).await;
     let first = storage.claim_deliveries(at(9), 2).await.unwrap().deliveries;
-    let ids: Vec<DeliveryId> = first.iter().map(|due| due.delivery.id).collect();
+    let ids: Vec<DeliveryId> = first.iter().map(|due| due.id).collect();
     assert_eq!(ids, [earlier.id, later.id]);
     let then = storage.claim_deliveries(at(9), 2).await.unwrap().deliveries;
-    assert_eq!((then[0].delivery.id, then[0].attempts), (retried.id, 1));
+    assert_eq!((then[0].id, then[0].attempts), (retried.id, 1));
 }
 
 pub async fn a_retry_waits_for_its_time(home: &dyn Home) {
@@ -64,12 +65,7 @@ pub async fn a_retry_waits_for_its_time(home: &dyn Home) {
     let delivery = delivered(&storage, 1).await;
     storage.claim_deliveries(at(1), 1).await.unwrap();
     storage
-        .record_attempt(
-            delivery.id,
-            Some(attempt(1, 1)),
-            Verdict::RetryAt(at(30)),
-            at(1),
-        )
+        .record_attempt(delivery.id, attempt(1, 1), Verdict::RetryAt(at(30)), at(1))
         .await
         .unwrap();
     let early = storage.claim_deliveries(at(29), 1).await.unwrap();
@@ -97,17 +93,12 @@ pub async fn every_attempt_is_recorded(home: &dyn Home) {
     };
     let answered = attempt(2, 5);
     storage
-        .record_attempt(
-            delivery.id,
-            Some(refused.clone()),
-            Verdict::RetryAt(at(5)),
-            at(1),
-        )
+        .record_attempt(delivery.id, refused.clone(), Verdict::RetryAt(at(5)), at(1))
         .await
         .unwrap();
     let end = Verdict::End(DeliveryStatus::Gone);
     storage
-        .record_attempt(delivery.id, Some(answered.clone()), end, at(5))
+        .record_attempt(delivery.id, answered.clone(), end, at(5))
         .await
         .unwrap();
     let record = storage
@@ -139,27 +130,121 @@ pub async fn every_attempt_is_recorded(home: &dyn Home) {
     );
 }
 
-pub async fn a_delivery_can_end_without_an_attempt(home: &dyn Home) {
+pub async fn an_attempt_that_is_recorded_twice_is_recorded_once(home: &dyn Home) {
     let storage = home.open();
     let delivery = delivered(&storage, 1).await;
-    let disabled = Verdict::End(DeliveryStatus::Disabled);
-    storage
-        .record_attempt(delivery.id, None, disabled, at(2))
-        .await
-        .unwrap();
-    let record = storage
-        .deliveries_of_run(delivery.run_id)
-        .await
-        .unwrap()
-        .remove(0);
+    let arrived = Verdict::End(DeliveryStatus::Delivered);
+    for _ in 0..2 {
+        storage
+            .record_attempt(delivery.id, attempt(1, 1), arrived, at(2))
+            .await
+            .unwrap();
+    }
+    let record = storage.delivery(delivery.id).await.unwrap().unwrap();
     assert_eq!(
-        (record.status, record.attempts.len()),
-        (DeliveryStatus::Disabled, 0)
+        (record.status, record.attempts),
+        (DeliveryStatus::Delivered, vec![attempt(1, 1)])
     );
     let unknown = storage
-        .record_attempt(DeliveryId::new(), None, disabled, at(2))
+        .record_attempt(DeliveryId::new(), attempt(1, 1), arrived, at(2))
         .await;
     assert!(matches!(unknown, Err(StorageError::Failed(_))));
+}
+
+fn put_off(delivery: &NewDelivery, until: i64, behind: bool) -> PutOff {
+    PutOff {
+        id: delivery.id,
+        until: at(until),
+        behind,
+    }
+}
+
+async fn claimed(storage: &Arc<dyn Storage>, now: i64, limit: usize) -> Vec<DeliveryId> {
+    let due = storage.claim_deliveries(at(now), limit).await.unwrap();
+    due.deliveries.iter().map(|due| due.id).collect()
+}
+
+pub async fn what_is_put_off_comes_behind_first_attempts_unless_it_only_waits(home: &dyn Home) {
+    let storage = home.open();
+    let behind = delivered(&storage, 1).await;
+    let waits = delivered(&storage, 1).await;
+    assert_eq!(claimed(&storage, 1, 9).await, [behind.id, waits.id]);
+    let later = vec![put_off(&behind, 10, true), put_off(&waits, 20, false)];
+    storage.put_off(later).await.unwrap();
+    let early = storage.claim_deliveries(at(9), 9).await.unwrap();
+    assert_eq!((early.deliveries.len(), early.next_due), (0, Some(at(10))));
+    let first = delivered(&storage, 30).await;
+    assert_eq!(
+        claimed(&storage, 30, 9).await,
+        [waits.id, first.id, behind.id]
+    );
+    let due = storage.delivery(behind.id).await.unwrap().unwrap();
+    assert_eq!((due.attempt_count, due.attempts.len()), (0, 0));
+    // One that is gone by now is nobody's mistake.
+    let unknown = PutOff {
+        id: DeliveryId::new(),
+        ..put_off(&behind, 40, true)
+    };
+    storage.put_off(vec![unknown]).await.unwrap();
+}
+
+pub async fn a_quarter_of_a_claim_is_for_what_is_behind_first_attempts(home: &dyn Home) {
+    let storage = home.open();
+    let mut retried = Vec::new();
+    for _ in 0..8 {
+        let delivery = delivered(&storage, 1).await;
+        retried.push(put_off(&delivery, 2, true));
+    }
+    claimed(&storage, 1, 8).await;
+    storage.put_off(retried).await.unwrap();
+    for _ in 0..8 {
+        delivered(&storage, 5).await;
+    }
+    let due = storage.claim_deliveries(at(9), 8).await.unwrap();
+    let created: Vec<bool> = due
+        .deliveries
+        .iter()
+        .map(|due| due.created_at == at(5))
+        .collect();
+    assert_eq!(created, [true, true, true, true, true, true, false, false]);
+    assert!(due.more);
+}
+
+pub async fn what_is_pending_is_disabled_due_or_not_and_goes_on_where_it_was(home: &dyn Home) {
+    let storage = home.open();
+    let tried = delivered(&storage, 1).await;
+    storage
+        .record_attempt(tried.id, attempt(1, 1), Verdict::RetryAt(at(90)), at(1))
+        .await
+        .unwrap();
+    let first = delivered(&storage, 1).await;
+    let arrived = ended(&storage, DeliveryStatus::Delivered, 1).await;
+    assert_eq!(storage.disable_deliveries(at(5)).await.unwrap(), 2);
+    assert_eq!(storage.disable_deliveries(at(5)).await.unwrap(), 0);
+    for (delivery, status) in [
+        (&tried, DeliveryStatus::Disabled),
+        (&first, DeliveryStatus::Disabled),
+        (&arrived, DeliveryStatus::Delivered),
+    ] {
+        let record = storage.delivery(delivery.id).await.unwrap().unwrap();
+        assert_eq!((record.status, record.next_attempt_at), (status, None));
+    }
+    let disabled = Redeliver {
+        statuses: vec![DeliveryStatus::Disabled],
+        since: at(0),
+        before: at(9),
+    };
+    assert_eq!(storage.redeliver_ended(disabled, at(50)).await.unwrap(), 2);
+    let due = storage.claim_deliveries(at(50), 9).await.unwrap();
+    let schedules: Vec<_> = due
+        .deliveries
+        .iter()
+        .map(|due| (due.id, due.attempts, due.tries, due.began_at))
+        .collect();
+    assert_eq!(
+        schedules,
+        [(first.id, 0, 0, at(50)), (tried.id, 1, 1, at(50))]
+    );
 }
 
 /// Ends a delivery and says which it was.
@@ -168,7 +253,7 @@ async fn ended(storage: &Arc<dyn Storage>, status: DeliveryStatus, seconds: i64)
     storage
         .record_attempt(
             delivery.id,
-            Some(attempt(1, seconds)),
+            attempt(1, seconds),
             Verdict::End(status),
             at(seconds),
         )
@@ -191,7 +276,7 @@ pub async fn deliveries_that_ended_before_a_time_are_deleted_and_no_others(home:
     let again = delivered(&storage, 1).await;
     let retry = Verdict::RetryAt(at(90));
     storage
-        .record_attempt(again.id, Some(attempt(1, 2)), retry, at(2))
+        .record_attempt(again.id, attempt(1, 2), retry, at(2))
         .await
         .unwrap();
     assert_eq!(storage.prune_deliveries(at(10)).await.unwrap(), 0);
@@ -226,34 +311,13 @@ async fn large_delivery(storage: &Arc<dyn Storage>) -> DeliveryId {
     id
 }
 
-pub async fn large_deliveries_are_claimed_a_few_at_a_time_and_all_in_the_end(home: &dyn Home) {
-    let storage = home.open();
-    for _ in 0..LARGE {
-        large_delivery(&storage).await;
-    }
-    let mut claimed = Vec::new();
-    loop {
-        let due = storage.claim_deliveries(at(9), 100).await.unwrap();
-        let bytes: usize = due.deliveries.iter().map(|d| d.delivery.body.len()).sum();
-        assert!(bytes < 16 << 20, "{bytes} bytes at once");
-        claimed.extend(due.deliveries.iter().map(|d| d.delivery.id));
-        if !due.more {
-            break;
-        }
-        assert!(!due.deliveries.is_empty());
-    }
-    claimed.sort_unstable();
-    claimed.dedup();
-    assert_eq!(claimed.len() as u64, LARGE);
-}
-
 pub async fn many_old_deliveries_are_deleted_in_several_writes(home: &dyn Home) {
     let storage = home.open();
     for _ in 0..LARGE {
         let large = large_delivery(&storage).await;
         let arrived = Verdict::End(DeliveryStatus::Delivered);
         storage
-            .record_attempt(large, None, arrived, at(2))
+            .record_attempt(large, attempt(1, 2), arrived, at(2))
             .await
             .unwrap();
     }
@@ -345,12 +409,12 @@ pub async fn a_delivery_that_ended_is_delivered_again_on_a_new_schedule(home: &d
         .unwrap()
         .deliveries;
     assert_eq!((due[0].attempts, due[0].tries), (1, 0));
-    assert_eq!(due[0].delivery, delivery);
+    assert_eq!((due[0].id, due[0].began_at), (delivery.id, at(50)));
 
     // Its attempts go on counting, and what counts for the schedule outlasts a retry.
     let retry = Verdict::RetryAt(at(60));
     storage
-        .record_attempt(delivery.id, Some(attempt(2, 50)), retry, at(50))
+        .record_attempt(delivery.id, attempt(2, 50), retry, at(50))
         .await
         .unwrap();
     let due = storage
@@ -367,7 +431,7 @@ pub async fn a_delivery_that_waits_is_due_at_once_and_one_under_way_is_left_to_i
     storage.claim_deliveries(at(1), 1).await.unwrap();
     let retry = Verdict::RetryAt(at(90));
     storage
-        .record_attempt(delivery.id, Some(attempt(1, 1)), retry, at(1))
+        .record_attempt(delivery.id, attempt(1, 1), retry, at(1))
         .await
         .unwrap();
     assert!(storage.redeliver(delivery.id, at(5)).await.unwrap());
@@ -379,7 +443,7 @@ pub async fn a_delivery_that_waits_is_due_at_once_and_one_under_way_is_left_to_i
     assert!(again.deliveries.is_empty());
     let arrived = Verdict::End(DeliveryStatus::Delivered);
     storage
-        .record_attempt(delivery.id, Some(attempt(2, 7)), arrived, at(7))
+        .record_attempt(delivery.id, attempt(2, 7), arrived, at(7))
         .await
         .unwrap();
     let record = storage.delivery(delivery.id).await.unwrap().unwrap();
@@ -433,7 +497,7 @@ pub async fn the_outbox_says_how_much_is_pending_and_since_when(home: &dyn Home)
     assert_eq!(storage.outbox().await.unwrap(), two);
     let gone = Verdict::End(DeliveryStatus::Gone);
     storage
-        .record_attempt(oldest.id, None, gone, at(9))
+        .record_attempt(oldest.id, attempt(1, 9), gone, at(9))
         .await
         .unwrap();
     let one = Outbox {

@@ -2,6 +2,7 @@
 //! has happened.
 
 use selvedge_model::ThreadId;
+use selvedge_model::delivery::PutOff;
 use selvedge_model::run::RunStatus;
 use selvedge_model::thread::ThreadStatus;
 use selvedge_storage::{RunEnd, StorageError, Values};
@@ -84,7 +85,7 @@ pub async fn a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_be
         .unwrap();
     assert_eq!(newest.checkpoint.values["log"], list(&["1", "2"]));
     let due = storage.claim_deliveries(at(9), 1).await.unwrap().deliveries;
-    assert_eq!(due[0].delivery, delivery);
+    assert_eq!(due[0].id, delivery.id);
 }
 
 pub async fn an_admission_that_fails_leaves_nothing(home: &dyn Home) {
@@ -146,15 +147,14 @@ pub async fn a_delivery_whose_claim_failed_is_claimed_again(home: &dyn Home) {
     let delivery = delivered(&storage, 1).await;
     storage.claim_deliveries(at(1), 1).await.unwrap();
     home.break_table("delivery");
-    let retry = selvedge_model::delivery::Verdict::RetryAt(at(2));
-    assert!(
-        storage
-            .record_attempt(delivery.id, None, retry, at(1))
-            .await
-            .is_err()
-    );
+    let later = vec![PutOff {
+        id: delivery.id,
+        until: at(2),
+        behind: true,
+    }];
+    assert!(storage.put_off(later.clone()).await.is_err());
     home.mend();
-    // The record failed, so the claim holds.
+    // Nothing was written, so the claim holds.
     assert!(
         storage
             .claim_deliveries(at(3), 1)
@@ -163,10 +163,7 @@ pub async fn a_delivery_whose_claim_failed_is_claimed_again(home: &dyn Home) {
             .deliveries
             .is_empty()
     );
-    storage
-        .record_attempt(delivery.id, None, retry, at(1))
-        .await
-        .unwrap();
+    storage.put_off(later).await.unwrap();
     assert_eq!(
         storage
             .claim_deliveries(at(3), 1)

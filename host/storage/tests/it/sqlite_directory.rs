@@ -16,9 +16,10 @@ use selvedge_storage::sqlite::{Options, Sqlite};
 use selvedge_storage::{Reads, Storage, StorageError, VersionQuery};
 
 use crate::given::{
-    append, at, claimed, end, finish, list, new_run, queued, status, step, unclaimed, whole, write,
+    append, at, claimed, delivered, end, finish, list, new_run, queued, status, step, unclaimed,
+    whole, write,
 };
-use crate::home::SqliteHome;
+use crate::home::{Home as _, SqliteHome};
 
 #[test]
 fn a_second_process_is_told_who_has_the_directory_and_kill_frees_it() {
@@ -367,4 +368,20 @@ async fn a_read_only_disk_is_said_to_be_one() {
     let storage: std::sync::Arc<dyn Storage> = Sqlite::open(home.options()).unwrap();
     let steps = step([write(1, None, [("a", whole("1"))])]);
     storage.commit_step(run.lease, steps).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_delivery_that_cannot_be_read_stands_in_the_way_of_no_other() {
+    let home = SqliteHome::new();
+    let storage = home.open();
+    delivered(&storage, 1).await;
+    home.database()
+        .execute("UPDATE delivery SET uuid = x'00'", [])
+        .unwrap();
+    let readable = delivered(&storage, 2).await;
+    for expected in [vec![readable.id], vec![]] {
+        let due = storage.claim_deliveries(at(9), 1).await.unwrap();
+        let claimed: Vec<_> = due.deliveries.iter().map(|due| due.id).collect();
+        assert_eq!(claimed, expected);
+    }
 }

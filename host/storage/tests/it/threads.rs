@@ -161,7 +161,8 @@ pub async fn deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_del
         .await
         .unwrap()
         .deliveries;
-    assert_eq!(due[0].delivery, kept);
+    assert_eq!(due[0].id, kept.id);
+    assert_eq!(storage.delivery_to_send(kept.id).await.unwrap(), Some(kept));
 
     // A thread of the same id begins anew.
     let again = NewRun {

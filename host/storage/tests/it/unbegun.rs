@@ -37,11 +37,14 @@ pub fn told(mut new: NewRun) -> NewRun {
 /// What is delivered of a run.
 pub async fn delivered(storage: &Arc<dyn Storage>, run: RunId) -> Vec<String> {
     let due = storage.claim_deliveries(at(100), 100).await.unwrap();
-    let of_run = due.deliveries.into_iter().map(|due| due.delivery);
-    of_run
-        .filter(|delivery| delivery.run_id == run)
-        .map(|delivery| String::from_utf8(delivery.body).unwrap())
-        .collect()
+    let mut bodies = Vec::new();
+    for due in due.deliveries {
+        let delivery = storage.delivery_to_send(due.id).await.unwrap().unwrap();
+        if delivery.run_id == run {
+            bodies.push(String::from_utf8(delivery.body).unwrap());
+        }
+    }
+    bodies
 }
 
 pub async fn a_run_that_ends_before_it_began_ends_with_its_delivery(home: &dyn Home) {

@@ -1,31 +1,35 @@
-//! What waits for one host, and how that host has been doing.
+//! What waits for one name, and how that name has been doing.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use selvedge_model::Timestamp;
-use selvedge_model::delivery::DueDelivery;
 
-/// Deliveries that wait here for a host that takes them.
-const MAX_WAITING: usize = 64;
-/// What those may weigh together, bodies counted; a single delivery always fits.
-const MAX_BYTES: usize = 8 << 20;
-/// The same for a host that has taken nothing yet, or nothing lately: hundreds of those must not fill the queue.
+use super::booking::Booking;
+use super::{FIRST_BEFORE_RETRY, SLOW_AFTER, Turn};
+
+/// A name that answers has so much work waiting here as it did lately in this time, within these bounds.
+const HORIZON: Duration = Duration::from_secs(2);
+const MIN_WAITING: usize = 64;
+const MAX_WAITING: usize = 1024;
+/// The same for a name that has taken nothing yet, or nothing lately.
 const MAX_WAITING_UNPROVEN: usize = 8;
-const MAX_BYTES_UNPROVEN: usize = 1 << 20;
-/// What an attempt is thought to take at a host that has not answered yet.
+/// What an attempt is thought to take at a name that has not answered yet.
 const UNKNOWN_PACE: Duration = Duration::from_millis(10);
-/// The longest that a delivery is put off for the sake of its host, so that a host that recovers has all of them soon.
-const MAX_PUT_OFF: Duration = Duration::from_mins(5);
 /// So many failures in a row open the circuit breaker: whatever is wrong is not one delivery's.
 const BREAKS_AFTER: u32 = 5;
 /// How long it stays open the first time; each failure after that doubles it, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a name that answers counts as failing after an attempt that was slow and failed: what it can hold up by
+/// answering once in a while is little.
+const PROBATION: Duration = Duration::from_mins(5);
 
-/// How a host has been doing.
+/// How a name has been doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+enum Standing {
     /// Nothing is known of it.
     Unknown,
     /// It answered the last time.
@@ -34,33 +38,59 @@ pub(super) enum Standing {
     Failing(u32),
 }
 
-/// What waits for one host.
+/// With whom a name shares slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Unknown,
+    Proven,
+    Failing,
+}
+
+/// What waits for one name.
 pub(super) struct Lane {
-    first: VecDeque<DueDelivery>,
-    again: VecDeque<DueDelivery>,
-    bytes: usize,
+    family: Arc<str>,
+    first: VecDeque<Waiting>,
+    again: VecDeque<Waiting>,
+    /// First attempts since the last retry.
+    firsts: u32,
     /// When each attempt that is under way began.
     running: Vec<Timestamp>,
     standing: Standing,
+    /// Where its last connection went.
+    address: Option<SocketAddr>,
+    /// When an attempt last was slow and failed.
+    hung_at: Option<Timestamp>,
     /// The circuit breaker: nothing is begun before this.
     paused_until: Option<Timestamp>,
     /// How long its last attempt took.
     pace: Duration,
-    /// When the last of those that were sent back should come.
-    booked: Timestamp,
+    booking: Booking,
+    has_answered: bool,
+    used_at: Timestamp,
+}
+
+struct Waiting {
+    turn: Turn,
+    /// The name did not answer when this was taken.
+    is_unproven: bool,
 }
 
 impl Lane {
-    pub(super) fn new(now: Timestamp) -> Self {
+    pub(super) fn new(family: &str, now: Timestamp) -> Self {
         Self {
+            family: family.into(),
             first: VecDeque::new(),
             again: VecDeque::new(),
-            bytes: 0,
+            firsts: 0,
             running: Vec::new(),
             standing: Standing::Unknown,
+            address: None,
+            hung_at: None,
             paused_until: None,
             pace: UNKNOWN_PACE,
-            booked: now,
+            booking: Booking::default(),
+            has_answered: false,
+            used_at: now,
         }
     }
 
@@ -68,12 +98,25 @@ impl Lane {
         self.first.len() + self.again.len()
     }
 
-    pub(super) fn standing(&self) -> Standing {
-        self.standing
+    pub(super) fn family(&self) -> &Arc<str> {
+        &self.family
     }
 
-    pub(super) fn running(&self) -> usize {
-        self.running.len()
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    pub(super) fn class(&self, now: Timestamp) -> Class {
+        match self.standing {
+            Standing::Unknown => Class::Unknown,
+            Standing::Failing(_) => Class::Failing,
+            Standing::Good if self.is_on_probation(now) => Class::Failing,
+            Standing::Good => Class::Proven,
+        }
+    }
+
+    fn is_on_probation(&self, now: Timestamp) -> bool {
+        self.hung_at.is_some_and(|at| at.until(now) < PROBATION)
     }
 
     /// When the breaker closes for what waits here.
@@ -87,65 +130,93 @@ impl Lane {
             .filter(|end| *end > now && now.until(*end) <= LONGEST_PAUSE)
     }
 
-    /// Whether it can be forgotten without harm: nothing waits, nothing is under way or on its way back.
-    pub(super) fn is_idle(&self, now: Timestamp) -> bool {
-        self.len() == 0
-            && self.running.is_empty()
-            && self.booked <= now
-            && self.pause(now).is_none()
+    /// Whether it can be forgotten: nothing waits and nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.len() == 0 && self.running.is_empty()
     }
 
-    pub(super) fn has_first(&self) -> bool {
-        !self.first.is_empty()
+    /// Those that are worth least are forgotten first.
+    pub(super) fn worth(&self) -> (bool, Timestamp) {
+        (self.has_answered, self.used_at)
     }
 
-    /// Whether one more of this size may wait here.
-    pub(super) fn takes(&self, size: usize, now: Timestamp) -> bool {
-        if self.pause(now).is_some() {
-            return false;
+    /// Whether a retry waits here, or a first attempt.
+    pub(super) fn has(&self, retry: bool) -> bool {
+        match retry {
+            true => !self.again.is_empty(),
+            false => !self.first.is_empty(),
         }
-        let (waiting, bytes) = match self.standing {
-            Standing::Good => (MAX_WAITING, MAX_BYTES),
-            Standing::Unknown | Standing::Failing(_) => (MAX_WAITING_UNPROVEN, MAX_BYTES_UNPROVEN),
+    }
+
+    /// Whether one more may wait here.
+    pub(super) fn takes(&self, per_host: usize, now: Timestamp) -> bool {
+        let room = match self.class(now) {
+            Class::Proven => {
+                let each = self
+                    .pace
+                    .div_f64(per_host as f64)
+                    .max(Duration::from_micros(1));
+                let lately = HORIZON.as_micros() / each.as_micros().max(1);
+                usize::try_from(lately)
+                    .unwrap_or(MAX_WAITING)
+                    .clamp(MIN_WAITING, MAX_WAITING)
+            }
+            Class::Unknown | Class::Failing => MAX_WAITING_UNPROVEN,
         };
-        self.len() == 0 || (self.len() < waiting && self.bytes + size <= bytes)
+        self.len() < room && self.pause(now).is_none()
     }
 
-    pub(super) fn push(&mut self, due: DueDelivery) {
-        self.bytes += due.delivery.body.len();
-        if due.attempts == 0 {
-            self.first.push_back(due);
-        } else {
-            self.again.push_back(due);
-        }
+    pub(super) fn push(&mut self, turn: Turn, is_unproven: bool, now: Timestamp) {
+        self.used_at = now;
+        let lane = match turn.attempts {
+            0 => &mut self.first,
+            _ => &mut self.again,
+        };
+        lane.push_back(Waiting { turn, is_unproven });
     }
 
-    /// Whether one more attempt may begin, as far as this host is concerned. Of one that is not known, and of one whose
-    /// breaker has been open, a single attempt says enough.
-    pub(super) fn may_begin(&self, per_host: usize, now: Timestamp) -> bool {
-        let slots = match self.standing {
+    /// Attempts that may be under way here. Of a name that is not known, and of one whose breaker has been open, a
+    /// single one says enough.
+    fn slots(&self, per_host: usize) -> usize {
+        match self.standing {
             Standing::Good => per_host,
             Standing::Failing(failures) if failures < BREAKS_AFTER => per_host,
             Standing::Unknown | Standing::Failing(_) => 1,
-        };
-        self.running.len() < slots && self.pause(now).is_none()
+        }
     }
 
-    pub(super) fn begin(&mut self, now: Timestamp) -> Option<DueDelivery> {
-        let due = self.first.pop_front().or_else(|| self.again.pop_front())?;
-        self.bytes -= due.delivery.body.len();
+    /// Whether one more attempt may begin, as far as this name is concerned.
+    pub(super) fn may_begin(&self, per_host: usize, now: Timestamp) -> bool {
+        self.running.len() < self.slots(per_host) && self.pause(now).is_none()
+    }
+
+    /// The next to be tried, and whether it was taken while the name did not answer. A retry comes when it is wanted, or
+    /// after several first attempts here, so that none waits for ever.
+    pub(super) fn begin(&mut self, wants_retry: bool, now: Timestamp) -> Option<(Turn, bool)> {
+        let wants_retry = wants_retry || self.firsts >= FIRST_BEFORE_RETRY;
+        let (wanted, other) = match wants_retry {
+            true => (&mut self.again, &mut self.first),
+            false => (&mut self.first, &mut self.again),
+        };
+        let Waiting { turn, is_unproven } = wanted.pop_front().or_else(|| other.pop_front())?;
+        self.firsts = match turn.attempts {
+            0 => self.firsts.saturating_add(1),
+            _ => 0,
+        };
         self.running.push(now);
-        Some(due)
+        Some((turn, is_unproven))
     }
 
     /// An attempt that began then is over.
-    pub(super) fn end(&mut self, began: Timestamp) {
+    pub(super) fn end(&mut self, began: Timestamp, address: Option<SocketAddr>, now: Timestamp) {
+        self.used_at = now;
+        self.address = address.or(self.address);
         if let Some(at) = self.running.iter().position(|other| *other == began) {
             self.running.swap_remove(at);
         }
     }
 
-    /// What an attempt has shown of the host. How long the breaker stays open now, when it has just opened.
+    /// What an attempt has shown of the name. How long the breaker stays open now, when it has just opened.
     pub(super) fn learn(
         &mut self,
         answers: bool,
@@ -157,10 +228,14 @@ impl Lane {
             if matches!(self.standing, Standing::Failing(_)) {
                 // It has recovered: what comes now need not queue behind what was put off while it was down.
                 self.paused_until = None;
-                self.booked = now;
+                self.booking = Booking::default();
             }
             self.standing = Standing::Good;
+            self.has_answered = true;
             return None;
+        }
+        if took >= SLOW_AFTER {
+            self.hung_at = Some(now);
         }
         let failures = match self.standing {
             Standing::Failing(failures) => failures.saturating_add(1),
@@ -181,17 +256,15 @@ impl Lane {
 
     /// When one more should come again: behind all that wait here and all that were sent back before, at the pace of
     /// the last attempt or, when that one is slower, of the one that is under way.
-    pub(super) fn book(&mut self, now: Timestamp, per_host: usize) -> Timestamp {
+    pub(super) fn book(&mut self, per_host: usize, spread: f64, now: Timestamp) -> Timestamp {
         let oldest = self.running.iter().map(|began| began.until(now)).max();
         let each = self
             .pace
             .max(oldest.unwrap_or_default())
-            .div_f64(per_host as f64);
+            .div_f64(self.slots(per_host).max(1) as f64);
         let waiting = u32::try_from(self.len()).unwrap_or(u32::MAX);
         let free = now.after(each.saturating_mul(waiting));
         let free = self.pause(now).map_or(free, |end| free.max(end));
-        let next = self.booked.max(free).after(each);
-        self.booked = next.min(now.after(MAX_PUT_OFF));
-        self.booked
+        self.booking.book(free, each, spread, now)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use selvedge_model::RunId;
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_webhook::{Options, Schedule};
 use tokio::net::TcpListener;
 
-use crate::host::{Host, options};
+use crate::host::{Host, eventually, options};
 use crate::receiver::{Answer, Receiver};
 
 /// The schedule that holds when nothing is configured, to the second.
@@ -62,4 +63,72 @@ async fn a_receiver_that_asks_for_an_hour_gets_it() {
     host.turn(1);
     host.ended_as(run, DeliveryStatus::Delivered).await;
     assert_eq!(receiver.posts().len(), 2);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_for_good_keeps_nothing_pending_although_more_comes_all_the_time() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", gone.local_addr().unwrap());
+    drop(gone);
+    let host = Host::start(options());
+    let database = host.database();
+    let attempts = || -> u32 {
+        let count = database.query_row("SELECT count(*) FROM attempt", [], |row| row.get(0));
+        count.unwrap()
+    };
+    let mut runs = Vec::new();
+    // The schedule is over after two minutes and an hour is added to that. In each step the breaker lets an attempt
+    // through, and there are always first attempts to be made.
+    for _ in 0..MAX_STEPS {
+        let before = attempts();
+        for _ in 0..2 {
+            runs.push(host.run_ends(&url).await);
+        }
+        host.turn(61);
+        eventually("an attempt", async || (attempts() > before).then_some(())).await;
+        if has_ended(&host, &runs[..8.min(runs.len())]).await {
+            break;
+        }
+    }
+    let mut left_alone = 0;
+    for run in &runs[..8] {
+        let delivery = host.delivery(*run).await;
+        assert_eq!(delivery.status, DeliveryStatus::Exhausted);
+        let last = delivery.attempts.last().unwrap();
+        let error = last.error.as_deref().unwrap();
+        left_alone += usize::from(error.starts_with("breaker: "));
+    }
+    assert!(left_alone > 0);
+}
+
+/// Minutes after which a delivery has ended, come what may: twice as many as it should take.
+const MAX_STEPS: usize = 240;
+
+async fn has_ended(host: &Host, runs: &[RunId]) -> bool {
+    for run in runs {
+        if host.delivery(*run).await.status == DeliveryStatus::Pending {
+            return false;
+        }
+    }
+    true
+}
+
+#[tokio::test]
+async fn what_waited_while_webhooks_were_off_goes_on_where_its_schedule_was() {
+    let receiver = Receiver::start([Answer::Status(500)]).await;
+    let host = Host::start(options());
+    let run = host.run_ends(&receiver.url("/")).await;
+    host.tried(run, 1).await;
+    let off = Options {
+        enabled: false,
+        ..options()
+    };
+    let host = host.restart(off).await;
+    host.ended_as(run, DeliveryStatus::Disabled).await;
+    let host = host.restart(options()).await;
+    host.tried(run, 2).await;
+    host.turn(100);
+    // Three attempts in all, as if nothing had been switched off.
+    let delivery = host.ended_as(run, DeliveryStatus::Exhausted).await;
+    assert_eq!(delivery.attempts.len(), 3);
 }

@@ -48,8 +48,9 @@ async fn a_name_that_passed_is_blocked_by_the_address_that_it_leads_to() {
     let attempt = &delivery.attempts[0];
     assert_eq!(
         attempt.error.as_deref(),
-        Some("blocked: Webhook host blocked: loopback IP range")
+        Some("blocked: Webhook host blocked: loopback IP range (gate: address, rule: range)")
     );
+    assert_eq!(attempt.address, Some(receiver.address));
     assert!(!attempt.url.contains("secret"));
     assert!(receiver.posts().is_empty());
 }
@@ -79,7 +80,7 @@ async fn a_policy_that_became_stricter_blocks_what_was_admitted_before() {
     let delivery = host.ended_as(run, DeliveryStatus::Blocked).await;
     assert_eq!(
         delivery.attempts[1].error.as_deref(),
-        Some("blocked: Webhook must use https")
+        Some("blocked: Webhook must use https (gate: shape, rule: require_https)")
     );
 }
 

@@ -1,0 +1,60 @@
+//! Whose slots are whose: the name in a URL, and the domain that it belongs to.
+
+use std::net::Ipv4Addr;
+
+use super::booking::Booking;
+
+/// What waits for the names of one domain that do not answer.
+#[derive(Debug, Default)]
+pub(super) struct Family {
+    pub(super) waiting: usize,
+    pub(super) booking: Booking,
+}
+
+/// Host and port of a URL that storage holds, admitted once and not judged here.
+pub(super) fn authority(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#'])
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+}
+
+/// The last two labels of a name, on whatever port: who owns those can make as many names as they like. An address and
+/// a name of one label stand for themselves. Under a suffix like `co.uk` strangers are one family; that costs them
+/// little, and only until they have answered once.
+pub(super) fn family(authority: &str) -> &str {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    if host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok() {
+        return authority;
+    }
+    let mut dots = host.rmatch_indices('.').map(|(at, _)| at);
+    match (dots.next(), dots.next()) {
+        (None, _) => authority,
+        (Some(_), None) => host,
+        (Some(_), Some(at)) => host.get(at + 1..).unwrap_or(host),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_one_domain_are_one_family_and_addresses_are_on_their_own() {
+        for (url, expected) in [
+            ("https://hooks.example.com/in?x=/", "example.com"),
+            ("https://A.b.Example.com:8443", "example.com"),
+            ("https://example.com#x", "example.com"),
+            ("http://localhost:9000/", "localhost:9000"),
+            ("http://127.0.0.1:9000/", "127.0.0.1:9000"),
+            ("http://[::1]:9000/", "[::1]:9000"),
+            ("http://[2001:db8::1]/", "[2001:db8::1]"),
+        ] {
+            assert_eq!(family(&authority(url)), expected, "{url}");
+        }
+    }
+}
