@@ -34,16 +34,20 @@ const WEBHOOK: &str = "SELVEDGE_TEST_WEBHOOK";
 /// At which step it kills itself.
 const STEP: &str = "SELVEDGE_TEST_STEP";
 
-/// When the first process dies, how often it sends before that, and how often the next one does.
-const KILLS: [(Option<Step>, usize, usize); 7] = [
-    (Some(Step::Ending), 0, 1),
-    (Some(Step::Ended), 0, 1),
-    (Some(Step::Claiming), 0, 1),
-    (Some(Step::Claimed), 0, 1),
+/// When the first process dies, what the first request is answered with (`None`: silence), how often the process sends
+/// before it dies, and how often the next one does.
+const KILLS: [(Option<Step>, Option<u16>, usize, usize); 9] = [
+    (Some(Step::Ending), Some(200), 0, 1),
+    (Some(Step::Ended), Some(200), 0, 1),
+    (Some(Step::Claiming), Some(200), 0, 1),
+    (Some(Step::Claimed), Some(200), 0, 1),
     // While the receiver has the request and does not answer.
-    (None, 1, 1),
-    (Some(Step::Answered), 1, 1),
-    (Some(Step::Recorded), 1, 0),
+    (None, None, 1, 1),
+    (Some(Step::Answered), Some(200), 1, 1),
+    (Some(Step::Recorded), Some(200), 1, 0),
+    // Around the record of an attempt that failed.
+    (Some(Step::Answered), Some(500), 1, 1),
+    (Some(Step::Recorded), Some(500), 1, 1),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,10 +56,10 @@ async fn a_process_that_is_killed_anywhere_before_the_record_of_a_delivery_loses
         return other_process(Path::new(&directory)).await;
     }
     let probe = probe();
-    for (step, before, after) in KILLS {
+    for (step, answer, before, after) in KILLS {
         let directory = TempDir::new().expect("a temporary directory");
-        let receiver = Receiver::behaving(move |_, earlier| match (step, earlier) {
-            (None, 0) => Answer::Hang,
+        let receiver = Receiver::behaving(move |_, earlier| match earlier {
+            0 => answer.map_or(Answer::Hang, Answer::Status),
             _ => Answer::Status(200),
         })
         .await;
