@@ -148,35 +148,72 @@ const HANGING: usize = 20;
 const HEALTHY: usize = 10;
 const DELIVERIES: usize = 4;
 
-#[tokio::test]
-async fn twenty_hosts_that_accept_and_never_answer_leave_the_others_alone() {
-    let mut receivers = Vec::new();
-    for _ in 0..HANGING {
-        receivers.push(Receiver::behaving(|_, _| Answer::Hang).await);
-    }
-    for _ in 0..HEALTHY {
-        receivers.push(Receiver::start().await);
-    }
-    // No attempt at a host that hangs ends before the test does.
-    let server = Setup::probes(&["two"])
+fn to(receiver: &Receiver) -> Value {
+    json!({"assistant_id": "two", "input": {"foo": "x"}, "webhook": receiver.url("/")})
+}
+
+/// No attempt at a host that hangs ends before the test does.
+async fn patient() -> Server {
+    Setup::probes(&["two"])
         .set("webhooks.timeout_secs", 3600)
         .start()
-        .await;
-    let run = |receiver: &Receiver| json!({"assistant_id": "two", "input": {"foo": "x"}, "webhook": receiver.url("/")});
+        .await
+}
+
+/// In each of several rounds a run ends for each receiver, the hanging ones first; all that are for the others arrive.
+async fn healthy_ones_get_all(server: &Server, hanging: &[Receiver]) {
+    let mut healthy = Vec::new();
+    for _ in 0..HEALTHY {
+        healthy.push(Receiver::start().await);
+    }
     for _ in 0..DELIVERIES {
-        // Those that hang come first.
-        let batch: Vec<Value> = receivers.iter().map(run).collect();
+        let batch: Vec<Value> = hanging.iter().chain(&healthy).map(to).collect();
         server.post_json("/runs/batch", &json!(batch)).await;
     }
-    for healthy in &receivers[HANGING..] {
+    for healthy in &healthy {
         healthy.wait_for(DELIVERIES).await;
     }
-    for hanging in &receivers[..HANGING] {
+    let pending = server.get_json("/webhooks/deliveries?status=pending&limit=1000");
+    let pending = pending.await.as_array().map(Vec::len);
+    assert!(pending >= Some(HANGING * DELIVERIES), "{pending:?}");
+}
+
+#[tokio::test]
+async fn twenty_hosts_that_accept_and_never_answer_leave_the_others_alone() {
+    let mut hanging = Vec::new();
+    for _ in 0..HANGING {
+        hanging.push(Receiver::behaving(|_, _| Answer::Hang).await);
+    }
+    let server = patient().await;
+    healthy_ones_get_all(&server, &hanging).await;
+    for hanging in &hanging {
         assert!(hanging.received().len() <= 1);
     }
-    let pending = "/webhooks/deliveries?status=pending&limit=1000";
-    let pending = server.get_json(pending).await.as_array().map(Vec::len);
-    assert!(pending >= Some(HANGING * DELIVERIES), "{pending:?}");
+}
+
+#[tokio::test]
+async fn twenty_hosts_that_answered_once_and_never_again_leave_the_others_alone() {
+    let mut hanging = Vec::new();
+    for _ in 0..HANGING {
+        hanging.push(
+            Receiver::behaving(|_, earlier| match earlier {
+                0 => Answer::Status(200),
+                _ => Answer::Hang,
+            })
+            .await,
+        );
+    }
+    let server = patient().await;
+    let batch: Vec<Value> = hanging.iter().map(to).collect();
+    server.post_json("/runs/batch", &json!(batch)).await;
+    eventually("an answer of each", async || {
+        let delivered = server.get_json("/webhooks/deliveries?status=delivered&limit=1000");
+        let delivered = delivered.await.as_array().map(Vec::len);
+        (delivered == Some(HANGING)).then_some(())
+    })
+    .await;
+    // From now on each may have four of the 64 slots.
+    healthy_ones_get_all(&server, &hanging).await;
 }
 
 /// A run that waits behind one that is held, and is told of once.
