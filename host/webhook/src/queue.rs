@@ -18,29 +18,29 @@
 mod booking;
 mod lane;
 mod names;
+mod shares;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use selvedge_model::delivery::DueDelivery;
+use selvedge_model::delivery::{DueDelivery, PutOff};
 use selvedge_model::{DeliveryId, Timestamp};
 
 use booking::Booking;
-use lane::{Class, Lane};
+use lane::{Class, Lane, MAX_WAITING_UNPROVEN};
 use names::{Family, authority, family};
+use shares::{Taken, UNKNOWN_SHARE};
 
-/// Deliveries that wait in all, each a few hundred bytes.
+/// Deliveries that wait in all, each a few hundred bytes. Half of that is for names with little that waits, so that a few
+/// with much leave room for the others.
 const MAX_WAITING: usize = 2048;
 /// How many of those may be for names that do not answer, in all and of one domain.
 const MAX_UNPROVEN: usize = 512;
 const MAX_UNPROVEN_OF_FAMILY: usize = 64;
 /// Names that are remembered; of the idle ones half are forgotten when there would be more.
 const MAX_NAMES: usize = 4096;
-/// Failing names share this part of all slots, and unknown ones that.
-const FAILING_SHARE: usize = 4;
-const UNKNOWN_SHARE: usize = 2;
 /// An attempt that has taken so long is slow: it holds nobody up any more who waits for a slot.
 pub(crate) const SLOW_AFTER: Duration = Duration::from_secs(2);
 /// What an attempt is thought to take at a name that does not answer, where there are too many of those.
@@ -124,6 +124,7 @@ pub(crate) struct Queue {
     overflow: Booking,
     /// First attempts since the last retry.
     firsts: u32,
+    back: Vec<PutOff>,
 }
 
 impl Queue {
@@ -138,6 +139,7 @@ impl Queue {
             unproven: 0,
             overflow: Booking::default(),
             firsts: 0,
+            back: Vec::new(),
         }
     }
 
@@ -155,7 +157,11 @@ impl Queue {
         let lane = self.lanes.entry(Arc::clone(&name));
         let lane = lane.or_insert_with(|| Lane::new(family(&name), now));
         let is_proven = lane.class(now) == Class::Proven;
-        let takes = self.waiting < MAX_WAITING && lane.takes(self.limits.per_host, now);
+        let room = match lane.len() < MAX_WAITING_UNPROVEN {
+            true => MAX_WAITING,
+            false => MAX_WAITING / 2,
+        };
+        let takes = self.waiting < room && lane.takes(self.limits.per_host, now);
         if takes && (is_proven || self.has_room_for_unproven(&name)) {
             self.push(name, due, !is_proven, now);
             return Offer::Taken;
@@ -171,8 +177,8 @@ impl Queue {
 
     /// The next delivery to try, its slots taken.
     pub fn next(&mut self, now: Timestamp) -> Option<Turn> {
-        let taken = self.taken(now);
-        if taken.in_all >= self.limits.in_all {
+        let taken = Taken::of(&self.running, &self.lanes, &self.limits, now);
+        if taken.is_all() {
             return None;
         }
         let wants_retry = self.firsts >= FIRST_BEFORE_RETRY;
@@ -182,7 +188,7 @@ impl Queue {
             let Some(lane) = self.lanes.get(name) else {
                 continue;
             };
-            if !taken.leave_one_for(lane, &self.limits, now) {
+            if !taken.leave_one_for(lane, now) {
                 continue;
             }
             if lane.has(wants_retry) {
@@ -198,13 +204,7 @@ impl Queue {
         if lane.len() > 0 {
             self.turns.push_back(Arc::clone(&name));
         }
-        self.waiting -= 1;
-        if is_unproven {
-            self.unproven -= 1;
-            if let Some(family) = self.families.get_mut(&family) {
-                family.waiting -= 1;
-            }
-        }
+        self.left(&family, is_unproven);
         self.firsts = match turn.attempts {
             0 => self.firsts.saturating_add(1),
             _ => 0,
@@ -225,14 +225,52 @@ impl Queue {
         ends.chain(slow.filter(|at| *at > now)).min()
     }
 
-    /// Gives the slots of an attempt back. Which name is left alone from now on, when its breaker has just opened.
+    /// Gives the slots of an attempt back. Which name is left alone from now on, when its breaker has just opened. What
+    /// waits for a name that answers no more goes [back](Self::take_back).
     pub fn done(&mut self, id: DeliveryId, seen: Seen, now: Timestamp) -> Option<Opened> {
         let Running { name, began } = self.running.remove(&id)?;
         let lane = self.lanes.get_mut(&name)?;
         lane.end(began, seen.address, now);
         let (answers, took) = seen.answers?;
-        let pause = lane.learn(answers, took, now)?;
-        Some(Opened { name, pause })
+        let pause = lane.learn(answers, took, now);
+        if !answers {
+            self.send_back(&name, now);
+        }
+        Some(Opened {
+            name,
+            pause: pause?,
+        })
+    }
+
+    /// What waited here and has to come again.
+    pub fn take_back(&mut self) -> Vec<PutOff> {
+        std::mem::take(&mut self.back)
+    }
+
+    fn send_back(&mut self, name: &str, now: Timestamp) {
+        while let Some(lane) = self.lanes.get_mut(name)
+            && let Some((id, is_unproven)) = lane.pop_surplus()
+        {
+            let family = Arc::clone(lane.family());
+            self.left(&family, is_unproven);
+            let until = self.book(name, id, now);
+            self.back.push(PutOff {
+                id,
+                until,
+                behind: true,
+            });
+        }
+    }
+
+    /// One waits no more.
+    fn left(&mut self, family: &str, is_unproven: bool) {
+        self.waiting -= 1;
+        if is_unproven {
+            self.unproven -= 1;
+            if let Some(family) = self.families.get_mut(family) {
+                family.waiting -= 1;
+            }
+        }
     }
 
     fn push(&mut self, name: Arc<str>, due: &DueDelivery, is_unproven: bool, now: Timestamp) {
@@ -309,58 +347,6 @@ impl Queue {
         for (_, name) in idle.iter().take(idle.len().div_ceil(2)) {
             self.lanes.remove(name);
         }
-    }
-
-    fn taken(&self, now: Timestamp) -> Taken<'_> {
-        let mut taken = Taken::default();
-        let mut slow = 0;
-        for Running { name, began } in self.running.values() {
-            let Some(lane) = self.lanes.get(name) else {
-                continue;
-            };
-            match lane.class(now) {
-                Class::Proven => slow += usize::from(began.until(now) >= SLOW_AFTER),
-                Class::Unknown => taken.unknown += 1,
-                Class::Failing => taken.failing += 1,
-            }
-            if lane.class(now) != Class::Proven {
-                *taken.families.entry(lane.family()).or_default() += 1;
-            }
-            if let Some(address) = lane.address() {
-                *taken.addresses.entry(address).or_default() += 1;
-            }
-        }
-        taken.in_all = self.running.len() - slow.min(self.limits.in_all);
-        taken
-    }
-}
-
-/// Slots that are taken.
-#[derive(Default)]
-struct Taken<'a> {
-    /// Slow attempts not counted.
-    in_all: usize,
-    unknown: usize,
-    failing: usize,
-    /// By names that do not answer, of each domain.
-    families: HashMap<&'a str, usize>,
-    addresses: HashMap<SocketAddr, usize>,
-}
-
-impl Taken<'_> {
-    /// Whether one more attempt may begin at a name.
-    fn leave_one_for(&self, lane: &Lane, limits: &Limits, now: Timestamp) -> bool {
-        let at = lane.address().and_then(|at| self.addresses.get(&at));
-        if !lane.may_begin(limits.per_host, now) || at.is_some_and(|at| *at >= limits.per_host) {
-            return false;
-        }
-        let (share, taken) = match lane.class(now) {
-            Class::Proven => return true,
-            Class::Unknown => (limits.in_all / UNKNOWN_SHARE, self.unknown),
-            Class::Failing => (limits.in_all / FAILING_SHARE, self.failing),
-        };
-        let of_family = self.families.get(&**lane.family());
-        taken < share.max(1) && of_family.is_none_or(|taken| *taken < limits.per_host)
     }
 }
 

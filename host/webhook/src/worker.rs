@@ -65,6 +65,7 @@ impl Worker {
     pub async fn run(mut self) {
         while !*self.stop.borrow() {
             self.record_refused().await;
+            self.put_back().await;
             if self.look && !self.refused.is_full() && Instant::now() >= self.not_before {
                 self.claim().await;
             }
@@ -76,6 +77,10 @@ impl Worker {
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended),
                 () = self.wake.notified() => self.look = true,
                 () = sleep(nap) => self.look = true,
+            }
+            // However much storage has to say, slots that are free are not kept waiting for it.
+            while let Some(ended) = self.attempts.try_join_next_with_id() {
+                self.ended(ended);
             }
         }
         while self.attempts.join_next().await.is_some() {}
@@ -144,6 +149,16 @@ impl Worker {
             // What was put off meanwhile may be due by now.
             self.look = true;
         }
+    }
+
+    /// Gives storage back what the queue took for a name that answers no more.
+    async fn put_back(&mut self) {
+        let back = self.queue.take_back();
+        for PutOff { until, .. } in &back {
+            self.comes_at(*until);
+        }
+        self.record(back.into_iter().map(Record::PutOff).collect())
+            .await;
     }
 
     /// Writes down what it can, all that was put off in one write, and keeps the rest.

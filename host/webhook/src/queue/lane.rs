@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use selvedge_model::Timestamp;
+use selvedge_model::{DeliveryId, Timestamp};
 
 use super::booking::Booking;
 use super::{FIRST_BEFORE_RETRY, SLOW_AFTER, Turn};
@@ -15,7 +15,7 @@ const HORIZON: Duration = Duration::from_secs(2);
 const MIN_WAITING: usize = 64;
 const MAX_WAITING: usize = 1024;
 /// The same for a name that has taken nothing yet, or nothing lately.
-const MAX_WAITING_UNPROVEN: usize = 8;
+pub(super) const MAX_WAITING_UNPROVEN: usize = 8;
 /// What an attempt is thought to take at a name that has not answered yet.
 const UNKNOWN_PACE: Duration = Duration::from_millis(10);
 /// So many failures in a row open the circuit breaker: whatever is wrong is not one delivery's.
@@ -173,6 +173,16 @@ impl Lane {
             _ => &mut self.again,
         };
         lane.push_back(Waiting { turn, is_unproven });
+    }
+
+    /// The last of those that wait here, when they are more than may wait for a name that does not answer, and whether it
+    /// was taken while it did not.
+    pub(super) fn pop_surplus(&mut self) -> Option<(DeliveryId, bool)> {
+        if self.len() <= MAX_WAITING_UNPROVEN {
+            return None;
+        }
+        let last = self.again.pop_back().or_else(|| self.first.pop_back())?;
+        Some((last.turn.id, last.is_unproven))
     }
 
     /// Attempts that may be under way here. Of a name that is not known, and of one whose breaker has been open, a

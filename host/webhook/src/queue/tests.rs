@@ -60,11 +60,11 @@ fn in_secs(secs: u64) -> Timestamp {
     NOW.after(Duration::from_secs(secs))
 }
 
-fn put_off(offer: Offer) -> Timestamp {
+fn put_off(offer: &Offer) -> Timestamp {
     let Offer::Later {
         until,
         behind: true,
-    } = offer
+    } = *offer
     else {
         panic!("{offer:?}");
     };
@@ -188,7 +188,7 @@ fn what_a_name_cannot_take_soon_is_sent_back_each_a_little_later() {
     }
     // 64 wait; at 1 s each on 4 slots the next is due 250 ms after 16 s.
     for millis in [16_250, 16_500] {
-        let until = put_off(desk.offer("http://slow/", 0, NOW));
+        let until = put_off(&desk.offer("http://slow/", 0, NOW));
         assert_eq!(until, NOW.after(Duration::from_millis(millis)));
     }
     assert_eq!(desk.offer("http://quick/", 0, NOW), Offer::Taken);
@@ -197,7 +197,7 @@ fn what_a_name_cannot_take_soon_is_sent_back_each_a_little_later() {
         desk.offer("http://slow/", 0, NOW);
     }
     let last: Vec<Timestamp> = (0..64)
-        .map(|_| put_off(desk.offer("http://slow/", 0, NOW)))
+        .map(|_| put_off(&desk.offer("http://slow/", 0, NOW)))
         .collect();
     let (first, last) = (last.iter().min().unwrap(), last.iter().max().unwrap());
     assert!(*first >= NOW.after(MAX_PUT_OFF / 2) && *last <= NOW.after(MAX_PUT_OFF));
@@ -213,7 +213,7 @@ fn an_attempt_that_hangs_puts_off_what_comes_behind_it() {
         assert_eq!(desk.offer("http://hangs/", 0, NOW), Offer::Taken);
     }
     // Eight wait and one hangs, for twelve seconds by now: at 12 s each on the one slot of an unknown name.
-    let until = put_off(desk.offer("http://hangs/", 0, in_secs(12)));
+    let until = put_off(&desk.offer("http://hangs/", 0, in_secs(12)));
     assert_eq!(until, in_secs(12 + 8 * 12 + 12));
 }
 
@@ -334,7 +334,7 @@ fn a_name_that_fails_again_and_again_is_left_alone_for_a_while_and_nothing_is_lo
     let opened = desk.attempt("http://down/", fail, NOW);
     assert_eq!(opened, Some(Duration::from_secs(5)));
     // What comes meanwhile is put off behind the pause.
-    let later = put_off(desk.offer("http://down/", 1, NOW));
+    let later = put_off(&desk.offer("http://down/", 1, NOW));
     assert!(later >= in_secs(5), "{later}");
 
     // Then one attempt says whether it goes on, and the next pause is longer, up to a minute.
@@ -375,7 +375,7 @@ fn a_delivery_whose_schedule_is_over_is_not_put_off_for_ever() {
     let due = due("http://down/", 3);
     let last = NOW.after(PATIENCE).before(Duration::from_secs(1));
     desk.attempt("http://down/", seen(false, QUICK), last);
-    put_off(desk.queue.offer(&due, last));
+    put_off(&desk.queue.offer(&due, last));
     let over = last.after(Duration::from_secs(1));
     assert_eq!(desk.queue.offer(&due, over), Offer::Over);
     // One that begins its schedule anew has all of its time.
@@ -383,11 +383,11 @@ fn a_delivery_whose_schedule_is_over_is_not_put_off_for_ever() {
         began_at: over,
         ..due
     };
-    put_off(desk.queue.offer(&anew, over));
+    put_off(&desk.queue.offer(&anew, over));
     // Nor is one given up that waits because there is much to do at a name that answers.
     desk.known(&["good"]);
     while desk.offer("http://good/", 0, over) == Offer::Taken {}
-    put_off(desk.offer("http://good/", 0, over));
+    put_off(&desk.offer("http://good/", 0, over));
 }
 
 #[test]

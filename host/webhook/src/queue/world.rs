@@ -215,6 +215,12 @@ impl World {
             address: None,
         };
         queue.done(fate.due.id, seen, now);
+        for back in queue.take_back() {
+            let index = self.by_id[&back.id];
+            self.fates[index].behind = true;
+            self.stored.insert((true, back.until, index), ());
+        }
+        let fate = &mut self.fates[index];
         fate.due.attempts += 1;
         fate.due.tries += 1;
         match RETRIES.get(fate.due.tries as usize) {
@@ -319,6 +325,27 @@ fn a_thousand_fresh_names_of_one_silent_machine_delay_a_new_receiver_by_nothing(
     let mut world = World::new(&crowds);
     world.run();
     assert_eq!(world.longest_wait(), Duration::ZERO);
+}
+
+#[test]
+fn a_few_receivers_with_a_large_backlog_that_stop_answering_leave_room_for_the_others() {
+    let sly = Crowd {
+        kind: Kind::Sly(20),
+        receivers: 4,
+        deliveries: 2_000,
+        every: Duration::ZERO,
+        from: Duration::ZERO,
+    };
+    let good = Crowd {
+        kind: Kind::Good,
+        receivers: 10,
+        deliveries: 60,
+        every: Duration::from_millis(500),
+        from: Duration::ZERO,
+    };
+    let mut world = World::new(&[sly, good]);
+    world.run();
+    assert!(world.longest_wait() <= SLOW_AFTER);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use selvedge_webhook::{Options, Schedule};
 use tokio::net::TcpListener;
 
 use crate::host::{Host, eventually, options};
+use crate::policy::resolving;
 use crate::receiver::{Answer, Receiver};
 
 /// The schedule that holds when nothing is configured, to the second.
@@ -85,7 +86,12 @@ async fn a_receiver_that_is_gone_for_good_keeps_nothing_pending_although_more_co
             runs.push(host.run_ends(&url).await);
         }
         host.turn(61);
-        eventually("an attempt", async || (attempts() > before).then_some(())).await;
+        // Or a little more: the pause begins when the worker learns of the attempt before, perhaps just now.
+        eventually("an attempt", async || {
+            host.turn(1);
+            (attempts() > before).then_some(())
+        })
+        .await;
         if has_ended(&host, &runs[..8.min(runs.len())]).await {
             break;
         }
@@ -131,4 +137,24 @@ async fn what_waited_while_webhooks_were_off_goes_on_where_its_schedule_was() {
     // Three attempts in all, as if nothing had been switched off.
     let delivery = host.ended_as(run, DeliveryStatus::Exhausted).await;
     assert_eq!(delivery.attempts.len(), 3);
+}
+
+#[tokio::test]
+async fn a_thousand_names_of_one_silent_machine_leave_a_new_receiver_alone() {
+    // Connections are made to it, and nobody takes them.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let receiver = Receiver::start([Answer::Status(200)]).await;
+    // No attempt at a name that hangs ends before the test does.
+    let host = Host::start(Options {
+        timeout: Duration::from_hours(1),
+        ..resolving(&["127.0.0.1"])
+    });
+    for n in 0..1_100 {
+        let url = format!("http://n{n}.evil.example.com:{port}/");
+        host.run_ends(&url).await;
+    }
+    let url = format!("http://hooks.example.org:{}/", receiver.address.port());
+    let run = host.run_ends(&url).await;
+    host.ended_as(run, DeliveryStatus::Delivered).await;
 }

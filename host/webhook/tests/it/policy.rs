@@ -22,7 +22,8 @@ impl Resolver for Always {
     }
 }
 
-fn resolving(answers: &'static [&'static str]) -> Options {
+/// Every name leads there.
+pub fn resolving(answers: &'static [&'static str]) -> Options {
     Options {
         client: ClientOptions {
             resolver: Arc::new(Always(answers)),
