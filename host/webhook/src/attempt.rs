@@ -67,9 +67,11 @@ struct Exchange {
 impl Sender {
     /// Reads what is to be sent, sends it, and writes down what came of that.
     pub async fn deliver(self: Arc<Self>, turn: Turn) -> Done {
-        let (at, began) = (self.clock.now(), Instant::now());
         let read = self.insist(turn.id, || self.storage.delivery_to_send(turn.id));
-        let (url, exchange) = match read.await {
+        let read = read.await;
+        // The time that storage takes is not the host's.
+        let (at, began) = (self.clock.now(), Instant::now());
+        let (url, exchange) = match read {
             Ok(Some(delivery)) => (
                 without_query(&delivery.url),
                 self.try_once(delivery, at).await,
