@@ -79,10 +79,16 @@ pub(crate) enum Offer {
     Over,
 }
 
+/// One attempt, from its turn to its end. The delivery's id would not do: as soon as an attempt is recorded the next one
+/// of the same delivery may be due, and begin before the queue is told of the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Ticket(u64);
+
 /// A delivery whose turn it is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Turn {
     pub id: DeliveryId,
+    pub ticket: Ticket,
     /// How many attempts there were, and how many of them count for the schedule.
     pub attempts: u32,
     pub tries: u32,
@@ -115,7 +121,8 @@ pub(crate) struct Queue {
     lanes: HashMap<Arc<str>, Lane>,
     /// Names with something waiting, the one whose turn it is first.
     turns: VecDeque<Arc<str>>,
-    running: HashMap<DeliveryId, Running>,
+    running: HashMap<Ticket, Running>,
+    last_ticket: Ticket,
     /// What waits for names that do not answer, by domain.
     families: HashMap<Arc<str>, Family>,
     waiting: usize,
@@ -134,6 +141,7 @@ impl Queue {
             lanes: HashMap::new(),
             turns: VecDeque::new(),
             running: HashMap::new(),
+            last_ticket: Ticket::default(),
             families: HashMap::new(),
             waiting: 0,
             unproven: 0,
@@ -199,7 +207,9 @@ impl Queue {
         }
         let name = self.turns.remove(wanted.or(other)?)?;
         let lane = self.lanes.get_mut(&name)?;
-        let (turn, is_unproven) = lane.begin(wants_retry, now)?;
+        let (mut turn, is_unproven) = lane.begin(wants_retry, now)?;
+        self.last_ticket.0 += 1;
+        turn.ticket = self.last_ticket;
         let family = Arc::clone(lane.family());
         if lane.len() > 0 {
             self.turns.push_back(Arc::clone(&name));
@@ -209,7 +219,8 @@ impl Queue {
             0 => self.firsts.saturating_add(1),
             _ => 0,
         };
-        self.running.insert(turn.id, Running { name, began: now });
+        self.running
+            .insert(turn.ticket, Running { name, began: now });
         Some(turn)
     }
 
@@ -227,8 +238,8 @@ impl Queue {
 
     /// Gives the slots of an attempt back. Which name is left alone from now on, when its breaker has just opened. What
     /// waits for a name that answers no more goes [back](Self::take_back).
-    pub fn done(&mut self, id: DeliveryId, seen: Seen, now: Timestamp) -> Option<Opened> {
-        let Running { name, began } = self.running.remove(&id)?;
+    pub fn done(&mut self, ticket: Ticket, seen: Seen, now: Timestamp) -> Option<Opened> {
+        let Running { name, began } = self.running.remove(&ticket)?;
         let lane = self.lanes.get_mut(&name)?;
         lane.end(began, seen.address, now);
         let (answers, took) = seen.answers?;
@@ -279,6 +290,7 @@ impl Queue {
         };
         let turn = Turn {
             id: due.id,
+            ticket: Ticket::default(),
             attempts: due.attempts,
             tries: due.tries,
         };

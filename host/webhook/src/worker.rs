@@ -12,7 +12,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::attempt::{Done, MAX_PAUSE, MIN_PAUSE, Sender};
-use crate::queue::{Offer, Opened, Queue, Seen};
+use crate::queue::{Offer, Opened, Queue, Seen, Ticket};
 use crate::record::{Record, Refused, may_pass};
 
 /// How many are claimed at once.
@@ -27,7 +27,7 @@ pub(crate) struct Worker {
     queue: Queue,
     attempts: JoinSet<Done>,
     /// What each attempt is about, known here so that even one that panics gives its slots back.
-    running: HashMap<Id, DeliveryId>,
+    running: HashMap<Id, (Ticket, DeliveryId)>,
     refused: Refused,
     wake: Arc<Notify>,
     stop: watch::Receiver<bool>,
@@ -198,9 +198,9 @@ impl Worker {
     fn dispatch(&mut self) {
         let now = self.sender.clock.now();
         while let Some(turn) = self.queue.next(now) {
-            let id = turn.id;
+            let about = (turn.ticket, turn.id);
             let task = self.attempts.spawn(Arc::clone(&self.sender).deliver(turn));
-            self.running.insert(task.id(), id);
+            self.running.insert(task.id(), about);
         }
     }
 
@@ -213,11 +213,11 @@ impl Worker {
                 (error.id(), None)
             }
         };
-        let Some(id) = self.running.remove(&task) else {
+        let Some((ticket, id)) = self.running.remove(&task) else {
             return;
         };
         let Some(done) = done else {
-            self.queue.done(id, Seen::default(), now);
+            self.queue.done(ticket, Seen::default(), now);
             let until = now.after(PAUSE_AFTER_BREAK);
             let put_off = PutOff {
                 id,
@@ -227,7 +227,7 @@ impl Worker {
             self.refused.offer(Record::PutOff(put_off), Instant::now());
             return self.comes_at(until);
         };
-        if let Some(Opened { name, pause }) = self.queue.done(id, done.seen, now) {
+        if let Some(Opened { name, pause }) = self.queue.done(ticket, done.seen, now) {
             self.sender.counters.breaker_opened();
             tracing::warn!(host = %name, ?pause, "a webhook receiver fails again and again and is left alone for a while");
         }

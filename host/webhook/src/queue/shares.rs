@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use selvedge_model::{DeliveryId, Timestamp};
+use selvedge_model::Timestamp;
 
 use super::lane::{Class, Lane};
-use super::{Limits, Running, SLOW_AFTER};
+use super::{Limits, Running, SLOW_AFTER, Ticket};
 
 /// Failing names share this part of all slots, and unknown ones that.
 const FAILING_SHARE: usize = 4;
@@ -27,7 +27,7 @@ pub(super) struct Taken<'a> {
 
 impl<'a> Taken<'a> {
     pub(super) fn of(
-        running: &HashMap<DeliveryId, Running>,
+        running: &HashMap<Ticket, Running>,
         lanes: &'a HashMap<Arc<str>, Lane>,
         limits: &'a Limits,
         now: Timestamp,

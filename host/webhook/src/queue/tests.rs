@@ -79,9 +79,9 @@ impl Desk {
     }
 
     /// Those that begin until no more may.
-    fn begin_all(&mut self, now: Timestamp) -> Vec<(String, DeliveryId)> {
+    fn begin_all(&mut self, now: Timestamp) -> Vec<(String, Ticket)> {
         std::iter::from_fn(|| self.queue.next(now))
-            .map(|turn| (self.urls[&turn.id].clone(), turn.id))
+            .map(|turn| (self.urls[&turn.id].clone(), turn.ticket))
             .collect()
     }
 
@@ -96,7 +96,7 @@ impl Desk {
         let turn = self.queue.next(now).unwrap();
         assert_eq!(self.urls[&turn.id], url);
         self.queue
-            .done(turn.id, seen, now)
+            .done(turn.ticket, seen, now)
             .map(|opened| opened.pause)
     }
 
@@ -318,8 +318,8 @@ fn a_name_whose_attempt_was_slow_and_failed_is_on_probation_although_it_answers(
     // A quarter of eight.
     let first = begun(&mut desk, NOW);
     assert_eq!(first.len(), 2);
-    for (_, id) in first {
-        desk.done(id, seen(true, QUICK), NOW);
+    for (_, ticket) in first {
+        desk.done(ticket, seen(true, QUICK), NOW);
     }
     assert_eq!(begun(&mut desk, in_secs(300)).len(), 4);
 }
@@ -346,7 +346,7 @@ fn a_name_that_fails_again_and_again_is_left_alone_for_a_while_and_nothing_is_lo
         let turn = desk.next(now).unwrap();
         assert_eq!(desk.next(now), None, "a second one");
         let pause = Duration::from_secs(secs);
-        let opened = desk.done(turn.id, fail, now).unwrap();
+        let opened = desk.done(turn.ticket, fail, now).unwrap();
         assert_eq!((&*opened.name, opened.pause), ("down", pause));
         assert_eq!(desk.next(now), None);
         assert_eq!(desk.next_change(now), Some(now.after(pause)));
@@ -354,7 +354,7 @@ fn a_name_that_fails_again_and_again_is_left_alone_for_a_while_and_nothing_is_lo
         // What had waited here is tried first.
         for _ in 0..2 {
             let turn = desk.next(now).unwrap();
-            desk.done(turn.id, Seen::default(), now);
+            desk.done(turn.ticket, Seen::default(), now);
         }
     }
 
@@ -401,7 +401,7 @@ fn attempts_that_were_under_way_when_the_breaker_opened_do_not_lengthen_the_paus
     assert_eq!(begun.len(), 12);
     let pauses: Vec<Duration> = begun
         .into_iter()
-        .filter_map(|(_, id)| desk.done(id, seen(false, QUICK), NOW))
+        .filter_map(|(_, ticket)| desk.done(ticket, seen(false, QUICK), NOW))
         .map(|opened| opened.pause)
         .collect();
     assert_eq!(pauses, [Duration::from_secs(5)]);
@@ -419,4 +419,21 @@ fn names_that_are_idle_are_forgotten_when_there_are_many_those_that_answer_last(
     }
     assert!(desk.lanes.len() <= MAX_NAMES);
     assert!(desk.lanes.contains_key("good") && desk.lanes.contains_key("waits"));
+}
+
+#[test]
+fn a_delivery_that_is_due_again_before_its_last_attempt_has_given_its_slot_back_holds_none_for_ever()
+ {
+    let mut desk = desk(8, 2);
+    desk.known(&["a"]);
+    let due = due("http://a/", 1);
+    let mut tickets = Vec::new();
+    for _ in 0..2 {
+        assert_eq!(desk.queue.offer(&due, NOW), Offer::Taken);
+        tickets.push(desk.queue.next(NOW).unwrap().ticket);
+    }
+    for ticket in tickets {
+        desk.done(ticket, seen(true, QUICK), NOW);
+    }
+    assert!(desk.running.is_empty() && desk.lanes["a"].is_idle());
 }

@@ -59,6 +59,9 @@ struct Fate {
     ended: Option<Timestamp>,
 }
 
+/// When an attempt ends, which it is, of which delivery, and what it will have shown.
+type Exchange = (Timestamp, u64, usize, bool, Duration);
+
 #[derive(Default)]
 struct World {
     fates: Vec<Fate>,
@@ -66,7 +69,7 @@ struct World {
     /// What storage holds, by rank and due time.
     stored: BTreeMap<(bool, Timestamp, usize), ()>,
     /// Attempts under way, by their end.
-    under_way: BinaryHeap<Reverse<(Timestamp, usize, bool, Duration)>>,
+    under_way: BinaryHeap<Reverse<Exchange>>,
     asked: HashMap<usize, u32>,
     pending: usize,
     most_running: usize,
@@ -133,11 +136,12 @@ impl World {
                 break;
             };
             now = now.max(then);
-            while let Some(Reverse((at, fate, answers, took))) = self.under_way.peek().copied()
+            while let Some(Reverse((at, ticket, fate, answers, took))) =
+                self.under_way.peek().copied()
                 && at <= now
             {
                 self.under_way.pop();
-                self.done(&mut queue, fate, answers, took, now);
+                self.done(&mut queue, (Ticket(ticket), fate), (answers, took), now);
             }
         }
     }
@@ -197,24 +201,27 @@ impl World {
             }
             Kind::Sly(_) => (false, TIMEOUT),
         };
-        self.under_way
-            .push(Reverse((now.after(took), index, answers, took)));
+        self.under_way.push(Reverse((
+            now.after(took),
+            turn.ticket.0,
+            index,
+            answers,
+            took,
+        )));
     }
 
     fn done(
         &mut self,
         queue: &mut Queue,
-        index: usize,
-        answers: bool,
-        took: Duration,
+        (ticket, index): (Ticket, usize),
+        (answers, took): (bool, Duration),
         now: Timestamp,
     ) {
-        let fate = &mut self.fates[index];
         let seen = Seen {
             answers: Some((answers, took)),
             address: None,
         };
-        queue.done(fate.due.id, seen, now);
+        queue.done(ticket, seen, now);
         for back in queue.take_back() {
             let index = self.by_id[&back.id];
             self.fates[index].behind = true;
