@@ -11,7 +11,6 @@ from support.clients import AREAS, FLAVOURS, called
 
 # Methods whose feature has an issue of its own, by `area.method` or `area`.
 LATER = {
-    "crons": "Crons",
     "threads.stream": "Event streaming v2",
 }
 

@@ -68,6 +68,7 @@ class Client:
         self.assistants = Area(client.assistants)
         self.threads = Area(client.threads)
         self.runs = Area(client.runs)
+        self.crons = Area(client.crons)
         self.store = Area(client.store)
         self._client = client
 
