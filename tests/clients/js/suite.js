@@ -7,6 +7,7 @@ import "./areas/state.js";
 import "./areas/runs.js";
 import "./areas/streams.js";
 import "./areas/reconnecting.js";
+import "./areas/crons.js";
 import "./areas/store.js";
 import "./areas/webhooks.js";
 import "./areas/errors.js";

@@ -325,7 +325,8 @@ async def test_a_changed_cron_fires_as_it_was_changed(client: Client, receiver: 
 
 async def test_crons_are_found_and_counted(client: Client, thread: str, mark: dict[str, str]) -> None:
     crons = client.crons
-    hitl = (await client.assistants.search(graph_id="hitl", limit=1))[0]["assistant_id"]
+    system = {"created_by": "system"}
+    hitl = (await client.assistants.search(graph_id="hitl", metadata=system))[0]["assistant_id"]
     async with (
         kept(client, crons.create("two", schedule="0 0 1 3 * 0 2070", metadata=mark)) as first,
         kept(client, crons.create_for_thread(thread, "hitl", schedule=FAR, metadata=mark | {"n": 1})) as second,
