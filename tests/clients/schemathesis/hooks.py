@@ -18,6 +18,8 @@ from typing import Any
 import schemathesis
 
 SERVER = os.environ["SERVER"]
+
+# It keeps no deliveries.
 REFERENCE = bool(os.environ.get("REFERENCE"))
 
 # `slow` and `limit` are not among them: they take their time by design.
@@ -29,7 +31,12 @@ LONGER_THAN_ANY_CASE_SECS = 3600
 SHORTEST_LIFE_MINUTES = 1000.0
 
 # The store is not among them: nothing here counts on what it holds. `tests/truncate.rs` empties the others.
-KEPT_TABLES = ("runs", "threads", "assistants", "checkpoint", "checkpoints")
+KEPT_TABLES = ("runs", "threads", "assistants", "checkpoint", "checkpoints", "crons")
+
+# What crons are made with: nothing of theirs is due while cases run.
+FAR = "0 12 1 7 * 0 2070"
+END_OF_FAR = "2080-01-01T00:00:00Z"
+ZONE = "Europe/Berlin"
 
 # Nothing listens there, so no case calls anybody; it is no port that browsers, and the server, refuse.
 NOBODY = "http://127.0.0.1:65535/"
@@ -44,7 +51,7 @@ def ask(path: str, body: Any = None) -> Any:
 
 
 class Existing:
-    """An assistant, a thread, a run of it that is over, its newest checkpoint and its delivery, as parameters."""
+    """An assistant, a thread, a run of it that is over with its newest checkpoint and its delivery, and a cron."""
 
     def __init__(self, graph: str) -> None:
         self.graph = graph
@@ -57,13 +64,14 @@ class Existing:
         body = {"assistant_id": assistant, "input": {"foo": "x"}, "webhook": NOBODY}
         run = ask(f"/threads/{thread}/runs", body)["run_id"]
         ask(f"/threads/{thread}/runs/{run}/join")
-        made = {"assistant_id": assistant, "thread_id": thread, "run_id": run}
-        made["checkpoint_id"] = ask(f"/threads/{thread}/state")["checkpoint"]["checkpoint_id"]
+        checkpoint = ask(f"/threads/{thread}/state")["checkpoint"]["checkpoint_id"]
+        ids = {"assistant_id": assistant, "thread_id": thread, "checkpoint_id": checkpoint}
         if not REFERENCE:
-            made["delivery_id"] = ask(f"/runs/{run}/deliveries")[0]["delivery_id"]
+            ids["delivery_id"] = ask(f"/webhooks/deliveries?run_id={run}")[0]["delivery_id"]
         if options:
-            made["run_id"] = ask(f"/threads/{thread}/runs", body | options)["run_id"]
-        return made
+            run = ask(f"/threads/{thread}/runs", body | options)["run_id"]
+        cron = ask("/runs/crons", {"assistant_id": assistant, "schedule": FAR})["cron_id"]
+        return ids | {"run_id": run, "cron_id": cron}
 
     def for_case(self, case: schemathesis.Case[Any]) -> Ids:
         # What is deleted or cancelled is nobody else's.
@@ -79,6 +87,7 @@ class Existing:
             "/assistants/{assistant_id}",
             "/threads/{thread_id}/runs/{run_id}",
             "/threads/{thread_id}/state/{checkpoint_id}",
+            "/runs/crons/{cron_id}",
         )
         try:
             for path in paths:
@@ -104,6 +113,9 @@ NOBODYS = "00000000-0000-4000-8000-000000000000"
 # What these make may have an id from their body.
 NEW = {"POST /assistants": "assistant_id", "POST /threads": "thread_id"}
 
+# What these filter by is ids, where others take a graph's name as well.
+BY_ID = {"POST /runs/crons/search", "POST /runs/crons/count"}
+
 # By operation, so that each gets both what is there and what is not, however few of its cases there are.
 TURNS: defaultdict[str, Iterator[bool]] = defaultdict(lambda: itertools.cycle([True, False]))
 ANSWERS: defaultdict[str, Counter[int]] = defaultdict(Counter)
@@ -121,7 +133,7 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
         if isinstance(body, dict):
             tame(body)
             if ids:
-                point(body, ids, NEW.get(case.operation.label))
+                point(body, ids, case.operation.label)
     if ids and isinstance(case.body, dict | list):
         case.body = storable(case.body)
 
@@ -160,13 +172,16 @@ def lengthened(ttl: Any) -> Any:
     return max(ttl, SHORTEST_LIFE_MINUTES) if is_time else ttl
 
 
-def point(body: dict[str, Any], ids: Ids, new: str | None) -> None:
+def point(body: dict[str, Any], ids: Ids, operation: str) -> None:
     """Lets a body speak of what exists where it names anything of the kind, but for the id of what it is to make."""
-    if new:
-        body.pop(new, None)
+    if operation in NEW:
+        body.pop(NEW[operation], None)
     for member in ("assistant_id", "graph_id"):
         if member in body:
-            body[member] = next(GRAPHS)
+            body[member] = ids["assistant_id"] if operation in BY_ID else next(GRAPHS)
+    for member, valid in (("schedule", FAR), ("timezone", ZONE), ("end_time", END_OF_FAR)):
+        if isinstance(body.get(member), str):
+            body[member] = valid
     if isinstance(body.get("checkpoint"), dict):
         body["checkpoint"] = {name: ids[name] for name in ("thread_id", "checkpoint_id")}
     if isinstance(body.get("checkpoint_id"), str):

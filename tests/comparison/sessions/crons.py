@@ -17,7 +17,7 @@ TWO = {"assistant_id": "two", "schedule": FAR}
 SOON = "* * * * * */10"
 """Often enough to wait for, and too seldom to fire again before the session deletes the cron."""
 
-EVERYTHING = {
+EVERYTHING: dict[str, Json] = {
     **TWO,
     "timezone": "Europe/Berlin",
     "end_time": "2069-01-01T00:00:00Z",
@@ -33,6 +33,32 @@ EVERYTHING = {
     "stream_resumable": True,
     "durability": "sync",
 }
+
+CHANGES: list[Json] = [
+    {"schedule": "0 12 1 8 * 0 2070"},
+    {"timezone": "Asia/Tokyo"},
+    {"schedule": "0 0 1 1 * 0 2070", "timezone": "UTC"},
+    {"end_time": "2069-06-01T00:00:00+00:00"},
+    {"end_time": None},
+    {"input": {"bar": 1}},
+    {"metadata": {"x": {"y": 1}}},
+    {"metadata": {"x": {"z": 2}, "cm": None}},
+    {"config": {"configurable": {"n": 1}}},
+    {"config": {"tags": ["q"]}},
+    {"context": {"z": 1}},
+    {"webhook": "http://127.0.0.1:9999/new"},
+    {"interrupt_before": ["b"]},
+    {"interrupt_after": []},
+    {"on_run_completed": "delete"},
+    {"enabled": True},
+    {"stream_mode": ["values", "updates"]},
+    {"stream_subgraphs": False},
+    {"stream_resumable": False},
+    {"durability": "exit"},
+    {"multitask_strategy": "enqueue"},
+    {"assistant_id": "hitl"},
+]
+"""Each member of a cron, one after the other."""
 
 
 def cron(path: str = CRONS, *, save: str = "cron", shape: bool = False, **body: Json) -> Step:
@@ -100,39 +126,15 @@ SESSIONS = [
         ),
         *(
             cron(save=f"alias_{n}", schedule=schedule, shape=True)
-            for n, schedule in enumerate(("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"))
+            for n, schedule in enumerate(
+                ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+            )
         ),
     ),
     Session(
         "crons: change",
         cron(**EVERYTHING, on_run_completed="keep"),
-        *(
-            patch("/runs/crons/{cron}", body)
-            for body in (
-                {"schedule": "0 12 1 8 * 0 2070"},
-                {"timezone": "Asia/Tokyo"},
-                {"schedule": "0 0 1 1 * 0 2070", "timezone": "UTC"},
-                {"end_time": "2069-06-01T00:00:00+00:00"},
-                {"end_time": None},
-                {"input": {"bar": 1}},
-                {"metadata": {"x": {"y": 1}}},
-                {"metadata": {"x": {"z": 2}, "cm": None}},
-                {"config": {"configurable": {"n": 1}}},
-                {"config": {"tags": ["q"]}},
-                {"context": {"z": 1}},
-                {"webhook": "http://127.0.0.1:9999/new"},
-                {"interrupt_before": ["b"]},
-                {"interrupt_after": []},
-                {"on_run_completed": "delete"},
-                {"enabled": True},
-                {"stream_mode": ["values", "updates"]},
-                {"stream_subgraphs": False},
-                {"stream_resumable": False},
-                {"durability": "exit"},
-                {"multitask_strategy": "enqueue"},
-                {"assistant_id": "hitl"},
-            )
-        ),
+        *(patch("/runs/crons/{cron}", body) for body in CHANGES),
         get("/runs/crons/{cron}"),
         thread(),
         cron("/threads/{thread}/runs/crons", save="on_thread"),
@@ -184,6 +186,7 @@ SESSIONS = [
         post(COUNT, {"metadata": {"suite": "search"}, "thread_id": "{first}"}),
         post(COUNT, {"metadata": {"suite": "search"}, "assistant_id": "d2a02ed8-fb92-5e43-81ea-cb78d82caa2f"}),
         post(COUNT, {"thread_id": NOBODY}),
+        post(COUNT, {"metadata": {"suite": "search"}, "enabled": True}),
     ),
     Session(
         "crons: refused: search and count",
