@@ -24,7 +24,7 @@ FAR_IN_BERLIN = "2070-07-01T10:00:00+00:00"
 
 INPUT = {"foo": "c"}
 OPTIONS: Json = {
-    "config": {"tags": ["t"], "recursion_limit": 9, "configurable": {"k": 1}},
+    "config": {"tags": ["t"], "recursion_limit": 9},
     "context": {"user": "u"},
     "interrupt_before": ["nobody"],
     "interrupt_after": ["nobody"],
@@ -60,7 +60,7 @@ async def shown(client: Client, cron: Json) -> Json:
 def told(cron: Json, names: Json) -> Json:
     """These members of what the cron will ask of each run, without the id that the server adds."""
     payload = {name: cron["payload"][name] for name in names}
-    assert payload["config"]["configurable"].pop("cron_id") == cron["cron_id"]
+    assert payload["config"].pop("configurable") == {"cron_id": cron["cron_id"]}
     return payload
 
 
@@ -163,6 +163,23 @@ async def test_a_run_may_leave_its_thread(client: Client, receiver: Receiver, ma
     assert (thread["status"], thread["values"]) == ("idle", run["values"])
     assert thread["metadata"]["mark"] == mark["mark"]
     assert [r["run_id"] for r in await client.runs.list(run["thread_id"])] == [run["run_id"]]
+
+
+async def test_the_configuration_of_a_cron_is_that_of_its_runs(client: Client, receiver: Receiver) -> None:
+    config = {"configurable": {"user": "u", "level": 3}}
+    made = client.crons.create(
+        "ctx",
+        schedule=EVERY_SECOND,
+        input=INPUT,
+        config=config,
+        webhook=receiver.url(),
+        on_run_completed="keep",
+    )
+    async with kept(client, made) as cron:
+        assert cron["payload"]["config"]["configurable"] == config["configurable"] | {"cron_id": cron["cron_id"]}
+        run = await receiver.next()
+    assert run["values"]["seen_configurable"] == config["configurable"]
+    assert run["kwargs"]["context"]["cron_id"] == cron["cron_id"]
 
 
 async def test_runs_on_a_thread_go_on_from_each_other(client: Client, thread: str, receiver: Receiver) -> None:
@@ -276,8 +293,8 @@ async def test_an_update_changes_what_is_named_and_nothing_else(client: Client, 
             after = await client.crons.update(cron["cron_id"], **{name: value})
             assert after["payload"] == before["payload"] | {name: value}
             assert after["updated_at"] > before["updated_at"]
-        after = await client.crons.update(cron["cron_id"], config={"configurable": {"n": 1}})
-        assert after["payload"]["config"] == {"configurable": {"n": 1, "cron_id": cron["cron_id"]}}
+        after = await client.crons.update(cron["cron_id"], config={"tags": ["new"]})
+        assert after["payload"]["config"] == {"tags": ["new"], "configurable": {"cron_id": cron["cron_id"]}}
         after = await client.crons.update(cron["cron_id"], metadata={"more": 1}, on_run_completed="keep")
         assert after["metadata"] == mark | {"more": 1}
         assert after["on_run_completed"] == "keep"

@@ -184,8 +184,8 @@ withEachClient("crons", (client, version) => {
       const after = await client.crons.update(cron.cron_id, { [name]: value });
       assert.deepEqual(after.payload, { ...before.payload, [member]: value });
     }
-    let after = await client.crons.update(cron.cron_id, { config: { configurable: { n: 1 } } });
-    assert.deepEqual(after.payload.config, { configurable: { n: 1, cron_id: cron.cron_id } });
+    let after = await client.crons.update(cron.cron_id, { config: { tags: ["new"] } });
+    assert.deepEqual(after.payload.config, { tags: ["new"], configurable: { cron_id: cron.cron_id } });
     after = await client.crons.update(cron.cron_id, { metadata: { b: 2 }, onRunCompleted: "keep" });
     assert.deepEqual([after.metadata, after.on_run_completed], [{ a: 1, b: 2 }, "keep"]);
     after = await client.crons.update(cron.cron_id, { schedule: "0 0 1 1 * 0 2070" });
