@@ -86,8 +86,10 @@ def page(version: str, allowances: list[Allowance], requests: int, endpoints: in
         if not of_kind:
             continue
         lines += ["", f"## {title}", "", *table(MARKS[kind], of_kind)]
-    lines += ["", "## Not compared", "", "What the sessions cannot show, and is known to differ:", ""]
-    lines += table(MARKS["bug"], [a for a in allowances if not a.seen])
+    lines += ["", "## Not compared", "", "What the sessions cannot show, and is known to differ:"]
+    for kind in KIND_TITLES:
+        if unseen := [a for a in allowances if a.kind == kind and not a.seen]:
+            lines += ["", *table(MARKS[kind], unseen)]
     lines += ["", "Paths that are not asked:", ""]
     lines += [f"- `{part}`: {reason}" for part, reason in NOT_HERE.items()]
     lines += ["", "Ids and times are compared by their form. Left out altogether:", ""]

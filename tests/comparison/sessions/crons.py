@@ -20,7 +20,7 @@ SOON = "* * * * * */10"
 EVERYTHING: dict[str, Json] = {
     **TWO,
     "timezone": "Europe/Berlin",
-    "end_time": "2069-01-01T00:00:00Z",
+    "end_time": "2071-01-01T00:00:00Z",
     "enabled": False,
     "input": {"foo": "c"},
     "metadata": {"cm": 1},
@@ -38,7 +38,7 @@ CHANGES: list[Json] = [
     {"schedule": "0 12 1 8 * 0 2070"},
     {"timezone": "Asia/Tokyo"},
     {"schedule": "0 0 1 1 * 0 2070", "timezone": "UTC"},
-    {"end_time": "2069-06-01T00:00:00+00:00"},
+    {"end_time": "2071-06-01T00:00:00+00:00"},
     {"end_time": None},
     {"input": {"bar": 1}},
     {"metadata": {"x": {"y": 1}}},
@@ -150,7 +150,7 @@ SESSIONS = [
             save="a",
             schedule="0 0 1 3 * 0 2070",
             metadata={"suite": "search", "n": {"x": 1, "y": 2}},
-            end_time="2069-02-01T00:00:00Z",
+            end_time="2071-02-01T00:00:00Z",
             enabled=False,
         ),
         cron(

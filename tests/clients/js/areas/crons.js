@@ -44,14 +44,14 @@ const TOLD = {
 /** What only the newer code can say. */
 const MORE_OPTIONS = {
   timezone: "Europe/Berlin",
-  endTime: "2069-01-01T00:00:00Z",
+  endTime: "2071-01-01T00:00:00Z",
   streamMode: ["updates", "values"],
   streamSubgraphs: true,
   streamResumable: true,
 };
 const MORE_TOLD = {
   timezone: "Europe/Berlin",
-  end_time: "2069-01-01T00:00:00Z",
+  end_time: "2071-01-01T00:00:00Z",
   stream_mode: ["updates", "values"],
   stream_subgraphs: true,
   stream_resumable: true,
@@ -102,7 +102,8 @@ withEachClient("crons", (client, version) => {
     const cron = await made(t, "two", { schedule: EVERY_SECOND, input: INPUT, webhook: receiver.url() });
     const runs = [await receiver.next(), await receiver.next()];
     for (const run of runs) {
-      assert.deepEqual([run.status, run.values], ["success", null]);
+      assert.equal(run.status, "success");
+      assert.deepEqual(run.values, againstReference ? null : { foo: "cab", log: ["a", "b"] });
       assert.equal(run.kwargs.config.configurable.cron_id, cron.cron_id);
       await assert.rejects(client.threads.get(run.thread_id), { status: 404 });
     }
@@ -199,7 +200,7 @@ withEachClient("crons", (client, version) => {
 
   test("an end is set and taken away", async (t) => {
     const cron = await made(t, "two", { schedule: FAR, enabled: false });
-    const end = "2069-01-01T00:00:00Z";
+    const end = "2071-01-01T00:00:00Z";
     let after = await client.crons.update(cron.cron_id, { endTime: end });
     assert.equal(Date.parse(after.end_time), Date.parse(end));
     after = await client.crons.update(cron.cron_id, { endTime: null });
