@@ -1,6 +1,9 @@
 """Crons: made, found, changed, refused; and what their runs are given and deliver."""
 
-from collections.abc import AsyncIterator, Awaitable
+import asyncio
+import json
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -36,10 +39,33 @@ OPTIONS: Json = {
 }
 
 
+class Deliveries:
+    """What came, by path: the runs as their receivers see them."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._came: defaultdict[str, deque[Json]] = defaultdict(deque)
+
+    def url(self, path: str = "/in") -> str:
+        """Give the webhook whose deliveries have this path."""
+        return self._receiver.url(path)
+
+    async def next(self, path: str = "/in") -> Json:
+        """Wait for the first that nobody asked for."""
+        while not self._came[path]:
+            received = await asyncio.to_thread(self._receiver.next)
+            self._came[received.path].append(json.loads(received.body))
+        return self._came[path].popleft()
+
+    def waiting(self, path: str) -> int:
+        """Count those that came before the last that was asked for, of this path."""
+        return len(self._came[path])
+
+
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver().open() as receiver:
-        yield receiver
+def receiver() -> Iterator[Deliveries]:
+    with Receiver() as receiver:
+        yield Deliveries(receiver)
 
 
 @asynccontextmanager
@@ -65,7 +91,7 @@ def told(cron: Json, names: Json) -> Json:
     return payload
 
 
-async def test_a_cron_tells_what_it_was_asked(client: Client, mark: dict[str, str], receiver: Receiver) -> None:
+async def test_a_cron_tells_what_it_was_asked(client: Client, mark: dict[str, str], receiver: Deliveries) -> None:
     options = OPTIONS | {"webhook": receiver.url(), "multitask_strategy": "reject", "on_run_completed": "keep"}
     end = datetime(2071, 1, 1, tzinfo=UTC)
     made = client.crons.create(
@@ -134,7 +160,7 @@ async def test_a_schedule_is_in_utc_unless_a_zone_is_named(client: Client) -> No
         assert (changed["timezone"], changed["next_run_date"]) == ("Europe/Berlin", FAR_IN_BERLIN)
 
 
-async def test_a_run_without_a_thread_leaves_nothing_but_its_delivery(client: Client, receiver: Receiver) -> None:
+async def test_a_run_without_a_thread_leaves_nothing_but_its_delivery(client: Client, receiver: Deliveries) -> None:
     made = client.crons.create("two", schedule=EVERY_SECOND, input=INPUT, webhook=receiver.url())
     async with kept(client, made) as cron:
         first, second = await receiver.next(), await receiver.next()
@@ -148,7 +174,7 @@ async def test_a_run_without_a_thread_leaves_nothing_but_its_delivery(client: Cl
     assert first["thread_id"] != second["thread_id"]
 
 
-async def test_a_run_may_leave_its_thread(client: Client, receiver: Receiver, mark: dict[str, str]) -> None:
+async def test_a_run_may_leave_its_thread(client: Client, receiver: Deliveries, mark: dict[str, str]) -> None:
     made = client.crons.create(
         "two",
         schedule=EVERY_SECOND,
@@ -167,7 +193,7 @@ async def test_a_run_may_leave_its_thread(client: Client, receiver: Receiver, ma
     assert [r["run_id"] for r in await client.runs.list(run["thread_id"])] == [run["run_id"]]
 
 
-async def test_the_configuration_of_a_cron_is_that_of_its_runs(client: Client, receiver: Receiver) -> None:
+async def test_the_configuration_of_a_cron_is_that_of_its_runs(client: Client, receiver: Deliveries) -> None:
     config = {"configurable": {"user": "u", "level": 3}}
     made = client.crons.create(
         "ctx",
@@ -184,7 +210,7 @@ async def test_the_configuration_of_a_cron_is_that_of_its_runs(client: Client, r
     assert run["kwargs"]["context"]["cron_id"] == cron["cron_id"]
 
 
-async def test_runs_on_a_thread_go_on_from_each_other(client: Client, thread: str, receiver: Receiver) -> None:
+async def test_runs_on_a_thread_go_on_from_each_other(client: Client, thread: str, receiver: Deliveries) -> None:
     made = client.crons.create_for_thread(
         thread, "two", schedule=EVERY_SECOND, input={"foo": "t"}, webhook=receiver.url()
     )
@@ -196,7 +222,7 @@ async def test_runs_on_a_thread_go_on_from_each_other(client: Client, thread: st
     assert first["run_id"] != second["run_id"]
 
 
-async def test_the_run_has_what_the_cron_was_given(client: Client, receiver: Receiver, mark: dict[str, str]) -> None:
+async def test_the_run_has_what_the_cron_was_given(client: Client, receiver: Deliveries, mark: dict[str, str]) -> None:
     thread = (await client.threads.create())["thread_id"]
     made = client.crons.create_for_thread(
         thread,
@@ -227,7 +253,7 @@ async def test_the_run_has_what_the_cron_was_given(client: Client, receiver: Rec
     assert run["metadata"]["mark"] == mark["mark"]
 
 
-async def test_a_run_that_asks_waits_on_its_thread(client: Client, receiver: Receiver) -> None:
+async def test_a_run_that_asks_waits_on_its_thread(client: Client, receiver: Deliveries) -> None:
     made = client.crons.create(
         "hitl", schedule=EVERY_SECOND, input=INPUT, webhook=receiver.url(), on_run_completed="keep"
     )
@@ -239,7 +265,7 @@ async def test_a_run_that_asks_waits_on_its_thread(client: Client, receiver: Rec
     assert values["answer"] == "yes"
 
 
-async def test_a_cron_whose_runs_fail_goes_on(client: Client, receiver: Receiver) -> None:
+async def test_a_cron_whose_runs_fail_goes_on(client: Client, receiver: Deliveries) -> None:
     made = client.crons.create("fail", schedule=EVERY_SECOND, input=INPUT, webhook=receiver.url())
     async with kept(client, made):
         first, second = await receiver.next(), await receiver.next()
@@ -263,7 +289,7 @@ async def test_a_cron_that_cannot_run_says_why(client: Client, thread: str) -> N
     await client.runs.cancel(thread, busy["run_id"], wait=True)
 
 
-async def test_a_disabled_cron_fires_when_it_is_enabled(client: Client, receiver: Receiver) -> None:
+async def test_a_disabled_cron_fires_when_it_is_enabled(client: Client, receiver: Deliveries) -> None:
     disabled = client.crons.create(
         "two", schedule=EVERY_SECOND, input=INPUT, webhook=receiver.url("/disabled"), enabled=False
     )
@@ -317,7 +343,7 @@ async def test_an_end_is_set_and_taken_away(client: Client) -> None:
 
 
 @pytest.mark.reference_differs("stops firing every cron while one of them has an end")
-async def test_no_run_is_made_after_the_end(client: Client, receiver: Receiver) -> None:
+async def test_no_run_is_made_after_the_end(client: Client, receiver: Deliveries) -> None:
     end = datetime.now(UTC) + timedelta(seconds=3)
     ending = client.crons.create(
         "two", schedule=EVERY_SECOND, input=INPUT, webhook=receiver.url("/ending"), end_time=end
@@ -333,7 +359,7 @@ async def test_no_run_is_made_after_the_end(client: Client, receiver: Receiver) 
         assert (await shown(client, cron))["enabled"] is True
 
 
-async def test_a_changed_cron_fires_as_it_was_changed(client: Client, receiver: Receiver) -> None:
+async def test_a_changed_cron_fires_as_it_was_changed(client: Client, receiver: Deliveries) -> None:
     made = client.crons.create("two", schedule=FAR, input=INPUT, webhook=receiver.url("/old"))
     async with kept(client, made) as cron:
         changes: Json = {"schedule": EVERY_SECOND, "input": {"foo": "new"}, "webhook": receiver.url("/new")}

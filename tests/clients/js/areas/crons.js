@@ -5,7 +5,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { againstReference, withEachClient } from "../support/clients.js";
-import { openReceiver } from "../support/receiver.js";
+import { receive } from "../support/receiver.js";
 import { eventually } from "../support/waiting.js";
 
 const EVERY_SECOND = "* * * * * *";
@@ -56,6 +56,28 @@ const MORE_TOLD = {
   stream_subgraphs: true,
   stream_resumable: true,
 };
+
+/** A receiver that keeps its deliveries apart by path, and closes when the test is over. */
+async function openReceiver(t) {
+  const receiver = await receive();
+  t.after(() => receiver.close());
+  const taken = {};
+  const of = (path) => receiver.received.filter((delivery) => delivery.path === path).slice(taken[path] ?? 0);
+  return {
+    url: (path = "/in") => receiver.url(path),
+    /** Waits for the first that nobody asked for. */
+    async next(path = "/in") {
+      const [first] = await eventually(
+        () => of(path),
+        ({ length }) => length > 0,
+      );
+      taken[path] = (taken[path] ?? 0) + 1;
+      return first.run;
+    },
+    /** How many came that nobody asked for. */
+    waiting: (path) => of(path).length,
+  };
+}
 
 withEachClient("crons", (client, version) => {
   const newer = version === "1.15.0";
