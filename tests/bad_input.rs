@@ -92,6 +92,35 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
+/// Values that programs are made for seldom.
+fn odd_values() -> Vec<Value> {
+    let deep = |depth| (0..depth).fold(json!(1), |value, _| json!([value]));
+    vec![
+        json!(null),
+        json!(-1),
+        json!(u64::MAX),
+        json!(i64::MIN),
+        json!(1e308),
+        json!(0.1),
+        json!(""),
+        json!("\u{0}"),
+        json!("\u{1b}[2J\r\nx: y"),
+        json!("\u{202e}é💥"),
+        json!("x".repeat(100_000)),
+        json!("00000000-0000-0000-0000-000000000000"),
+        json!("1e999999999"),
+        json!("999999-99-99T99:99:99Z"),
+        json!([]),
+        json!({}),
+        json!([[], {}, null]),
+        json!({"": {"": ""}}),
+        json!({"__proto__": {"$eq": []}, "$ne": 1}),
+        json!(vec![0; 10_000]),
+        deep(127),
+        deep(200),
+    ]
+}
+
 /// The members of a body and their schemas, those of `allOf` included; and which of them must be there.
 fn members(schema: &'static Value) -> (Vec<(&'static str, &'static Value)>, Vec<&'static str>) {
     let schema = resolved(schema);
@@ -294,4 +323,49 @@ async fn a_body_that_is_no_json_is_refused_with_langgraphs_text() {
             );
         }
     }
+}
+
+/// Each member that the document knows, and those within it, with each odd value.
+#[tokio::test]
+async fn whatever_a_body_holds_is_answered_and_no_mistake_of_the_servers() {
+    let asked = Asked::new().await;
+    let mut tried = 0;
+    for (method, path, good) in requests()
+        .into_iter()
+        .filter(|(_, path, _)| !path.contains("internal"))
+    {
+        let (members, _) = members(schema_of_body(method, path));
+        let odd = odd_values();
+        let within = members.iter().flat_map(|(member, _)| {
+            let bare = odd.iter().map(move |value| (*member, value.clone()));
+            let wrapped = [
+                "configurable",
+                "filter",
+                "$eq",
+                "checkpoint_id",
+                "update",
+                "ttl",
+            ]
+            .iter()
+            .flat_map(|name| {
+                odd.iter()
+                    .step_by(3)
+                    .map(move |value| json!({*name: value}))
+            });
+            bare.chain(wrapped.map(move |value| (*member, value)))
+        });
+        // All of them would take minutes; each start at another place, so that every value meets many members.
+        for (member, value) in within.skip(tried % 5).step_by(5) {
+            let body = with(&good, member, &value);
+            let answer = asked.send(method, path, &body).await;
+            let status = answer.status();
+            assert!(status.as_u16() < 500, "{method} {path} {member}: {status}");
+            tried += 1;
+        }
+        asked.send(method, path, &json!("no object")).await;
+    }
+    println!("{tried} bodies");
+    let run = json!({"assistant_id": "two", "input": {"foo": "x"}});
+    let thread = asked.server.new_thread().await;
+    assert_eq!(asked.server.wait(&thread, &run).await["foo"], "xab");
 }

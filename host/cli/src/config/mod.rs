@@ -22,6 +22,8 @@ pub mod options;
 mod page;
 mod place;
 mod problems;
+#[cfg(test)]
+mod properties;
 mod read;
 mod schema;
 mod suggest;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use selvedge_model::Json;
 use selvedge_model::checkpoint::ChannelValue;
-use selvedge_pregel::{EndKind, Entry, Failure, Outcome, Work, record, view};
+use selvedge_pregel::{EndKind, Entry, Failure, Graph, Outcome, Work, record, view};
 use serde_json::{Value, json};
 
 use crate::cases::{Case, cases};
@@ -106,6 +106,33 @@ proptest! {
     }
 
     #[test]
+    fn no_description_can_make_it_panic(case in cases(), changes in prop::collection::vec((any::<prop::sample::Index>(), anything()), 1..4)) {
+        let mut description = case.description;
+        for (at, value) in changes {
+            let places = places(&description);
+            *description.pointer_mut(&places[at.index(places.len())]).unwrap() = value;
+        }
+        // What is no description is refused before this room sees it.
+        let Ok(description) = serde_json::from_value(description) else { return Ok(()) };
+        let Ok(graph) = Graph::new(description) else { return Ok(()) };
+        let _ = graph.drawing();
+        let mut thread = Thread::new(graph);
+        let mut calls = 0;
+        let mut guest = |work: &Work| {
+            calls += 1;
+            let mut program = work.program(1);
+            while calls <= MOST_CALLS && program.next().is_some() {
+                program.answer(Ok(Json::from(json!({"update": {"log": [1]}}))));
+            }
+            if calls > MOST_CALLS { had_enough() } else { program.finish().map_or_else(Outcome::Failed, Outcome::Done) }
+        };
+        let mut own = options();
+        own.recursion_limit = 12;
+        let ran = thread.run(None, input(), own, &mut guest, &mut |_| 0);
+        prop_assert!(ran.end.is_ok());
+    }
+
+    #[test]
     fn no_input_or_command_can_make_it_panic(case in cases(), given in anything(), command in commands()) {
         let mut thread = Thread::new(graph(&case.description));
         let mut guest = Guest::new(&case.behaviour);
@@ -120,6 +147,31 @@ proptest! {
             let ran = thread.run(None, entry, own, &mut guest, &mut |_| 0);
             prop_assert!(ran.end.is_ok());
         }
+    }
+}
+
+/// Pointers to all values within one, itself not included.
+fn places(value: &Value) -> Vec<String> {
+    let below = |name: String, inner: &Value| {
+        let deeper = places(inner)
+            .into_iter()
+            .map(|rest| format!("/{name}{rest}"))
+            .collect::<Vec<_>>();
+        std::iter::once(format!("/{name}"))
+            .chain(deeper)
+            .collect::<Vec<_>>()
+    };
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, inner)| below(name.replace('~', "~0").replace('/', "~1"), inner))
+            .collect(),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .flat_map(|(at, inner)| below(at.to_string(), inner))
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
