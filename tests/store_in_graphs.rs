@@ -168,6 +168,27 @@ async fn a_task_that_calls_the_store_too_often_is_ended_by_that_bound() {
 }
 
 #[tokio::test]
+async fn what_a_run_puts_beyond_its_bounds_is_refused_and_the_next_run_puts_again() {
+    for (key, most) in [
+        ("runtime.max_run_store_items", 2),
+        ("runtime.max_run_store_bytes", 25),
+    ] {
+        let server = Setup::probes(&["storing"]).set(key, most).start().await;
+        let call = json!({"put": [["a"], "k", {"v": "12"}]});
+        for _ in 0..2 {
+            let answers = calls(&server, json!([call, call, call])).await;
+            assert_eq!(
+                answers[..2],
+                [Value::Null, Value::Null],
+                "{key}: {answers:?}"
+            );
+            assert_eq!(answers[2]["error"], "RunStoreLimitExceeded", "{key}");
+            assert!(text(&answers[2]["message"]).contains(key));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_task_hands_to_the_store_counts_as_its_output() {
     let server = Setup::probes(&["storing"])
         .set("sandbox.output_bytes", 200_000)

@@ -16,6 +16,10 @@ pub struct Options {
     pub max_step_sends: usize,
     /// Bytes that the tasks of one super-step write together (`max_step_bytes`); the task that goes beyond it fails.
     pub max_step_bytes: usize,
+    /// Items that the tasks of one run put into the store together (`max_run_store_items`); more are refused.
+    pub max_run_store_items: u64,
+    /// What they weigh, names included (`max_run_store_bytes`); more is refused.
+    pub max_run_store_bytes: u64,
     /// What is kept of the writes of nodes with a cache policy (`node_cache_bytes`).
     pub node_cache_bytes: u64,
     /// Runs that may be pending (`max_pending_runs`); beyond it new ones are refused with 503.
@@ -48,6 +52,8 @@ impl Default for Options {
             max_parallel_tasks: 64,
             max_step_sends: 50_000,
             max_step_bytes: 256 << 20,
+            max_run_store_items: 100_000,
+            max_run_store_bytes: 1 << 30,
             node_cache_bytes: 64 << 20,
             max_pending_runs: 100_000,
             run_timeout: selvedge_model::run::DEFAULT_RUN_TIMEOUT,

@@ -1,6 +1,6 @@
 //! The mistakes of a configuration, or of secrets on the command line, collected so that an operator sees all of them at once.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// One mistake: where, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +41,18 @@ impl From<Problem> for Problems {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        one_line(f, &self.place)?;
+        f.write_str(": ")?;
+        one_line(f, &self.message)
     }
+}
+
+/// Names and values are told as they stand in the file, except for what would end the line or do something to a terminal.
+fn one_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|c| match c.is_control() {
+        true => write!(f, "{}", c.escape_default()),
+        false => f.write_char(c),
+    })
 }
 
 /// One line for each mistake.

@@ -366,6 +366,8 @@ fn runtime(group: Group<'_>) -> RuntimeConfig {
         max_parallel_tasks: group.size("max_parallel_tasks"),
         max_step_sends: group.size("max_step_sends"),
         max_step_bytes: group.size("max_step_bytes"),
+        max_run_store_items: group.number("max_run_store_items"),
+        max_run_store_bytes: group.number("max_run_store_bytes"),
         node_cache_bytes: group.number("node_cache_bytes"),
         max_pending_runs: group.number("max_pending_runs"),
         run_timeout: group.secs("run_timeout_secs"),

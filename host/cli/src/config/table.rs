@@ -174,6 +174,8 @@ pub const KEYS: &[Key] = &[
     key("runtime.max_parallel_tasks", COUNT, Json("64"), "Tasks of one run at once."),
     key("runtime.max_step_sends", COUNT, Json("50000"), "`Send`s that the tasks of one super-step make together."),
     key("runtime.max_step_bytes", BYTES, Json("268435456"), "What the tasks of one super-step write together."),
+    key("runtime.max_run_store_items", COUNT, Json("100000"), "Items that the tasks of one run put into the store together; more are refused."),
+    key("runtime.max_run_store_bytes", BYTES, Json("1073741824"), "What these items weigh, names included; more is refused."),
     key("runtime.node_cache_bytes", Uint { min: 0, max: MOST }, Json("67108864"), "What is kept in memory of the writes of nodes with a cache policy; 0: nothing."),
     key("runtime.max_pending_runs", COUNT, Json("100000"), "Runs that wait; 503 with `Retry-After` above."),
     variable("BG_JOB_TIMEOUT_SECS", key("runtime.run_timeout_secs", SECS, Json("86400"), "A whole run; its status is `timeout` then.")),

@@ -196,6 +196,10 @@ pub struct RuntimeConfig {
     pub max_step_sends: usize,
     /// `runtime.max_step_bytes`
     pub max_step_bytes: usize,
+    /// `runtime.max_run_store_items`
+    pub max_run_store_items: u64,
+    /// `runtime.max_run_store_bytes`
+    pub max_run_store_bytes: u64,
     /// `runtime.node_cache_bytes`
     pub node_cache_bytes: u64,
     /// `runtime.max_pending_runs`

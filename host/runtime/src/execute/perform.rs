@@ -19,7 +19,7 @@ impl Walk {
         work: Work,
     ) -> impl Future<Output = (WorkId, Outcome)> + Send + use<> {
         let shared = self.shared.clone();
-        let items = GraphStore::new(&shared);
+        let items = GraphStore::new(&shared, self.put_into_store.clone());
         let kept = NodeCache::slot(&self.graph, &work);
         let component = self.graph.component.clone();
         let graph = self.graph.name.clone();

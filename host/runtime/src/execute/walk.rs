@@ -19,6 +19,7 @@ use super::together::Together;
 use crate::Shared;
 use crate::graphs::ServedGraph;
 use crate::hub::RunStream;
+use crate::items::graph_store::Written;
 use crate::mint::SystemMint;
 use crate::shown::chain::Chain;
 use crate::shown::inspect::Inspection;
@@ -37,6 +38,8 @@ pub(super) struct Walk {
     inspection: Inspection,
     chain: Option<Chain>,
     durability: Durability,
+    /// By the run's tasks.
+    pub(super) put_into_store: Arc<Written>,
     /// What the last step shows, once the end of the run is durable.
     pub(super) last_events: Vec<StreamEvent>,
 }
@@ -103,6 +106,7 @@ impl Walk {
             inspection: Inspection::new(claimed),
             chain,
             durability: kwargs.durability,
+            put_into_store: Arc::default(),
             last_events: Vec::new(),
         })
     }

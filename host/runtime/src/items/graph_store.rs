@@ -3,6 +3,7 @@
 //! Writes take effect at once and are no part of the run's checkpoints, as in LangGraph.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use selvedge_model::item::{self, Item};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::items::ItemSearch;
-use crate::{Runtime, Shared};
+use crate::{Options, Runtime, Shared};
 
 /// Calls of all graphs that are under way at once; others wait, their tasks' time being the deadline. As many fit into
 /// one commit, and few beside what storage queues for everybody.
@@ -42,20 +43,55 @@ impl Default for Turns {
     }
 }
 
+/// What the tasks of one run have put into the store so far, replaced and deleted items included.
+#[derive(Default)]
+pub(crate) struct Written {
+    items: AtomicU64,
+    bytes: AtomicU64,
+}
+
 /// The store of one task.
-pub(crate) struct GraphStore(Runtime);
+pub(crate) struct GraphStore {
+    runtime: Runtime,
+    written: Arc<Written>,
+}
 
 impl GraphStore {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self(Runtime(shared.clone())))
+    pub(crate) fn new(shared: &Arc<Shared>, written: Arc<Written>) -> Arc<Self> {
+        Arc::new(Self {
+            runtime: Runtime(shared.clone()),
+            written,
+        })
     }
 
     async fn call(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        turn(&self.0.0.store_turns.calls).await
+        turn(&self.runtime.0.store_turns.calls).await
     }
 
     async fn scan(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        turn(&self.0.0.store_turns.scans).await
+        turn(&self.runtime.0.store_turns.scans).await
+    }
+
+    /// Counts an item that is to be put. One task is bounded in the sandbox, but a run may have tasks without end.
+    fn count(&self, namespace: &[String], key: &str, value: &Json) -> Result<(), Failure> {
+        let Options {
+            max_run_store_items: most_items,
+            max_run_store_bytes: most_bytes,
+            ..
+        } = self.runtime.0.options;
+        let bytes = namespace.iter().map(String::len).sum::<usize>() + key.len() + value.len();
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let items = self.written.items.fetch_add(1, Ordering::Relaxed) + 1;
+        let bytes = self.written.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let what = if items > most_items {
+            format!("more than {most_items} items into the store (runtime.max_run_store_items)")
+        } else if bytes > most_bytes {
+            format!("more than {most_bytes} bytes into the store (runtime.max_run_store_bytes)")
+        } else {
+            return Ok(());
+        };
+        let message = format!("the tasks of the run put {what}");
+        Err(failure("RunStoreLimitExceeded", message, false))
     }
 }
 
@@ -110,7 +146,7 @@ impl ItemStore for GraphStore {
         item::check_namespace(&namespace).map_err(|error| bad_namespace(&error))?;
         let options: GetOptions = read("options", &options)?;
         let _turn = self.call().await?;
-        let found = self.0.item(namespace, key, options.refresh_ttl).await;
+        let found = self.runtime.item(namespace, key, options.refresh_ttl).await;
         Ok(found.map_err(failed)?.as_ref().map(Json::written))
     }
 
@@ -135,15 +171,16 @@ impl ItemStore for GraphStore {
                 ))
             })?),
         };
+        self.count(&namespace, &key, &value)?;
         let _turn = self.call().await?;
-        let put = self.0.put_item(namespace, key, value, ttl).await;
+        let put = self.runtime.put_item(namespace, key, value, ttl).await;
         put.map_err(failed)
     }
 
     async fn delete(&self, namespace: Vec<String>, key: String) -> Result<(), Failure> {
         item::check_namespace(&namespace).map_err(|error| bad_namespace(&error))?;
         let _turn = self.call().await?;
-        let deleted = self.0.delete_item(namespace, key).await;
+        let deleted = self.runtime.delete_item(namespace, key).await;
         deleted.map(drop).map_err(failed)
     }
 
@@ -163,7 +200,7 @@ impl ItemStore for GraphStore {
             refresh: query.refresh_ttl,
         };
         let _turn = self.scan().await?;
-        let found = self.0.search_items(search).await.map_err(failed)?;
+        let found = self.runtime.search_items(search).await.map_err(failed)?;
         let unscored = |item| Found { item, score: None };
         let items: Vec<Found<'_>> = found.rows.iter().map(unscored).collect();
         Ok(Json::written(&items))
@@ -181,7 +218,7 @@ impl ItemStore for GraphStore {
             now: Timestamp::now(),
         };
         let _turn = self.scan().await?;
-        let found = self.0.list_namespaces(query).await.map_err(failed)?;
+        let found = self.runtime.list_namespaces(query).await.map_err(failed)?;
         Ok(Json::written(&found))
     }
 }

@@ -143,7 +143,7 @@ impl Runtime {
                     .map(|task| task.timeout)
                     .unwrap_or_default(),
                 events: Arc::new(Unshown),
-                items: GraphStore::new(&self.0),
+                items: GraphStore::new(&self.0, Arc::default()),
             })
             .await
     }
