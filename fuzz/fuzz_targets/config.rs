@@ -1,7 +1,7 @@
 //! `langgraph.json`: whatever the file holds, it is read, or refused with a sentence for each mistake.
 #![no_main]
 
-#[allow(dead_code, reason = "the binary uses the rest")]
+#[allow(dead_code, unused_imports, reason = "the binary uses the rest")]
 #[path = "../../host/cli/src/config/mod.rs"]
 mod config;
 

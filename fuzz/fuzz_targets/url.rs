@@ -20,10 +20,10 @@ fuzz_target!(|text: &str| {
         return;
     };
     let authority = target.authority();
-    assert!(
-        text.is_ascii() && !text.contains(['\\', '@', '#', ' ', '\t', '\r', '\n']),
-        "{text}"
-    );
+    assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
+    let written = text.split_once("://").map_or("", |(_, rest)| rest);
+    let written = written.split(['/', '?', '#']).next().unwrap_or_default();
+    assert!(!written.contains(['@', '\\', '%']), "{text}");
     let host = authority
         .rsplit_once(':')
         .map_or(authority, |(host, _)| host);
@@ -31,8 +31,8 @@ fuzz_target!(|text: &str| {
         host.trim_matches(['[', ']']).parse::<IpAddr>().is_err(),
         "an address passed: {text}"
     );
-    assert!(host.contains('.') && !host.ends_with("localhost"), "{text}");
     let last = host.rsplit('.').next().unwrap_or_default();
+    assert!(host.contains('.') && last != "localhost", "{text}");
     let is_number = match last.strip_prefix("0x").or_else(|| last.strip_prefix("0X")) {
         Some(hex) => hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
         None => last.bytes().all(|byte| byte.is_ascii_digit()),
