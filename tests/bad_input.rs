@@ -116,7 +116,8 @@ fn odd_values() -> Vec<Value> {
         json!({"": {"": ""}}),
         json!({"__proto__": {"$eq": []}, "$ne": 1}),
         json!(vec![0; 10_000]),
-        deep(127),
+        // Answers hold it a few levels deeper, and this test reads 128.
+        deep(120),
         deep(200),
     ]
 }

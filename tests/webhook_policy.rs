@@ -215,7 +215,8 @@ async fn no_webhook_leads_back_to_the_server_itself() {
     let url = format!("http://{name}:{port}/threads");
     let delivery = server.delivery_to(&url).await;
     assert_eq!(delivery["status"], "blocked", "{delivery}");
-    assert_eq!(delivery["attempts"][0]["error"], format!("blocked: {own}"));
+    let error = format!("blocked: {own} (gate: connect, rule: own_address)");
+    assert_eq!(delivery["attempts"][0]["error"], error);
     let threads = server.post_json("/threads/search", &json!({})).await;
     let made_by_run = threads.as_array().map(Vec::len);
     assert_eq!(made_by_run, Some(1), "a webhook made a thread: {threads}");
