@@ -28,6 +28,9 @@ const PROBE: &str = "SELVEDGE_TEST_PROBE";
 /// At which step it kills itself; without it there is no new cron.
 const STEP: &str = "SELVEDGE_TEST_CRON_STEP";
 
+/// When the cron is due: it has to have been created by then.
+const TIME_TO_CREATE: Duration = Duration::from_secs(3);
+
 const KILLS: [Step; 4] = [Step::Looking, Step::Firing, Step::Fired, Step::Ending];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,9 +72,10 @@ async fn other_process(directory: &Path) {
     let mut house = House::at(directory, Options::default(), Path::new(&probe), watch).await;
     house.writes.close();
     if step.is_ok() {
-        let schedule = once(Timestamp::now().after(Duration::from_secs(2)));
-        armed.store(true, Ordering::SeqCst);
+        let schedule = once(Timestamp::now().after(TIME_TO_CREATE));
         house.create_cron(cron(&schedule)).await;
+        // Not before: the first look of all comes when it will.
+        armed.store(true, Ordering::SeqCst);
         tokio::time::sleep(2 * PATIENCE).await;
         panic!("nobody killed this process");
     }
