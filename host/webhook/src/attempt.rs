@@ -132,14 +132,8 @@ impl Sender {
             response: None,
             error: Some("breaker: left alone until the schedule was over".to_owned()),
         };
-        let verdict = Verdict::End(DeliveryStatus::Exhausted);
-        self.counters.attempt(verdict);
-        log(&due.id.to_string(), &attempt, verdict);
-        Record::Attempt {
-            id: due.id,
-            attempt,
-            verdict,
-        }
+        let id = due.id;
+        Record::Over { id, attempt }
     }
 
     /// An attempt that breaks off by a mistake of ours failed like any other, so that the schedule bounds how often it is
@@ -225,18 +219,27 @@ impl Sender {
         }
     }
 
-    /// Writes a record down, once.
+    /// Writes a record down, once. What was not tried counts and is told of when it is written down.
     pub async fn record(&self, record: &Record) -> Result<(), StorageError> {
+        let now = self.clock.now();
         match record {
             Record::Attempt {
                 id,
                 attempt,
                 verdict,
             } => {
-                let now = self.clock.now();
                 self.storage
                     .record_attempt(*id, attempt.clone(), *verdict, now)
                     .await
+            }
+            Record::Over { id, attempt } => {
+                let verdict = Verdict::End(DeliveryStatus::Exhausted);
+                self.storage
+                    .record_attempt(*id, attempt.clone(), verdict, now)
+                    .await?;
+                self.counters.ended(DeliveryStatus::Exhausted);
+                log(&id.to_string(), attempt, verdict);
+                Ok(())
             }
             Record::PutOff(put_off) => self.storage.put_off(vec![*put_off]).await,
         }

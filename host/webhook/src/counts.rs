@@ -42,15 +42,20 @@ impl Counters {
         let has_failed = match verdict {
             Verdict::RetryAt(_) => true,
             Verdict::End(end) => {
-                let all = DeliveryStatus::ALL.iter().zip(&self.ended);
-                for (_, count) in all.filter(|(status, _)| **status == end) {
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
+                self.ended(end);
                 matches!(end, DeliveryStatus::Exhausted | DeliveryStatus::Gone)
             }
         };
         self.failed
             .fetch_add(u64::from(has_failed), Ordering::Relaxed);
+    }
+
+    /// A delivery ended so, by an attempt or without one.
+    pub fn ended(&self, end: DeliveryStatus) {
+        let all = DeliveryStatus::ALL.iter().zip(&self.ended);
+        for (_, count) in all.filter(|(status, _)| **status == end) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub fn breaker_opened(&self) {
@@ -91,10 +96,12 @@ mod tests {
         ] {
             counters.attempt(verdict);
         }
+        counters.ended(DeliveryStatus::Exhausted);
         counters.breaker_opened();
         let counts = counters.read(Reported::default());
         let ended = DeliveryStatus::ALL.map(|status| counts.ended_as(status));
-        assert_eq!(ended, [0, 2, 1, 1, 0, 0]);
+        // In the order of `DeliveryStatus::ALL`; the one that was not tried is no failed attempt.
+        assert_eq!(ended, [0, 2, 2, 1, 0, 0]);
         assert_eq!((counts.failed, counts.breaker_opened), (2, 1));
     }
 }

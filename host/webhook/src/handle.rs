@@ -87,7 +87,7 @@ impl Webhooks {
         let task = if options.enabled {
             let worker = Worker::new(
                 sender,
-                Queue::new(limits),
+                Queue::new(limits, clock.now()),
                 Arc::clone(&wake),
                 stopped.clone(),
             );

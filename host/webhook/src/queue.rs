@@ -11,7 +11,7 @@
 //! - An attempt at a name that used to answer and takes long no longer counts, up to as many as there are slots; and
 //!   when it fails in the end the name is on probation, with those that fail, for a while.
 //! - A name that fails again and again is left alone for a while (`lane`). Its deliveries are put off, until their
-//!   schedule should long have been over: then that is their end.
+//!   schedule should long have been over: then that is their end, unless this process has only just begun.
 //!
 //! Pure: no clock, no I/O.
 
@@ -29,7 +29,7 @@ use selvedge_model::delivery::{DueDelivery, PutOff};
 use selvedge_model::{DeliveryId, Timestamp};
 
 use booking::Booking;
-use lane::{Class, Lane, MAX_WAITING_UNPROVEN};
+use lane::{BREAKS_AFTER, Class, Lane, MAX_WAITING_UNPROVEN};
 use names::{Family, authority, family};
 use shares::{Taken, UNKNOWN_SHARE};
 
@@ -47,6 +47,10 @@ pub(crate) const SLOW_AFTER: Duration = Duration::from_secs(2);
 const UNPROVEN_PACE: Duration = Duration::from_secs(1);
 /// First attempts that go before a retry which could go as well.
 const FIRST_BEFORE_RETRY: u32 = 3;
+/// For so long after its start a process ends nothing unasked, whatever is overdue: it may have been away itself, and
+/// receivers that were away for the same reason may come back later. No longer, since what is for receivers that never
+/// come back has to end also where processes are replaced every day.
+const GRACE_AFTER_START: Duration = Duration::from_hours(6);
 
 /// What the operator limits.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +79,7 @@ pub(crate) enum Offer {
     Taken,
     /// It has to come again then; `behind` what was never put off so, unless it was only too early.
     Later { until: Timestamp, behind: bool },
-    /// Its schedule should long be over, and there is no hope of another attempt soon.
+    /// Its schedule should long be over, and whom it is for has not answered for long.
     Over,
 }
 
@@ -118,6 +122,8 @@ struct Running {
 
 pub(crate) struct Queue {
     limits: Limits,
+    /// Before this nothing is ended unasked.
+    grace_until: Timestamp,
     lanes: HashMap<Arc<str>, Lane>,
     /// Names with something waiting, the one whose turn it is first.
     turns: VecDeque<Arc<str>>,
@@ -135,9 +141,11 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub fn new(limits: Limits) -> Self {
+    /// The queue of a process that starts now.
+    pub fn new(limits: Limits, now: Timestamp) -> Self {
         Self {
             limits,
+            grace_until: now.after(limits.patience.min(GRACE_AFTER_START)),
             lanes: HashMap::new(),
             turns: VecDeque::new(),
             running: HashMap::new(),
@@ -174,7 +182,8 @@ impl Queue {
             self.push(name, due, !is_proven, now);
             return Offer::Taken;
         }
-        if !is_proven && now >= due.began_at.after(self.limits.patience) {
+        let end = due.began_at.after(self.limits.patience);
+        if now >= end.max(self.grace_until) && !is_proven && self.is_hopeless(&name, now) {
             return Offer::Over;
         }
         Offer::Later {
@@ -244,6 +253,9 @@ impl Queue {
         lane.end(began, seen.address, now);
         let (answers, took) = seen.answers?;
         let pause = lane.learn(answers, took, now);
+        if let Some(family) = self.families.get_mut(lane.family()) {
+            family.learn(answers);
+        }
         if !answers {
             self.send_back(&name, now);
         }
@@ -314,6 +326,19 @@ impl Queue {
         let lane = self.lanes.get(name);
         let family = lane.and_then(|lane| self.families.get(lane.family()));
         family.is_some_and(|family| family.waiting >= MAX_UNPROVEN_OF_FAMILY)
+    }
+
+    /// Whether a name that does not answer is not asked either, or will not be soon: its breaker has opened, or it is one
+    /// of so many that a place among them is rare. What has only just begun to fail, or is only not known yet, is hoped
+    /// for.
+    fn is_hopeless(&self, name: &str, now: Timestamp) -> bool {
+        let Some(lane) = self.lanes.get(name) else {
+            return false;
+        };
+        let family = self.families.get(lane.family());
+        let is_family_broken = family.is_some_and(|family| family.failures >= BREAKS_AFTER);
+        !lane.has_answered_lately(now)
+            && (lane.is_broken() || is_family_broken || self.unproven >= MAX_UNPROVEN)
     }
 
     /// When a delivery should come again: behind what was sent back before for the same reason.

@@ -26,6 +26,8 @@ pub(crate) enum Record {
         attempt: Attempt,
         verdict: Verdict,
     },
+    /// It ends as exhausted without having been tried; what stands in for the attempt says why.
+    Over { id: DeliveryId, attempt: Attempt },
     /// It was not tried.
     PutOff(PutOff),
 }

@@ -168,7 +168,7 @@ impl Worker {
         for record in records {
             match record {
                 Record::PutOff(one) => put_off.push(one),
-                Record::Attempt { .. } => attempts.push(record),
+                Record::Attempt { .. } | Record::Over { .. } => attempts.push(record),
             }
         }
         let sender = &self.sender;

@@ -19,13 +19,15 @@ pub(super) const MAX_WAITING_UNPROVEN: usize = 8;
 /// What an attempt is thought to take at a name that has not answered yet.
 const UNKNOWN_PACE: Duration = Duration::from_millis(10);
 /// So many failures in a row open the circuit breaker: whatever is wrong is not one delivery's.
-const BREAKS_AFTER: u32 = 5;
+pub(super) const BREAKS_AFTER: u32 = 5;
 /// How long it stays open the first time; each failure after that doubles it, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long a name that answers counts as failing after an attempt that was slow and failed: what it can hold up by
 /// answering once in a while is little.
 const PROBATION: Duration = Duration::from_mins(5);
+/// How long after an answer a name is still hoped for, however it fails now.
+const HOPE: Duration = Duration::from_hours(1);
 
 /// How a name has been doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub(super) struct Lane {
     /// How long its last attempt took.
     pace: Duration,
     booking: Booking,
-    has_answered: bool,
+    answered_at: Option<Timestamp>,
     used_at: Timestamp,
 }
 
@@ -89,7 +91,7 @@ impl Lane {
             paused_until: None,
             pace: UNKNOWN_PACE,
             booking: Booking::default(),
-            has_answered: false,
+            answered_at: None,
             used_at: now,
         }
     }
@@ -137,7 +139,16 @@ impl Lane {
 
     /// Those that are worth least are forgotten first.
     pub(super) fn worth(&self) -> (bool, Timestamp) {
-        (self.has_answered, self.used_at)
+        (self.answered_at.is_some(), self.used_at)
+    }
+
+    /// Whether it fails again and again, so that its breaker is open, or closed for a single attempt.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.standing, Standing::Failing(failures) if failures >= BREAKS_AFTER)
+    }
+
+    pub(super) fn has_answered_lately(&self, now: Timestamp) -> bool {
+        self.answered_at.is_some_and(|at| at.until(now) < HOPE)
     }
 
     /// Whether a retry waits here, or a first attempt.
@@ -241,7 +252,7 @@ impl Lane {
                 self.booking = Booking::default();
             }
             self.standing = Standing::Good;
-            self.has_answered = true;
+            self.answered_at = Some(now);
             return None;
         }
         if took >= SLOW_AFTER {

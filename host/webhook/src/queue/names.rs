@@ -8,7 +8,18 @@ use super::booking::Booking;
 #[derive(Debug, Default)]
 pub(super) struct Family {
     pub(super) waiting: usize,
+    /// Attempts at any of its names that failed since one was answered.
+    pub(super) failures: u32,
     pub(super) booking: Booking,
+}
+
+impl Family {
+    pub(super) fn learn(&mut self, answers: bool) {
+        self.failures = match answers {
+            true => 0,
+            false => self.failures.saturating_add(1),
+        };
+    }
 }
 
 /// Host and port of a URL that storage holds, admitted once and not judged here.

@@ -27,13 +27,19 @@ impl DerefMut for Desk {
 }
 
 fn desk(in_all: usize, per_host: usize) -> Desk {
+    desk_of(in_all, per_host, NOW)
+}
+
+/// The desk of a process that starts then.
+fn desk_of(in_all: usize, per_host: usize, start: Timestamp) -> Desk {
+    let limits = Limits {
+        in_all,
+        per_host,
+        first_delay: Duration::ZERO,
+        patience: PATIENCE,
+    };
     Desk {
-        queue: Queue::new(Limits {
-            in_all,
-            per_host,
-            first_delay: Duration::ZERO,
-            patience: PATIENCE,
-        }),
+        queue: Queue::new(limits, start),
         urls: HashMap::new(),
     }
 }
@@ -219,12 +225,13 @@ fn an_attempt_that_hangs_puts_off_what_comes_behind_it() {
 
 #[test]
 fn the_first_attempt_waits_for_the_schedules_first_entry_and_comes_behind_nobody() {
-    let mut queue = Queue::new(Limits {
+    let limits = Limits {
         in_all: 1,
         per_host: 1,
         first_delay: Duration::from_secs(30),
         patience: PATIENCE,
-    });
+    };
+    let mut queue = Queue::new(limits, NOW);
     let until = in_secs(30);
     let early = Offer::Later {
         until,
@@ -388,6 +395,70 @@ fn a_delivery_whose_schedule_is_over_is_not_put_off_for_ever() {
     desk.known(&["good"]);
     while desk.offer("http://good/", 0, over) == Offer::Taken {}
     put_off(&desk.offer("http://good/", 0, over));
+}
+
+#[test]
+fn nothing_is_given_up_that_waits_for_a_name_which_may_well_answer() {
+    let over = NOW.after(PATIENCE);
+    let (fail, answer) = (seen(false, QUICK), seen(true, QUICK));
+    let url = "http://a/";
+    // Nothing is known of it; or it has failed, and not often enough to be left alone.
+    for failures in 0..5 {
+        let mut desk = desk(8, 4);
+        for _ in 0..failures {
+            desk.attempt(url, fail, over);
+        }
+        while desk.offer(url, 0, over) == Offer::Taken {}
+        put_off(&desk.offer(url, 0, over));
+    }
+    // It is left alone, and has answered within the last hour.
+    let mut desk = desk(8, 4);
+    desk.attempt(url, answer, over);
+    for _ in 0..5 {
+        desk.attempt(url, fail, over);
+    }
+    put_off(&desk.offer(url, 0, over));
+    let hour = over.after(Duration::from_hours(1));
+    desk.attempt(url, fail, hour);
+    assert_eq!(desk.offer(url, 0, hour), Offer::Over);
+}
+
+#[test]
+fn a_process_that_has_only_just_begun_gives_nothing_up() {
+    let start = NOW.after(PATIENCE * 2);
+    let mut desk = desk_of(8, 4, start);
+    for _ in 0..5 {
+        desk.attempt("http://down/", seen(false, QUICK), start);
+    }
+    put_off(&desk.offer("http://down/", 0, start));
+    let later = start.after(GRACE_AFTER_START);
+    desk.attempt("http://down/", seen(false, QUICK), later);
+    assert_eq!(desk.offer("http://down/", 0, later), Offer::Over);
+}
+
+#[test]
+fn what_is_for_fresh_names_of_a_domain_that_answers_nowhere_is_given_up_when_there_is_too_much() {
+    let over = NOW.after(PATIENCE);
+    let mut desk = desk(64, 4);
+    let mut names = 0..;
+    let mut fill = |desk: &mut Desk| {
+        let mut offers = names.by_ref().map(|n: u32| {
+            let url = format!("http://n{n}.evil.example/");
+            desk.offer(&url, 0, over)
+        });
+        offers.find(|offer| *offer != Offer::Taken).unwrap()
+    };
+    put_off(&fill(&mut desk));
+    for _ in 0..2 {
+        for (_, ticket) in desk.begin_all(over) {
+            desk.done(ticket, seen(false, QUICK), over);
+        }
+    }
+    assert_eq!(fill(&mut desk), Offer::Over);
+    // One that answers speaks for the others.
+    let (_, ticket) = desk.begin_all(over).remove(0);
+    desk.done(ticket, seen(true, QUICK), over);
+    put_off(&fill(&mut desk));
 }
 
 #[test]

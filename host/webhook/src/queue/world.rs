@@ -113,7 +113,7 @@ impl World {
 
     /// Goes on until every delivery has ended.
     fn run(&mut self) {
-        let mut queue = Queue::new(LIMITS);
+        let mut queue = Queue::new(LIMITS, NOW);
         let mut now = NOW;
         while self.pending > 0 {
             self.steps += 1;

@@ -6,6 +6,7 @@ use selvedge_model::RunId;
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_webhook::{Options, Schedule};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::host::{Host, eventually, options};
 use crate::policy::resolving;
@@ -105,6 +106,43 @@ async fn a_receiver_that_is_gone_for_good_keeps_nothing_pending_although_more_co
         left_alone += usize::from(error.starts_with("breaker: "));
     }
     assert!(left_alone > 0);
+}
+
+#[tokio::test]
+async fn what_waited_while_the_host_itself_was_away_for_long_is_delivered_all_of_it() {
+    let (gate, closed) = watch::channel(false);
+    let receiver = Receiver::start([Answer::Behind(closed)]).await;
+    let host = Host::start(options());
+    let mut runs = Vec::new();
+    for _ in 0..300 {
+        runs.push(host.run_ends(&receiver.url("/")).await);
+    }
+    // One is on its way, and goes down with the process; the schedule was over a week ago when the next one starts.
+    receiver.received(1).await;
+    host.webhooks.shutdown(Duration::ZERO).await;
+    host.clock.turn(Duration::from_hours(24 * 7));
+    let host = host.restart(options()).await;
+    // All of them are claimed while nothing is known of the receiver yet, and what it cannot take is put off.
+    receiver.received(2).await;
+    let database = host.database();
+    let due = "SELECT count(*) FROM delivery WHERE status = 0 AND due_at <= ?1";
+    eventually("a look at all that waits", async || {
+        let count = database.query_row(due, [host.now().as_micros()], |row| row.get(0));
+        let count: u32 = count.unwrap();
+        (count < 10).then_some(())
+    })
+    .await;
+    gate.send_replace(true);
+    for run in runs {
+        let ended = eventually("the end of a delivery", async || {
+            // What was put off comes by the clock.
+            host.turn(1);
+            let delivery = host.delivery(run).await;
+            (delivery.status != DeliveryStatus::Pending).then_some(delivery)
+        })
+        .await;
+        assert_eq!(ended.status, DeliveryStatus::Delivered);
+    }
 }
 
 /// Minutes after which a delivery has ended, come what may: twice as many as it should take.
