@@ -31,9 +31,9 @@ pub(super) fn authority(url: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// The last two labels of a name, on whatever port: who owns those can make as many names as they like. An address and
-/// a name of one label stand for themselves. Under a suffix like `co.uk` strangers are one family; that costs them
-/// little, and only until they have answered once.
+/// The domain that a name belongs to, on whatever port, as the public suffix list has it: whoever owns that can make as
+/// many names as they like, and nobody else can. So the customers of a provider that is on the list, as `github.io`, are
+/// no family. An address stands for itself, and so does a name of one label or one that is a public suffix.
 pub(super) fn family(authority: &str) -> &str {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -42,12 +42,7 @@ pub(super) fn family(authority: &str) -> &str {
     if host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok() {
         return authority;
     }
-    let mut dots = host.rmatch_indices('.').map(|(at, _)| at);
-    match (dots.next(), dots.next()) {
-        (None, _) => authority,
-        (Some(_), None) => host,
-        (Some(_), Some(at)) => host.get(at + 1..).unwrap_or(host),
-    }
+    psl::domain_str(host).unwrap_or(authority)
 }
 
 #[cfg(test)]
@@ -60,6 +55,15 @@ mod tests {
             ("https://hooks.example.com/in?x=/", "example.com"),
             ("https://A.b.Example.com:8443", "example.com"),
             ("https://example.com#x", "example.com"),
+            ("https://example.com./", "example.com"),
+            ("https://a.b.c.co.uk/", "c.co.uk"),
+            ("https://hooks.one.github.io/", "one.github.io"),
+            (
+                "https://bucket.s3.amazonaws.com/in",
+                "bucket.s3.amazonaws.com",
+            ),
+            ("https://github.io:8443/", "github.io:8443"),
+            ("http://hooks.team.svc.cluster.local/", "cluster.local"),
             ("http://localhost:9000/", "localhost:9000"),
             ("http://127.0.0.1:9000/", "127.0.0.1:9000"),
             ("http://[::1]:9000/", "[::1]:9000"),
