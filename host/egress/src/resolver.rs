@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Look-ups under way at once, those included that nobody waits for any more.
 ///
@@ -23,7 +23,8 @@ const MAX_LOOKUPS: usize = 256;
 /// So many of them are for names whose last look-up was answered, so that those of which nothing is known, however many,
 /// leave these alone.
 const KEPT_LOOKUPS: usize = 64;
-/// A look-up that is answered takes milliseconds. Whoever waits this long for a place waits for servers that never answer.
+/// A look-up that is answered takes milliseconds. Whoever waits this long for a place waits for servers that never answer,
+/// and whoever gives up sooner says nothing of the servers.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 /// Names of which it is remembered that they were answered; half of them, the older ones, are forgotten at once.
 const MAX_KNOWN: usize = 4096;
@@ -72,18 +73,22 @@ impl Resolver for SystemResolver {
             let mut trial = Trial {
                 known: &self.known,
                 name,
-                was_answered: false,
+                began: Instant::now(),
+                was_answered: None,
             };
+            let known = Arc::clone(&self.known);
             thread::Builder::new()
                 .name("resolve".to_owned())
                 .spawn(move || {
                     // Whoever asked may have given up.
-                    let _ = answer.send(look_up(&asked));
+                    if let Err(Err(_)) = answer.send(look_up(&asked)) {
+                        known.lock().remove(&asked);
+                    }
                     drop(place);
                 })
                 .map_err(|_| busy())?;
             let answers = answered.await.map_err(io::Error::other)?;
-            trial.was_answered = answers.is_ok();
+            trial.was_answered = Some(answers.is_ok());
             answers
         })
     }
@@ -126,20 +131,22 @@ fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
     Ok(answers.map(|address| address.ip()).collect())
 }
 
-/// A look-up under way. When it ends, or nobody waits for it any more, its name is known or no longer known.
+/// A look-up under way. When it ends its name is known or no longer known, and no longer known either when it was waited
+/// for in vain. Whoever goes away at once changes nothing.
 struct Trial<'a> {
     known: &'a Mutex<Known>,
     name: &'a str,
-    was_answered: bool,
+    began: Instant,
+    was_answered: Option<bool>,
 }
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
-        let mut known = self.known.lock();
-        if self.was_answered {
-            known.insert(self.name);
-        } else {
-            known.remove(self.name);
+        let is_in_vain = self.began.elapsed() >= MAX_WAIT;
+        match self.was_answered {
+            Some(true) => self.known.lock().insert(self.name),
+            None if !is_in_vain => {}
+            Some(false) | None => self.known.lock().remove(self.name),
         }
     }
 }
@@ -180,6 +187,7 @@ mod tests {
 
     use futures_util::poll;
     use tokio::task::unconstrained;
+    use tokio::time::advance;
 
     use super::*;
 
@@ -218,16 +226,18 @@ mod tests {
         drop(deaf);
     }
 
-    #[tokio::test]
-    async fn a_name_that_is_given_up_is_no_longer_known() {
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_is_waited_for_in_vain_is_no_longer_known_and_one_that_is_given_up_at_once_is()
+     {
         let (resolver, deaf) = half_deaf();
         resolver.known.lock().insert("deaf.example");
-        {
+        for (waited, stays) in [(MAX_WAIT / 2, true), (MAX_WAIT, false)] {
             let mut look_up = resolver.resolve("deaf.example");
             assert!(matches!(poll!(&mut look_up), Poll::Pending));
-            assert!(resolver.known.lock().contains("deaf.example"));
+            advance(waited).await;
+            drop(look_up);
+            assert_eq!(resolver.known.lock().contains("deaf.example"), stays);
         }
-        assert!(!resolver.known.lock().contains("deaf.example"));
         drop(deaf);
     }
 
