@@ -87,6 +87,8 @@ async fn metrics_say_what_became_of_runs_and_webhooks_and_what_still_waits() {
         becomes(&server, sample, expected).await;
     }
     assert!(value(&server, "selvedge_webhook_outbox_oldest_seconds").await > 0.0);
+    // The next attempt is in an hour.
+    becomes(&server, "selvedge_webhook_outbox_overdue_seconds", 0.0).await;
     let json = server.get_json("/metrics?format=json").await;
     assert_eq!(json["queue"], json!({"n_pending": 0, "n_running": 0}));
     assert_eq!(

@@ -158,6 +158,11 @@ fn waits(text: &mut Text, waiting: Option<&Waiting>) {
         "How long ago the run of the oldest pending delivery ended.",
         waiting.oldest_secs,
     );
+    text.gauge(
+        "selvedge_webhook_outbox_overdue_seconds",
+        "For how long the delivery that is due longest has waited for its attempt, the attempt included.",
+        waiting.overdue_secs,
+    );
 }
 
 /// What report mode has let pass, by the rule that would have refused it.

@@ -72,6 +72,9 @@ pub struct Waiting {
     pub deliveries: u64,
     /// How long ago the run of the oldest of them ended, in seconds; 0 when there is none.
     pub oldest_secs: f64,
+    /// For how long the one that is due longest has been due and not come to the end of an attempt, in seconds; 0 when
+    /// none is due.
+    pub overdue_secs: f64,
 }
 
 impl Runtime {
@@ -113,12 +116,17 @@ impl Runtime {
             enabled: Some(true),
             ..CronFilter::default()
         };
-        let age = outbox.oldest.map(|oldest| oldest.until(Timestamp::now()));
+        let now = Timestamp::now();
+        let secs_since = |time: Option<Timestamp>| {
+            let age = time.map(|time| time.until(now));
+            age.unwrap_or_default().as_secs_f64()
+        };
         let waiting = Waiting {
             runs: storage.count_pending_runs().await?,
             crons: storage.count_crons(enabled).await?,
             deliveries: outbox.pending,
-            oldest_secs: age.unwrap_or_default().as_secs_f64(),
+            oldest_secs: secs_since(outbox.oldest),
+            overdue_secs: secs_since(outbox.due),
         };
         *last = Some((Instant::now(), waiting));
         Ok(waiting)

@@ -103,9 +103,18 @@ pub(super) fn outbox(conn: &Connection) -> Result<Outbox, StorageError> {
         )?
         .query_row([], |row| time(row, 0))
         .optional()?;
+    // Each half reads one entry of the index `delivery_due`.
+    let due: Option<i64> = conn
+        .prepare_cached(
+            "SELECT min(due) FROM (\
+             SELECT min(due_at) AS due FROM delivery WHERE status = 0 AND retry = 0 UNION ALL \
+             SELECT min(due_at) FROM delivery WHERE status = 0 AND retry = 1)",
+        )?
+        .query_row([], |row| row.get(0))?;
     Ok(Outbox {
         pending: pending.unsigned_abs(),
         oldest,
+        due: due.map(Timestamp::from_micros),
     })
 }
 

@@ -59,6 +59,8 @@ pub struct Outbox {
     pub pending: u64,
     /// When the run of the oldest of them ended.
     pub oldest: Option<Timestamp>,
+    /// When the first of their attempts is due, or was and has not come to an end.
+    pub due: Option<Timestamp>,
 }
 
 /// Which deliveries are to be delivered again.

@@ -485,24 +485,37 @@ pub async fn the_outbox_says_how_much_is_pending_and_since_when(home: &dyn Home)
     let nothing = Outbox {
         pending: 0,
         oldest: None,
+        due: None,
     };
     assert_eq!(storage.outbox().await.unwrap(), nothing);
     let oldest = delivered(&storage, 3).await;
-    delivered(&storage, 5).await;
+    let other = delivered(&storage, 5).await;
     ended(&storage, DeliveryStatus::Delivered, 9).await;
     let two = Outbox {
         pending: 2,
         oldest: Some(at(3)),
+        due: Some(at(3)),
     };
     assert_eq!(storage.outbox().await.unwrap(), two);
+    let again = Verdict::RetryAt(at(60));
+    storage
+        .record_attempt(oldest.id, attempt(1, 9), again, at(9))
+        .await
+        .unwrap();
+    let waits = Outbox {
+        due: Some(at(5)),
+        ..two
+    };
+    assert_eq!(storage.outbox().await.unwrap(), waits);
     let gone = Verdict::End(DeliveryStatus::Gone);
     storage
-        .record_attempt(oldest.id, attempt(1, 9), gone, at(9))
+        .record_attempt(other.id, attempt(1, 9), gone, at(9))
         .await
         .unwrap();
     let one = Outbox {
         pending: 1,
-        oldest: Some(at(5)),
+        due: Some(at(60)),
+        ..two
     };
     assert_eq!(storage.outbox().await.unwrap(), one);
 }
