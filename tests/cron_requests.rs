@@ -328,6 +328,27 @@ async fn a_change_takes_the_place_of_what_it_names_and_leaves_the_rest() {
 }
 
 #[tokio::test]
+async fn a_cron_that_is_changed_again_and_again_does_not_grow_without_end() {
+    let server = Setup::probes(&["two"])
+        .set("http.max_body_bytes", 2_000)
+        .start()
+        .await;
+    let before = cron(&server, json!({"input": "x".repeat(800)})).await;
+    let half = patched(
+        &server,
+        &before,
+        json!({"metadata": {"a": "x".repeat(200)}}),
+    )
+    .await;
+    let more = json!({"metadata": {"b": "x".repeat(1_500)}});
+    let refused = server.patch(&path(&before), &more).await;
+    let detail = detail_of(refused, 413).await;
+    assert!(detail.contains("http.max_body_bytes"), "{detail}");
+    assert_eq!(server.get_json(&path(&before)).await, half);
+    patched(&server, &before, json!({"enabled": false})).await;
+}
+
+#[tokio::test]
 async fn crons_are_found_and_counted_by_what_they_are() {
     let server = server().await;
     let thread = server.new_thread().await;

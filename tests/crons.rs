@@ -271,6 +271,16 @@ async fn a_cron_whose_runs_cannot_be_created_any_more_says_why_and_goes_on_when_
     assert_eq!(last_error(&server, &gone).await["error"], "NotFound");
     let error = last_error(&server, &refused).await;
     assert_eq!(error["error"], "WebhookRefused");
+    // Whoever changes something else about it is not refused for that.
+    for enabled in [false, true] {
+        let change = server
+            .patch(&path(&refused), &json!({"enabled": enabled}))
+            .await;
+        json_of(change, StatusCode::OK).await;
+    }
+    let again = json!({"webhook": receiver.url("/refused")});
+    let again = server.patch(&path(&refused), &again).await;
+    assert_eq!(again.status(), 422);
 
     let (posted, before) = (
         receiver.received().len(),

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
 use selvedge_model::cron::{CatchUp, Cron, OnRunCompleted};
 use selvedge_model::run::{Durability, MultitaskStrategy, StreamMode};
 use selvedge_model::time::{Clock, SystemClock};
-use selvedge_model::{Json, ThreadId, Timestamp};
+use selvedge_model::{CronId, Json, ThreadId, Timestamp};
 use selvedge_runtime::admit::Accepted;
 use selvedge_runtime::hub::{Ending, Finished, Next, Subscription};
 use selvedge_runtime::{
@@ -37,6 +37,8 @@ pub struct House {
     pub writes: UnboundedReceiver<Write>,
     /// Whether storage refuses what runs write before their end.
     pub steps_fail: Arc<AtomicBool>,
+    /// The cron whose runs storage fails at.
+    pub unstorable: Arc<Mutex<Option<CronId>>>,
     /// Unless it is somebody else's.
     _directory: Option<TempDir>,
 }
@@ -80,6 +82,7 @@ impl House {
         let recovery = recovery.await.expect("a recovery");
         let (watched, writes) = Watched::new(stored.clone(), observer);
         let steps_fail = watched.steps_fail.clone();
+        let unstorable = watched.unstorable.clone();
         let storage: Arc<dyn Storage> = Arc::new(watched);
         let sandbox = Sandbox::start(selvedge_sandbox::Options {
             cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("components")),
@@ -118,6 +121,7 @@ impl House {
             stored,
             writes,
             steps_fail,
+            unstorable,
             _directory: None,
         }
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use selvedge_model::cron::{CatchUp, Cron};
 use selvedge_model::thread::Thread;
@@ -12,8 +13,8 @@ use selvedge_runtime::{CronPatch, NewCron, Options};
 use selvedge_storage::{Reads, ThreadFilter, ThreadQuery, ThreadSort, Values};
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::sync::mpsc::unbounded_channel;
-use tokio::time::timeout;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, timeout};
 
 use crate::eventually;
 use crate::house::{House, PATIENCE, cron, probe};
@@ -166,15 +167,9 @@ async fn a_cron_keeps_to_the_wall_when_clocks_are_changed() {
 async fn the_scheduler_sleeps_until_a_cron_is_due_before_it_would_look_again() {
     let directory = TempDir::new().expect("a temporary directory");
     let clock = Hands::at("2026-11-22T10:00:00Z");
-    let (look, mut looks) = unbounded_channel();
-    let count: Observer = Arc::new(move |step| {
-        if step == Step::Looking {
-            let _ = look.send(());
-        }
-    });
-    let house = house(&clock, directory.path(), count).await;
-    let looked = looks.recv().await;
-    looked.expect("the first look");
+    let (observer, mut steps) = steps();
+    let house = house(&clock, directory.path(), observer).await;
+    looked(&mut steps).await;
     let frozen = Frozen::now();
     let yearly = house.create_cron(cron("0 0 1 1 *")).await;
     let every_second = CronPatch {
@@ -182,12 +177,129 @@ async fn the_scheduler_sleeps_until_a_cron_is_due_before_it_would_look_again() {
         body: Json::from(json!({"schedule": "* * * * * *"})),
         ..CronPatch::default()
     };
-    let changed = house.runtime.patch_cron(yearly.cron_id, &every_second);
+    let changed = house
+        .runtime
+        .patch_cron(yearly.cron_id, &every_second, 1 << 20);
     let changed = changed.await.expect("a change");
     assert_eq!(changed.next_run_date, Some(point("2026-11-22T10:00:01Z")));
-    let looked = timeout(PATIENCE, looks.recv()).await;
-    looked.expect("nobody woke it").expect("a look");
+    looked(&mut steps).await;
     // The cron that is due in a year woke nobody.
-    assert!(looks.try_recv().is_err());
+    assert!(steps.try_recv().is_err());
     drop(frozen);
+}
+
+#[tokio::test]
+async fn the_scheduler_looks_at_the_very_millisecond_at_which_a_cron_is_due() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let clock = Hands::at("2026-11-22T10:00:00.250Z");
+    let (observer, mut steps) = steps();
+    let house = house(&clock, directory.path(), observer).await;
+    looked(&mut steps).await;
+    let frozen = Frozen::now();
+    let begun = Instant::now();
+    house.create_cron(cron("* * * * * 10")).await;
+    looked(&mut steps).await;
+    let wait = Duration::from_millis(9_750);
+    let looked_at = loop {
+        if let Ok((step, at)) = steps.try_recv() {
+            assert_eq!(step, Step::Looking);
+            break at;
+        }
+        assert!(begun.elapsed() < 2 * wait, "it sleeps too long");
+        tokio::time::advance(Duration::from_millis(1)).await;
+    };
+    let late = looked_at - begun;
+    assert!(late >= wait, "{late:?}");
+    // As exact as tokio's timers are.
+    assert!(late <= wait + Duration::from_millis(2), "{late:?}");
+    drop(frozen);
+}
+
+/// Each step of a look, and when it was.
+fn steps() -> (Observer, UnboundedReceiver<(Step, Instant)>) {
+    let (step, steps) = unbounded_channel();
+    let observer: Observer = Arc::new(move |now| {
+        if matches!(now, Step::Looking | Step::Looked) {
+            let _ = step.send((now, Instant::now()));
+        }
+    });
+    (observer, steps)
+}
+
+/// Waits until the scheduler has found nothing. It looks twice: for what is in time, and for what was missed.
+async fn looked(steps: &mut UnboundedReceiver<(Step, Instant)>) {
+    for expected in [Step::Looking, Step::Looked].repeat(2) {
+        let step = timeout(PATIENCE, steps.recv()).await;
+        let (step, _) = step.expect("nobody woke it").expect("a step");
+        assert_eq!(step, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cron_whose_run_storage_fails_at_says_so_and_the_others_fire() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let clock = Hands::at("2026-11-22T10:30:00Z");
+    let before = house(&clock, directory.path(), Arc::new(|_| {})).await;
+    let mut crons = Vec::new();
+    for _ in 0..3 {
+        crons.push(before.create_cron(cron("0 * * * *")).await);
+    }
+    before.close().await;
+
+    clock.turn("2026-11-22T10:59:59.900Z");
+    let house = house(&clock, directory.path(), Arc::new(|_| {})).await;
+    *house.unstorable.lock().expect("a lock") = Some(crons[1].cron_id);
+    clock.turn("2026-11-22T11:00:00Z");
+    for (position, cron) in crons.iter().enumerate() {
+        let after = passed(&house, cron).await;
+        assert_eq!(after.next_run_date, Some(point("2026-11-22T12:00:00Z")));
+        let error = after.last_error.map(|error| error.error);
+        let expected = (position == 1).then_some("StorageFailed");
+        assert_eq!(error.as_deref(), expected);
+    }
+    assert_eq!(threads(&house).await.len(), 2);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crons_that_catch_up_leave_half_of_the_queue_and_hide_no_cron_that_is_in_time() {
+    const MOST_PENDING: u64 = 20;
+    let directory = TempDir::new().expect("a temporary directory");
+    let clock = Hands::at("2026-11-22T10:00:00Z");
+    let before = house(&clock, directory.path(), Arc::new(|_| {})).await;
+    for _ in 0..12 {
+        let often = NewCron {
+            catch_up: CatchUp::All,
+            ..cron("* * * * * *")
+        };
+        before.create_cron(often).await;
+    }
+    before.close().await;
+
+    // No run ends before this test lets it.
+    clock.turn("2026-11-22T12:00:00.500Z");
+    let options = Options {
+        max_running_runs: 1,
+        max_pending_runs: MOST_PENDING,
+        ..Options::default()
+    };
+    let observer: Observer = Arc::new(|_| {});
+    let mut house = House::by(clock.clone(), directory.path(), options, &probe(), observer).await;
+    let pending = async || house.stored.count_pending_runs().await.expect("a read");
+    eventually("half of the queue", async || {
+        (pending().await >= MOST_PENDING / 2).then_some(())
+    })
+    .await;
+    let in_time = NewCron {
+        catch_up: CatchUp::None,
+        ..cron("1 12 * * *")
+    };
+    let in_time = house.create_cron(in_time).await;
+    clock.turn("2026-11-22T12:01:00Z");
+    let after = passed(&house, &in_time).await;
+    assert_eq!(after.last_error, None);
+    assert_eq!(pending().await, MOST_PENDING / 2 + 1);
+    house.writes.close();
+    while house.writes.try_recv().is_ok() {}
+    house.close().await;
 }

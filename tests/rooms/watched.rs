@@ -1,8 +1,9 @@
 //! Storage that a test looks over the shoulder of: what it is asked to write, and the end of a run held until the test
 //! lets it through.
 
-use std::sync::Arc;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
@@ -46,6 +47,8 @@ pub enum Then {
 pub enum Step {
     /// The scheduler is about to look for crons that are due.
     Looking,
+    /// It knows what there is.
+    Looked,
     /// It has found some, and nothing is stored.
     Firing,
     /// Their runs are stored, and nobody executes them.
@@ -73,6 +76,8 @@ pub struct Watched {
     writes: UnboundedSender<Write>,
     /// Whether steps are refused as by a disk that is away.
     pub steps_fail: Arc<AtomicBool>,
+    /// The cron whose runs are refused as by an index that is damaged, with whatever is written beside them.
+    pub unstorable: Arc<Mutex<Option<CronId>>>,
 }
 
 impl Watched {
@@ -83,6 +88,7 @@ impl Watched {
             observer,
             writes,
             steps_fail: Arc::default(),
+            unstorable: Arc::default(),
         };
         (watched, seen)
     }
@@ -138,9 +144,19 @@ impl Reads for Watched {
         self.inner.count_crons(filter).await
     }
 
-    async fn due_crons(&self, now: Timestamp, limit: u32) -> Result<DueCrons, StorageError> {
+    async fn count_enabled_crons(&self) -> Result<u64, StorageError> {
+        self.inner.count_enabled_crons().await
+    }
+
+    async fn due_crons(
+        &self,
+        within: RangeInclusive<Timestamp>,
+        limit: u32,
+    ) -> Result<DueCrons, StorageError> {
         (self.observer)(Step::Looking);
-        self.inner.due_crons(now, limit).await
+        let found = self.inner.due_crons(within, limit).await;
+        (self.observer)(Step::Looked);
+        found
     }
 
     async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
@@ -437,6 +453,13 @@ impl Storage for Watched {
 
     async fn fire_crons(&self, ticks: Vec<CronTick>) -> Result<Vec<Ticked>, StorageError> {
         (self.observer)(Step::Firing);
+        let unstorable = *self.unstorable.lock().expect("a lock");
+        if ticks
+            .iter()
+            .any(|tick| tick.run.is_some() && Some(tick.cron_id) == unstorable)
+        {
+            return Err(StorageError::Failed("on purpose".to_owned()));
+        }
         let ticked = self.inner.fire_crons(ticks).await;
         (self.observer)(Step::Fired);
         ticked

@@ -31,7 +31,9 @@ pub(crate) async fn patch(
     State(edge): State<Arc<Edge>>,
     PatchCron { id, patch }: PatchCron,
 ) -> ApiResult<JsonBody<Cron>> {
-    Ok(JsonBody(edge.runtime.patch_cron(id, &patch).await?))
+    let max_bytes = edge.options.max_body_bytes;
+    let cron = edge.runtime.patch_cron(id, &patch, max_bytes).await?;
+    Ok(JsonBody(cron))
 }
 
 pub(crate) async fn delete(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<StatusCode> {

@@ -134,6 +134,7 @@ impl From<CronRefusal> for ApiError {
                 StatusCode::NOT_FOUND
             }
             CronRefusal::ConfigurableAndContext(_) => StatusCode::BAD_REQUEST,
+            CronRefusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             CronRefusal::Schedule { .. }
             | CronRefusal::Zone(_)
             | CronRefusal::Ended(_)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use selvedge_model::Timestamp;
 use selvedge_model::run::RunStatus;
 pub use selvedge_sandbox::Measures as TaskMeasures;
-use selvedge_storage::{CronFilter, StorageError};
+use selvedge_storage::StorageError;
 pub use selvedge_webhook::counts::{Counts, Reported};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -112,10 +112,6 @@ impl Runtime {
         }
         let storage = &self.0.storage;
         let outbox = storage.outbox().await?;
-        let enabled = CronFilter {
-            enabled: Some(true),
-            ..CronFilter::default()
-        };
         let now = Timestamp::now();
         let secs_since = |time: Option<Timestamp>| {
             let age = time.map(|time| time.until(now));
@@ -123,7 +119,7 @@ impl Runtime {
         };
         let waiting = Waiting {
             runs: storage.count_pending_runs().await?,
-            crons: storage.count_crons(enabled).await?,
+            crons: storage.count_enabled_crons().await?,
             deliveries: outbox.pending,
             oldest_secs: secs_since(outbox.oldest),
             overdue_secs: secs_since(outbox.due),

@@ -1,6 +1,8 @@
 //! The traits [`Reads`] and [`Storage`]: one method for each thing that must be atomic. What goes in and out of them
 //! is in [`types`](crate::types); how it is kept is no concern of this file.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
@@ -77,9 +79,15 @@ pub trait Reads: Send + Sync + 'static {
     async fn search_crons(&self, query: CronQuery) -> Result<Page<Cron>, StorageError>;
     /// How many crons match.
     async fn count_crons(&self, filter: CronFilter) -> Result<u64, StorageError>;
-    /// Up to `limit` crons that are due by `now`, those that are due longest first; fewer when they are large. Also
-    /// says when the next one is due.
-    async fn due_crons(&self, now: Timestamp, limit: u32) -> Result<DueCrons, StorageError>;
+    /// How many crons fire, were they due. Cheap enough to be asked often.
+    async fn count_enabled_crons(&self) -> Result<u64, StorageError>;
+    /// Up to `limit` crons that are due within these times, those that are due longest first; fewer when they are large.
+    /// One that cannot be read is left out. Also says when the next one is due.
+    async fn due_crons(
+        &self,
+        within: RangeInclusive<Timestamp>,
+        limit: u32,
+    ) -> Result<DueCrons, StorageError>;
 
     /// Stored events in the order of their ids, and whether there are more. Fewer than asked for come when they are
     /// large.
@@ -250,7 +258,8 @@ pub trait Storage: Reads {
     async fn delete_cron(&self, id: CronId) -> Result<bool, StorageError>;
     /// Lets due times pass: for each, a run is admitted as by [`admit_run`](Self::admit_run) and the cron gets its next
     /// date, both or nothing. Two that ask for the same due time of a cron get one run, also when they ask in different
-    /// processes, or one of them after a crash of the other.
+    /// processes, or one of them after a crash of the other. One whose thread has very many pending runs is refused as
+    /// busy.
     async fn fire_crons(&self, ticks: Vec<CronTick>) -> Result<Vec<Ticked>, StorageError>;
 
     // ------------------------------------------------------------------ events

@@ -39,3 +39,14 @@ pub enum StorageError {
     #[error("storage failed: {0}")]
     Failed(String),
 }
+
+impl StorageError {
+    /// Whether storage may do later, by itself, what it does not do now: nothing is wrong with what it was asked for.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Full | Self::ReadOnly | Self::Unavailable(_) | Self::Overloaded
+        )
+    }
+}

@@ -57,6 +57,22 @@ pub struct NewRun {
     pub deliveries: MakeDelivery,
 }
 
+impl NewRun {
+    /// What its texts weigh.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let kwargs = &self.run.kwargs;
+        let command = kwargs.command.as_ref();
+        let parts = command.map(|command| [&command.update, &command.resume, &command.goto]);
+        let command = parts.into_iter().flatten().flatten().map(Json::len);
+        self.run.metadata.len()
+            + kwargs.input.len()
+            + kwargs.config.len()
+            + kwargs.context.len()
+            + command.sum::<usize>()
+    }
+}
+
 /// What must hold of the thread of a new run.
 #[derive(Clone, Debug)]
 pub enum ThreadNeed {

@@ -123,6 +123,11 @@ impl Webhooks {
         self.policy.admit_url(url).map(|_| ())
     }
 
+    /// The same, and where refusals are only reported this reports none: for a URL that nothing is accepted with yet.
+    pub fn would_accept(&self, url: &str) -> Result<(), Refusal> {
+        self.policy.check_url(url).map(|_| ())
+    }
+
     /// What to store with the end of a run; `None` when it has no webhook or webhooks are disabled.
     #[must_use]
     pub fn delivery(&self, ended: &Ended<'_>) -> Option<NewDelivery> {

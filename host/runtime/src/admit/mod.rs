@@ -148,7 +148,13 @@ fn check(shared: &Shared, request: &CreateRun) -> Result<(), AdmitError> {
         return Err(AdmitError::ConfigurableAndContext);
     }
     if let Some(url) = &request.webhook {
-        shared.webhooks.check(url).map_err(AdmitError::Webhook)?;
+        let webhooks = &shared.webhooks;
+        let judged = match request.cron_id {
+            // A due time is tried until its run is accepted; that is when it counts.
+            Some(_) => webhooks.would_accept(url),
+            None => webhooks.check(url),
+        };
+        judged.map_err(AdmitError::Webhook)?;
     }
     Ok(())
 }

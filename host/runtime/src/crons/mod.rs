@@ -8,11 +8,13 @@
 //! | `plan` | which due times make runs now, of those that came, that came late and that were missed. Pure |
 //! | `scheduler` | the task that sleeps until a cron is due |
 //! | `fire` | due times become runs |
+//! | `last_error` | what a cron says of due times that made none |
 //!
 //! A due time is claimed and its run admitted in one transaction, see
 //! [`Storage::fire_crons`](selvedge_storage::Storage::fire_crons).
 
 mod fire;
+mod last_error;
 mod payload;
 mod plan;
 mod refusal;
@@ -118,7 +120,8 @@ impl Runtime {
     pub async fn create_cron(&self, new: NewCron) -> Result<Cron, CronRefusal> {
         let shared = &self.0;
         let cron_id = CronId::new();
-        payload::check(shared, &new.body)?;
+        payload::check_webhook(shared, &new.body)?;
+        payload::check_context(&new.body)?;
         let assistant_id = self.assistant_of_cron(&new.assistant).await?;
         let when = When::read(&new.schedule, new.timezone.as_deref(), new.end_time)?;
         let now = shared.crons.clock.now();
@@ -152,8 +155,13 @@ impl Runtime {
         }
     }
 
-    /// Changes a cron.
-    pub async fn patch_cron(&self, id: CronId, patch: &CronPatch) -> Result<Cron, CronRefusal> {
+    /// Changes a cron, unless that makes it larger than `max_bytes`: a body has a bound, and the sum of many has none.
+    pub async fn patch_cron(
+        &self,
+        id: CronId,
+        patch: &CronPatch,
+        max_bytes: usize,
+    ) -> Result<Cron, CronRefusal> {
         let shared = &self.0;
         for _ in 0..MOST_TRIES {
             let Some(seen) = shared.storage.cron(id).await? else {
@@ -161,6 +169,10 @@ impl Runtime {
             };
             let now = shared.crons.clock.now();
             let cron = patched(shared, &seen, patch, now)?;
+            let bytes = |cron: &Cron| cron.payload.len() + cron.metadata.len();
+            if bytes(&cron) > max_bytes.max(bytes(&seen)) {
+                return Err(CronRefusal::TooLarge { max_bytes });
+            }
             match shared.storage.replace_cron(seen, cron.clone()).await? {
                 CronReplace::Done => {
                     shared.announce_cron(&cron);
@@ -222,7 +234,9 @@ fn patched(
         updated_at: now.max(seen.updated_at.after(Duration::from_micros(1))),
         ..seen.clone()
     };
-    payload::check(shared, &cron.payload)?;
+    // A webhook that the policy does not allow any more is told when it is due, and keeps nobody from another change.
+    payload::check_webhook(shared, &patch.body)?;
+    payload::check_context(&cron.payload)?;
     if let Some(added) = &patch.metadata {
         cron.metadata = payload::shallow(&seen.metadata, &without_reserved(added));
     }

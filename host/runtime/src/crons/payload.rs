@@ -15,17 +15,19 @@ use crate::admit::assemble::{
 use crate::admit::request::{AssistantRef, CreateRun, Place};
 use crate::assistants::ConfigurableAndContext;
 
-/// Refuses what no run could be made of.
-pub(super) fn check(shared: &Shared, body: &Json) -> Result<(), CronRefusal> {
-    let body = without_nulls(members(body));
-    let text = |name| {
-        body.get(name)
-            .and_then(|json: &Json| json.decode::<String>().ok())
+/// Refuses a webhook that the policy does not allow, in what a caller sent.
+pub(super) fn check_webhook(shared: &Shared, body: &Json) -> Result<(), CronRefusal> {
+    let webhook = members(body).swap_remove("webhook");
+    let Some(url) = webhook.and_then(|json| json.decode::<String>().ok()) else {
+        return Ok(());
     };
-    if let Some(url) = text("webhook") {
-        let webhooks = &shared.webhooks;
-        webhooks.check(&url).map_err(CronRefusal::Webhook)?;
-    }
+    let webhooks = &shared.webhooks;
+    webhooks.would_accept(&url).map_err(CronRefusal::Webhook)
+}
+
+/// Refuses a `configurable` beside a context: no run could be made of the two.
+pub(super) fn check_context(body: &Json) -> Result<(), CronRefusal> {
+    let body = without_nulls(members(body));
     let configurable = body.get("config").map(configurable_of);
     let asked = configurable.is_some_and(|asked| asked.keys().any(|name| name != CRON_ID));
     if asked && is_given(body.get("context").filter(|context| context.is_object())) {
@@ -130,6 +132,9 @@ struct Asked {
     multitask_strategy: Option<Json>,
     #[serde(default)]
     durability: Option<Durability>,
+    /// The older name for it.
+    #[serde(default)]
+    checkpoint_during: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +155,10 @@ pub(super) fn run_of(cron: &Cron) -> serde_json::Result<CreateRun> {
         None => Place::Stateless {
             keep: cron.on_run_completed == Some(OnRunCompleted::Keep),
         },
+    };
+    let during = match asked.checkpoint_during {
+        Some(false) => Durability::Exit,
+        _ => Durability::default(),
     };
     let empty = || Json::object::<&str>([]);
     let mut config = asked.config.unwrap_or_else(empty);
@@ -183,7 +192,7 @@ pub(super) fn run_of(cron: &Cron) -> serde_json::Result<CreateRun> {
             None => MultitaskStrategy::default(),
         },
         after: Duration::ZERO,
-        durability: asked.durability.unwrap_or_default(),
+        durability: asked.durability.unwrap_or(during),
         cancel_on_disconnect: false,
         request_id: None,
         cron_id: Some(cron.cron_id),
@@ -244,6 +253,20 @@ mod tests {
         let run = run_of(&cron(r#"{"context":{"a":1},"config":{"tags":["t"]}}"#)).unwrap();
         assert_eq!(run.context, Some(json(r#"{"a":1}"#)));
         assert_eq!(run.config, json(r#"{"tags":["t"]}"#));
+    }
+
+    #[test]
+    fn the_older_name_of_durability_means_the_same() {
+        for (body, durability) in [
+            (r#"{"checkpoint_during":false}"#, Durability::Exit),
+            (r#"{"checkpoint_during":true}"#, Durability::Async),
+            (
+                r#"{"checkpoint_during":false,"durability":"sync"}"#,
+                Durability::Sync,
+            ),
+        ] {
+            assert_eq!(run_of(&cron(body)).unwrap().durability, durability);
+        }
     }
 
     #[test]

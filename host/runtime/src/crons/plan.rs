@@ -41,7 +41,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// What was due before this was missed.
-    fn missed_before(&self) -> Timestamp {
+    pub(super) fn missed_before(&self) -> Timestamp {
         self.now.before(self.up.min(LATEST))
     }
 
@@ -96,24 +96,47 @@ pub(super) fn plan(due: Timestamp, when: &When, catch_up: CatchUp, watch: Watch)
 
 /// Where to begin so that no more than [`MOST_CAUGHT_UP`] are left to the newest.
 fn newest_of_many(due: Timestamp, newest: Timestamp, when: &When) -> Timestamp {
-    let mut at = due;
-    for _ in 0..MOST_CAUGHT_UP {
-        match when.next_after(at).filter(|next| *next <= newest) {
-            Some(next) => at = next,
-            None => return due,
+    let before_all = just_before(due);
+    if are_few(before_all, newest, when) {
+        return due;
+    }
+    // Due times are whole seconds, so as many seconds hold no more. After `few` are as many or fewer, after `many` more.
+    let mut back = Duration::from_secs(MOST_CAUGHT_UP as u64);
+    let mut few = newest.before(back);
+    let mut many = before_all;
+    while newest.before(back * 2) > before_all {
+        back *= 2;
+        match are_few(newest.before(back), newest, when) {
+            true => few = newest.before(back),
+            false => {
+                many = newest.before(back);
+                break;
+            }
         }
     }
-    let mut first = newest;
-    for _ in 1..MOST_CAUGHT_UP {
-        match when.last_between(due, just_before(first)) {
-            Some(before) => first = before,
-            None => return due,
+    while many.until(few) > Duration::from_secs(1) {
+        let middle = many.after(many.until(few) / 2);
+        match are_few(middle, newest, when) {
+            true => few = middle,
+            false => many = middle,
         }
     }
-    first
+    when.next_after(few).unwrap_or(newest)
 }
 
-fn just_before(at: Timestamp) -> Timestamp {
+/// Whether no more than [`MOST_CAUGHT_UP`] come after an instant, to the newest.
+fn are_few(mut after: Timestamp, newest: Timestamp, when: &When) -> bool {
+    for _ in 0..=MOST_CAUGHT_UP {
+        match when.next_after(after).filter(|next| *next <= newest) {
+            Some(next) => after = next,
+            None => return true,
+        }
+    }
+    false
+}
+
+/// The last instant before one.
+pub(super) fn just_before(at: Timestamp) -> Timestamp {
     at.before(Duration::from_micros(1))
 }
 

@@ -43,6 +43,12 @@ pub enum CronRefusal {
     /// The webhook policy refuses the URL.
     #[error("{0}")]
     Webhook(Refusal),
+    /// What has been changed about it, one time after another, is too much.
+    #[error("The cron would be larger than {max_bytes} bytes (http.max_body_bytes)")]
+    TooLarge {
+        /// What its payload and its metadata may weigh together.
+        max_bytes: usize,
+    },
     /// Storage said no.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -162,24 +162,30 @@ pub(super) fn delete(conn: &Connection, cron: CronId) -> Result<bool, StorageErr
     Ok(deleted == 1)
 }
 
-/// See [`Reads::search_crons`](crate::Reads::search_crons). Rows are matched here, in order, until the page is full.
+/// See [`Reads::search_crons`](crate::Reads::search_crons). What is sorted are keys alone; crons are matched and read in
+/// that order, until the page is full.
 pub(super) fn search(conn: &Connection, query: &CronQuery) -> Result<Page<Cron>, StorageError> {
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM {TABLES} WHERE {CONDITION} ORDER BY {}",
+    let mut keys = conn.prepare_cached(&format!(
+        "SELECT c.id FROM cron c WHERE {CONDITION} ORDER BY {}",
         order(query)
     ))?;
+    let mut metadata = conn.prepare_cached("SELECT metadata FROM cron_request WHERE cron = ?1")?;
+    let mut cron =
+        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM {TABLES} WHERE c.id = ?1"))?;
     let wanted = query.filter.metadata.as_ref().map(Json::to_value);
     let mut page = Page {
         rows: Vec::new(),
         more: false,
     };
     let (mut skip, mut weight) = (query.offset, Weight::default());
-    let mut rows = statement.query(condition(&query.filter))?;
+    let mut rows = keys.query(condition(&query.filter))?;
     while let Some(row) = rows.next()? {
-        if let Some(wanted) = &wanted
-            && !contains(&json(row, 8)?.to_value(), wanted)
-        {
-            continue;
+        let key: i64 = row.get(0)?;
+        if let Some(wanted) = &wanted {
+            let found = metadata.query_row([key], |row| json(row, 0))?;
+            if !contains(&found.to_value(), wanted) {
+                continue;
+            }
         }
         if skip > 0 {
             skip -= 1;
@@ -189,9 +195,9 @@ pub(super) fn search(conn: &Connection, query: &CronQuery) -> Result<Page<Cron>,
             page.more = true;
             break;
         }
-        let cron = from_row(row)?;
-        weight.add(bytes_of(&cron))?;
-        page.rows.push(cron);
+        let found = cron.query_row([key], from_row)?;
+        weight.add(bytes_of(&found))?;
+        page.rows.push(found);
     }
     Ok(page)
 }
@@ -200,15 +206,12 @@ pub(super) fn search(conn: &Connection, query: &CronQuery) -> Result<Page<Cron>,
 pub(super) fn count(conn: &Connection, filter: &CronFilter) -> Result<u64, StorageError> {
     let Some(wanted) = filter.metadata.as_ref().map(Json::to_value) else {
         let count: i64 = conn
-            .prepare_cached(&format!(
-                "SELECT count(*) FROM cron c JOIN assistant a ON a.id = c.assistant \
-                 LEFT JOIN thread t ON t.id = c.thread WHERE {CONDITION}"
-            ))?
+            .prepare_cached(&format!("SELECT count(*) FROM cron c WHERE {CONDITION}"))?
             .query_row(condition(filter), |row| row.get(0))?;
         return Ok(count.unsigned_abs());
     };
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT q.metadata FROM {TABLES} WHERE {CONDITION}"
+        "SELECT q.metadata FROM cron c JOIN cron_request q ON q.cron = c.id WHERE {CONDITION}"
     ))?;
     let mut rows = statement.query(condition(filter))?;
     let mut count = 0;
@@ -218,7 +221,16 @@ pub(super) fn count(conn: &Connection, filter: &CronFilter) -> Result<u64, Stora
     Ok(count)
 }
 
-const CONDITION: &str = "(?1 IS NULL OR a.uuid = ?1) AND (?2 IS NULL OR t.uuid = ?2) AND (?3 IS NULL OR c.enabled = ?3)";
+/// See [`Reads::count_enabled_crons`](crate::Reads::count_enabled_crons).
+pub(super) fn count_enabled(conn: &Connection) -> Result<u64, StorageError> {
+    let count: i64 = conn
+        .prepare_cached("SELECT count(*) FROM cron INDEXED BY cron_enabled WHERE enabled = 1")?
+        .query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+const CONDITION: &str = "(?1 IS NULL OR c.assistant = (SELECT id FROM assistant WHERE uuid = ?1)) \
+     AND (?2 IS NULL OR c.thread = (SELECT id FROM thread WHERE uuid = ?2)) AND (?3 IS NULL OR c.enabled = ?3)";
 
 fn condition(filter: &CronFilter) -> impl rusqlite::Params + use<'_> {
     (
@@ -230,17 +242,20 @@ fn condition(filter: &CronFilter) -> impl rusqlite::Params + use<'_> {
 
 /// Where there is no value, PostgreSQL's order. Ties are broken by age, so that pages do not overlap.
 fn order(query: &CronQuery) -> String {
-    let column = match query.sort_by {
-        CronSort::CronId => "c.uuid",
-        CronSort::AssistantId => "a.uuid",
-        CronSort::ThreadId => "t.uuid",
-        CronSort::NextRunDate => "c.next_run_at",
-        CronSort::EndTime => "c.end_time",
-        CronSort::CreatedAt => "c.created_at",
-        CronSort::UpdatedAt => "c.updated_at",
+    let (column, may_be_null) = match query.sort_by {
+        CronSort::CronId => ("c.uuid", false),
+        CronSort::AssistantId => ("(SELECT uuid FROM assistant WHERE id = c.assistant)", false),
+        CronSort::ThreadId => ("(SELECT uuid FROM thread WHERE id = c.thread)", true),
+        CronSort::NextRunDate => ("c.next_run_at", true),
+        CronSort::EndTime => ("c.end_time", true),
+        CronSort::CreatedAt => ("c.created_at", false),
+        CronSort::UpdatedAt => ("c.updated_at", false),
     };
-    match query.descending {
-        true => format!("{column} DESC NULLS FIRST, c.id DESC"),
-        false => format!("{column} ASC NULLS LAST, c.id ASC"),
+    // Where there is always a value nothing is said, so that an index can have the order.
+    match (query.descending, may_be_null) {
+        (true, true) => format!("{column} DESC NULLS FIRST, c.id DESC"),
+        (true, false) => format!("{column} DESC, c.id DESC"),
+        (false, true) => format!("{column} ASC NULLS LAST, c.id ASC"),
+        (false, false) => format!("{column} ASC, c.id ASC"),
     }
 }

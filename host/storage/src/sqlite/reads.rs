@@ -1,5 +1,7 @@
 //! [`Reads`]: each promise is sent to a reader.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::checkpoint::SavedCheckpoint;
@@ -128,9 +130,17 @@ impl Reads for Sqlite {
             .await
     }
 
-    async fn due_crons(&self, now: Timestamp, limit: u32) -> Result<DueCrons, StorageError> {
+    async fn count_enabled_crons(&self) -> Result<u64, StorageError> {
+        self.readers.read(|conn| crons::count_enabled(conn)).await
+    }
+
+    async fn due_crons(
+        &self,
+        within: RangeInclusive<Timestamp>,
+        limit: u32,
+    ) -> Result<DueCrons, StorageError> {
         self.readers
-            .read(move |conn| ticks::due(conn, now, limit))
+            .read(move |conn| ticks::due(conn, &within, limit))
             .await
     }
 

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::run::{ClaimedRun, Lease, MultitaskStrategy, Run, RunStatus};
 use selvedge_model::thread::ThreadStatus;
-use selvedge_model::{Json, RunId, ThreadId};
+use selvedge_model::{RunId, ThreadId};
 
 use super::cancel::{self, Ending};
 use super::codec::{Coded, coded, document, id, json, time, to_document};
@@ -39,19 +39,6 @@ pub(super) fn count_pending(conn: &Connection) -> Result<u64, StorageError> {
         row.get(0)
     })?;
     Ok(count.unsigned_abs())
-}
-
-/// What a new run weighs in the writer's queue.
-pub(super) fn weight(new: &NewRun) -> usize {
-    let kwargs = &new.run.kwargs;
-    let command = kwargs.command.as_ref();
-    let parts = command.map(|command| [&command.update, &command.resume, &command.goto]);
-    let command = parts.into_iter().flatten().flatten().map(Json::len);
-    new.run.metadata.len()
-        + kwargs.input.len()
-        + kwargs.config.len()
-        + kwargs.context.len()
-        + command.sum::<usize>()
 }
 
 /// See [`Storage::admit_run`](crate::Storage::admit_run). Nothing is written before the run is sure to be accepted.

@@ -20,6 +20,8 @@ CREATE TABLE cron (
     updated_at       INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX cron_due ON cron (next_run_at, id) WHERE enabled = 1 AND next_run_at IS NOT NULL;
+CREATE INDEX cron_enabled ON cron (enabled) WHERE enabled = 1;
+CREATE INDEX cron_by_age ON cron (created_at, id);
 CREATE INDEX cron_of_assistant ON cron (assistant);
 CREATE INDEX cron_of_thread ON cron (thread) WHERE thread IS NOT NULL;
 

@@ -161,16 +161,14 @@ impl Storage for Sqlite {
 
     async fn admit_run(&self, run: NewRun) -> Result<Admission, StorageError> {
         self.writer
-            .write(UNIT_BYTES + runs::weight(&run), |desk| {
-                runs::admit(desk, run)
-            })
+            .write(UNIT_BYTES + run.bytes(), |desk| runs::admit(desk, run))
             .await
     }
 
     async fn admit_runs(&self, runs: Vec<NewRun>) -> Result<Batch, StorageError> {
         self.writer
             .write(
-                runs.iter().map(|run| UNIT_BYTES + runs::weight(run)).sum(),
+                runs.iter().map(|run| UNIT_BYTES + run.bytes()).sum(),
                 move |desk| runs::admit_all(desk, runs),
             )
             .await

@@ -13,7 +13,7 @@ use selvedge_storage::{
 
 use crate::assistants::assistant;
 use crate::given::{at, json, new_run, temporary, thread, unclaimed, with_strategy};
-use crate::home::Home;
+use crate::home::{Home, SqliteHome};
 
 /// A storage that has the assistant of [`cron`].
 async fn open(home: &dyn Home) -> Arc<dyn Storage> {
@@ -166,6 +166,7 @@ pub async fn crons_are_found_by_what_they_are_in_pages(home: &dyn Home) {
         ids.push(created(&storage, nth).await.cron_id);
     }
     let (one, two) = (ids[1], ids[2]);
+    assert_eq!(storage.count_enabled_crons().await.unwrap(), 3);
     let metadata = |text: &str| CronFilter {
         metadata: Some(json(text)),
         ..CronFilter::default()
@@ -391,9 +392,33 @@ pub async fn a_run_that_is_refused_leaves_its_cron_due_and_others_fire(home: &dy
     assert_eq!(after.last_error, Some(error));
 }
 
+pub async fn a_cron_on_a_thread_that_is_too_slow_for_it_leaves_the_queue_to_others(
+    home: &dyn Home,
+) {
+    const ENOUGH: usize = 1_000;
+    let storage = open(home).await;
+    let on = thread(&storage).await;
+    let on_thread = Cron {
+        thread_id: Some(on),
+        ..cron(10)
+    };
+    let mut seen = created(&storage, on_thread).await;
+    let mut ticks = Vec::new();
+    for _ in 0..=ENOUGH {
+        let mut next = tick(&seen);
+        *next.run.as_mut().unwrap().run = unclaimed(new_run(on, at(10)));
+        seen.next_run_date = next.next;
+        ticks.push(next);
+    }
+    let ticked = storage.fire_crons(ticks).await.unwrap();
+    let fired = ticked.iter().filter(|ticked| run_of(ticked).is_some());
+    assert_eq!(fired.count(), ENOUGH);
+    assert!(matches!(ticked[ENOUGH], Ticked::Refused(Refusal::Busy)));
+}
+
 pub async fn crons_that_are_due_come_in_order_a_few_at_a_time(home: &dyn Home) {
     let storage = open(home).await;
-    let nothing = storage.due_crons(at(99), 10).await.unwrap();
+    let nothing = storage.due_crons(at(0)..=at(99), 10).await.unwrap();
     assert!(nothing.crons.is_empty() && nothing.next_due.is_none());
     let mut ids = Vec::new();
     for due in [30, 10, 20, 40] {
@@ -416,10 +441,14 @@ pub async fn crons_that_are_due_come_in_order_a_few_at_a_time(home: &dyn Home) {
         (35, 2, vec![ids[1], ids[2]], Some(at(30))),
         (40, 4, vec![ids[1], ids[2], ids[0], ids[3]], None),
     ] {
-        let due = storage.due_crons(at(now), limit).await.unwrap();
+        let due = storage.due_crons(at(0)..=at(now), limit).await.unwrap();
         let found: Vec<CronId> = due.crons.iter().map(|cron| cron.cron_id).collect();
         assert_eq!((found, due.next_due), (expected, next_due));
     }
+    // What is due before is somebody else's to ask for.
+    let due = storage.due_crons(at(20)..=at(30), 10).await.unwrap();
+    let found: Vec<CronId> = due.crons.iter().map(|cron| cron.cron_id).collect();
+    assert_eq!((found, due.next_due), (vec![ids[2], ids[0]], Some(at(40))));
     // Large ones come one by one, and each does.
     let large = format!(r#"{{"input":"{}"}}"#, "x".repeat(9 << 20));
     for due in [1, 2] {
@@ -429,7 +458,7 @@ pub async fn crons_that_are_due_come_in_order_a_few_at_a_time(home: &dyn Home) {
         };
         created(&storage, large).await;
     }
-    let due = storage.due_crons(at(99), 10).await.unwrap();
+    let due = storage.due_crons(at(0)..=at(99), 10).await.unwrap();
     assert_eq!((due.crons.len(), due.next_due), (1, Some(at(2))));
 }
 
@@ -454,4 +483,20 @@ pub async fn due_times_of_a_cron_are_remembered_as_long_as_it_matters(home: &dyn
     ));
     again.seen_due = again.next.unwrap();
     assert!(matches!(fire(&storage, again).await, Ticked::Passed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cron_that_cannot_be_read_stands_in_the_way_of_no_other() {
+    let home = SqliteHome::new();
+    let storage = open(&home).await;
+    for due in [10, 20, 30] {
+        created(&storage, cron(due)).await;
+    }
+    let broken = "UPDATE cron SET catch_up = 99 WHERE next_run_at < ?1";
+    let rows = home.database().execute(broken, [at(25).as_micros()]);
+    assert_eq!(rows.unwrap(), 2);
+    let due = storage.due_crons(at(0)..=at(25), 1).await.unwrap();
+    assert_eq!((due.crons.len(), due.next_due), (0, Some(at(30))));
+    let due = storage.due_crons(at(0)..=at(30), 1).await.unwrap();
+    assert_eq!((due.crons.len(), due.next_due), (1, None));
 }

@@ -178,6 +178,7 @@ promises! {
         a_due_time_makes_one_run_whoever_asks_and_how_often,
         a_cron_that_was_changed_or_stopped_does_not_fire_as_it_was,
         a_run_that_is_refused_leaves_its_cron_due_and_others_fire,
+        a_cron_on_a_thread_that_is_too_slow_for_it_leaves_the_queue_to_others,
         crons_that_are_due_come_in_order_a_few_at_a_time,
         due_times_of_a_cron_are_remembered_as_long_as_it_matters,
     }
