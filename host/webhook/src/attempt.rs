@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::counts::Counters;
 use crate::options::Schedule;
 use crate::queue::{Seen, Turn};
-use crate::record::{Record, may_pass};
+use crate::record::Record;
 use crate::signing::{self, Secret};
 use crate::verdict::{Outcome, retry_after, verdict};
 
@@ -209,7 +209,7 @@ impl Sender {
                 Err(error) => error,
             };
             tries += 1;
-            if !may_pass(&error) && tries >= MAX_STORAGE_TRIES {
+            if !error.may_pass() && tries >= MAX_STORAGE_TRIES {
                 tracing::error!(delivery = %id, %error, "storage refuses what a webhook attempt needs");
                 return Err(error);
             }

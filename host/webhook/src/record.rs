@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use selvedge_model::DeliveryId;
 use selvedge_model::delivery::{Attempt, PutOff, Verdict};
-use selvedge_storage::StorageError;
 use tokio::time::Instant;
 
 /// Records that are kept at once. Nothing is claimed while there are so many: whatever is wrong is not one delivery's.
@@ -30,17 +29,6 @@ pub(crate) enum Record {
     Over { id: DeliveryId, attempt: Attempt },
     /// It was not tried.
     PutOff(PutOff),
-}
-
-/// Whether storage may do later, by itself, what it does not do now.
-pub(crate) fn may_pass(error: &StorageError) -> bool {
-    matches!(
-        error,
-        StorageError::Full
-            | StorageError::ReadOnly
-            | StorageError::Unavailable(_)
-            | StorageError::Overloaded
-    )
 }
 
 /// The records that storage refused, each with the time at which it is offered again.

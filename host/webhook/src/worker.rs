@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::attempt::{Done, MAX_PAUSE, MIN_PAUSE, Sender};
 use crate::queue::{Offer, Opened, Queue, Seen, Ticket};
-use crate::record::{Record, Refused, may_pass};
+use crate::record::{Record, Refused};
 
 /// How many are claimed at once.
 const BATCH: usize = 256;
@@ -176,7 +176,7 @@ impl Worker {
         for (result, record) in results.into_iter().zip(attempts) {
             if let Err(error) = result {
                 tracing::error!(%error, "what became of a webhook cannot be recorded; it is tried again later");
-                self.refused.push(record, may_pass(&error), Instant::now());
+                self.refused.push(record, error.may_pass(), Instant::now());
             }
         }
         if put_off.is_empty() {
@@ -186,7 +186,7 @@ impl Worker {
             tracing::error!(%error, count = put_off.len(), "webhooks cannot be put off; that is tried again later");
             for one in put_off {
                 let record = Record::PutOff(one);
-                self.refused.push(record, may_pass(&error), Instant::now());
+                self.refused.push(record, error.may_pass(), Instant::now());
             }
         }
     }

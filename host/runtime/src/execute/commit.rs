@@ -197,16 +197,11 @@ where
 /// Whether asking again may help. An unnamed failure gets a few tries.
 fn may_pass(error: &StorageError, failures: &mut u32) -> bool {
     match error {
-        StorageError::Full
-        | StorageError::ReadOnly
-        | StorageError::Unavailable(_)
-        | StorageError::Overloaded => true,
+        error if error.may_pass() => true,
         StorageError::Failed(_) => {
             *failures += 1;
             *failures < MOST_FAILURES
         }
-        StorageError::Fenced | StorageError::TooLarge { .. } | StorageError::Incompatible(_) => {
-            false
-        }
+        _ => false,
     }
 }

@@ -1,3 +1,5 @@
+//! Who is next, case by case; days of a whole world are in `world`.
+
 use std::ops::{Deref, DerefMut};
 
 use super::booking::MAX_PUT_OFF;
