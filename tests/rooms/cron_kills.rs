@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use selvedge_model::Timestamp;
 use selvedge_model::run::RunStatus;
+use selvedge_model::{Scope, Timestamp};
 use selvedge_runtime::Options;
 use selvedge_storage::{Reads, RunQuery, ThreadFilter, ThreadQuery, ThreadSort, Values};
 use tempfile::TempDir;
@@ -108,7 +108,7 @@ async fn runs(house: &House) -> Vec<RunStatus> {
     let mut found = Vec::new();
     for thread in house
         .stored
-        .search_threads(query)
+        .search_threads(&Scope::Host, query)
         .await
         .expect("a read")
         .rows
@@ -119,7 +119,11 @@ async fn runs(house: &House) -> Vec<RunStatus> {
             limit: 100,
             offset: 0,
         };
-        let runs = house.stored.list_runs(query).await.expect("a read");
+        let runs = house
+            .stored
+            .list_runs(&Scope::Host, query)
+            .await
+            .expect("a read");
         found.extend(runs.iter().map(|run| run.status));
     }
     found

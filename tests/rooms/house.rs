@@ -10,7 +10,7 @@ use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
 use selvedge_model::cron::{CatchUp, Cron, OnRunCompleted};
 use selvedge_model::run::{Durability, MultitaskStrategy, StreamMode};
 use selvedge_model::time::{Clock, SystemClock};
-use selvedge_model::{CronId, Json, ThreadId, Timestamp};
+use selvedge_model::{Caller, CronId, Json, ThreadId, Timestamp};
 use selvedge_runtime::admit::Accepted;
 use selvedge_runtime::hub::{Ending, Finished, Next, Subscription};
 use selvedge_runtime::{
@@ -178,7 +178,10 @@ impl House {
             cron_id: None,
             tracer: None,
         };
-        self.runtime.create_run(run).await.expect("an accepted run")
+        self.runtime
+            .create_run(&Caller::host(), run)
+            .await
+            .expect("an accepted run")
     }
 }
 

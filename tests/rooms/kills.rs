@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use selvedge_model::ThreadId;
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_model::run::RunStatus;
+use selvedge_model::{Scope, ThreadId};
 use selvedge_runtime::Options;
 use selvedge_storage::sqlite::{self, Sqlite};
 use selvedge_storage::{DeliveryQuery, DeliveryRecord, Reads};
@@ -135,7 +135,7 @@ async fn listed(stored: &Sqlite) -> Vec<DeliveryRecord> {
         limit: 9,
         offset: 0,
     };
-    let page = stored.list_deliveries(query).await;
+    let page = stored.list_deliveries(&Scope::Host, query).await;
     page.expect("a read").rows
 }
 
@@ -158,7 +158,7 @@ async fn other_process(directory: &Path) {
     eventually("the delivery", async || {
         let rows = listed(&house.stored).await;
         let delivered = rows.first()?;
-        let run = house.stored.run(None, delivered.run_id).await;
+        let run = house.stored.run(&Scope::Host, None, delivered.run_id).await;
         let run = run.expect("a read").expect("the run");
         let all = delivered.status == DeliveryStatus::Delivered && run.status == RunStatus::Success;
         all.then_some(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use selvedge_model::{Json, Timestamp};
+use selvedge_model::{Json, Scope, Timestamp};
 use selvedge_runtime::Options;
 use selvedge_runtime::items::ItemTtl;
 use selvedge_storage::Reads;
@@ -25,13 +25,15 @@ async fn items_whose_time_is_over_are_deleted_without_anybody_asking_for_them() 
         let value = Json::object::<&str>([]);
         let put = house
             .runtime
-            .put_item(vec!["a".into()], key.into(), value, ttl);
+            .put_item(&Scope::Host, vec!["a".into()], key.into(), value, ttl);
         put.await.expect("a put");
     };
     // Storage is asked as of then, when the item's time had not come: so it is found as long as it is there.
     let then = Timestamp::now();
     let stored = async |key: &str| {
-        let item = house.stored.item(vec!["a".into()], key.into(), then);
+        let item = house
+            .stored
+            .item(&Scope::Host, vec!["a".into()], key.into(), then);
         item.await.expect("a read").is_some()
     };
     put("stays", None).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use selvedge_model::cron::{CatchUp, Cron};
 use selvedge_model::thread::Thread;
 use selvedge_model::time::Clock;
-use selvedge_model::{CronId, Json, Timestamp};
+use selvedge_model::{CronId, Json, Scope, Timestamp};
 use selvedge_runtime::{CronPatch, NewCron, Options};
 use selvedge_storage::{Reads, ThreadFilter, ThreadQuery, ThreadSort, Values};
 use serde_json::json;
@@ -77,7 +77,7 @@ async fn threads(house: &House) -> Vec<Thread> {
         offset: 0,
         values: Values::Skip,
     };
-    let page = house.stored.search_threads(query).await;
+    let page = house.stored.search_threads(&Scope::Host, query).await;
     page.expect("a read").rows
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt;
 use selvedge_model::run::{Durability, RunStatus};
 use selvedge_model::thread::ThreadStatus;
-use selvedge_model::{CheckpointId, RunId, ThreadId};
+use selvedge_model::{CheckpointId, RunId, Scope, ThreadId};
 use selvedge_runtime::hub::{Next, Subscription};
 use selvedge_storage::{Reads, RunEnd, Values};
 use tokio::sync::oneshot;
@@ -108,12 +108,24 @@ impl House {
         run: RunId,
     ) -> (RunStatus, ThreadStatus, Option<CheckpointId>, usize) {
         let stored = &self.stored;
-        let found = stored.run(Some(thread), run).await.expect("a read");
+        let found = stored
+            .run(&Scope::Host, Some(thread), run)
+            .await
+            .expect("a read");
         let status = found.expect("the run").status;
-        let found = stored.thread(thread, Values::Skip).await.expect("a read");
+        let found = stored
+            .thread(&Scope::Host, thread, Values::Skip)
+            .await
+            .expect("a read");
         let thread_status = found.expect("the thread").status;
-        let newest = stored.checkpoint(thread, "", None).await.expect("a read");
-        let deliveries = stored.deliveries_of_run(run).await.expect("a read");
+        let newest = stored
+            .checkpoint(&Scope::Host, thread, "", None)
+            .await
+            .expect("a read");
+        let deliveries = stored
+            .deliveries_of_run(&Scope::Host, run)
+            .await
+            .expect("a read");
         (
             status,
             thread_status,

@@ -2,8 +2,8 @@
 
 use std::sync::mpsc;
 
-use selvedge_model::ThreadId;
 use selvedge_model::run::RunStatus;
+use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::Reads;
 use tokio::time::{Instant, timeout};
 
@@ -50,7 +50,7 @@ async fn a_run_begins_at_once_and_one_that_waits_begins_when_its_turn_comes_with
     let mut second = house.create_run(one, None).await;
     let mut third = house.create_run(other, None).await;
     for waiting in [&second.run, &third.run] {
-        let found = house.stored.run(None, waiting.run_id).await;
+        let found = house.stored.run(&Scope::Host, None, waiting.run_id).await;
         let found = found.expect("a read").expect("the run");
         assert_eq!(found.status, RunStatus::Pending);
     }

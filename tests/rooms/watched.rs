@@ -15,7 +15,9 @@ use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::item::Item;
 use selvedge_model::run::{Lease, Run, RunStatus};
 use selvedge_model::thread::Thread;
-use selvedge_model::{AssistantId, CheckpointId, CronId, DeliveryId, RunId, ThreadId, Timestamp};
+use selvedge_model::{
+    AssistantId, CheckpointId, CronId, DeliveryId, RunId, Scope, ThreadId, Timestamp,
+};
 use selvedge_storage::sqlite::Sqlite;
 use selvedge_storage::{
     Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, CronFilter,
@@ -96,36 +98,52 @@ impl Watched {
 
 #[async_trait]
 impl Reads for Watched {
-    async fn assistant(&self, id: AssistantId) -> Result<Option<Assistant>, StorageError> {
-        self.inner.assistant(id).await
+    async fn assistant(
+        &self,
+        scope: &Scope,
+        id: AssistantId,
+    ) -> Result<Option<Assistant>, StorageError> {
+        self.inner.assistant(scope, id).await
     }
 
     async fn search_assistants(
         &self,
+        scope: &Scope,
         query: AssistantQuery,
     ) -> Result<Page<Assistant>, StorageError> {
-        self.inner.search_assistants(query).await
+        self.inner.search_assistants(scope, query).await
     }
 
-    async fn thread(&self, id: ThreadId, values: Values) -> Result<Option<Thread>, StorageError> {
-        self.inner.thread(id, values).await
+    async fn thread(
+        &self,
+        scope: &Scope,
+        id: ThreadId,
+        values: Values,
+    ) -> Result<Option<Thread>, StorageError> {
+        self.inner.thread(scope, id, values).await
     }
 
     async fn checkpoint(
         &self,
+        scope: &Scope,
         thread: ThreadId,
         namespace: &str,
         at: Option<CheckpointId>,
     ) -> Result<Option<SavedCheckpoint>, StorageError> {
-        self.inner.checkpoint(thread, namespace, at).await
+        self.inner.checkpoint(scope, thread, namespace, at).await
     }
 
-    async fn run(&self, thread: Option<ThreadId>, id: RunId) -> Result<Option<Run>, StorageError> {
-        self.inner.run(thread, id).await
+    async fn run(
+        &self,
+        scope: &Scope,
+        thread: Option<ThreadId>,
+        id: RunId,
+    ) -> Result<Option<Run>, StorageError> {
+        self.inner.run(scope, thread, id).await
     }
 
-    async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError> {
-        self.inner.list_runs(query).await
+    async fn list_runs(&self, scope: &Scope, query: RunQuery) -> Result<Vec<Run>, StorageError> {
+        self.inner.list_runs(scope, query).await
     }
 
     async fn count_pending_runs(&self) -> Result<u64, StorageError> {
@@ -159,19 +177,28 @@ impl Reads for Watched {
         found
     }
 
-    async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
-        self.inner.deliveries_of_run(run).await
+    async fn deliveries_of_run(
+        &self,
+        scope: &Scope,
+        run: RunId,
+    ) -> Result<Vec<DeliveryRecord>, StorageError> {
+        self.inner.deliveries_of_run(scope, run).await
     }
 
-    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StorageError> {
-        self.inner.delivery(id).await
+    async fn delivery(
+        &self,
+        scope: &Scope,
+        id: DeliveryId,
+    ) -> Result<Option<DeliveryRecord>, StorageError> {
+        self.inner.delivery(scope, id).await
     }
 
     async fn list_deliveries(
         &self,
+        scope: &Scope,
         query: DeliveryQuery,
     ) -> Result<Page<DeliveryRecord>, StorageError> {
-        self.inner.list_deliveries(query).await
+        self.inner.list_deliveries(scope, query).await
     }
 
     async fn delivery_to_send(&self, id: DeliveryId) -> Result<Option<NewDelivery>, StorageError> {
@@ -186,39 +213,68 @@ impl Reads for Watched {
         self.inner.check().await
     }
 
-    async fn count_assistants(&self, query: AssistantQuery) -> Result<u64, StorageError> {
-        self.inner.count_assistants(query).await
+    async fn count_assistants(
+        &self,
+        scope: &Scope,
+        query: AssistantQuery,
+    ) -> Result<u64, StorageError> {
+        self.inner.count_assistants(scope, query).await
     }
 
     async fn assistant_versions(
         &self,
+        scope: &Scope,
         query: VersionQuery,
     ) -> Result<Vec<Assistant>, StorageError> {
-        self.inner.assistant_versions(query).await
+        self.inner.assistant_versions(scope, query).await
     }
 
-    async fn search_threads(&self, query: ThreadQuery) -> Result<Page<Thread>, StorageError> {
-        self.inner.search_threads(query).await
+    async fn search_threads(
+        &self,
+        scope: &Scope,
+        query: ThreadQuery,
+    ) -> Result<Page<Thread>, StorageError> {
+        self.inner.search_threads(scope, query).await
     }
 
-    async fn count_threads(&self, filter: ThreadFilter) -> Result<u64, StorageError> {
-        self.inner.count_threads(filter).await
+    async fn count_threads(
+        &self,
+        scope: &Scope,
+        filter: ThreadFilter,
+    ) -> Result<u64, StorageError> {
+        self.inner.count_threads(scope, filter).await
     }
 
-    async fn thread_storage(&self, id: ThreadId) -> Result<Option<ThreadStorage>, StorageError> {
-        self.inner.thread_storage(id).await
+    async fn thread_storage(
+        &self,
+        scope: &Scope,
+        id: ThreadId,
+    ) -> Result<Option<ThreadStorage>, StorageError> {
+        self.inner.thread_storage(scope, id).await
     }
 
-    async fn history(&self, query: HistoryQuery) -> Result<Page<SavedCheckpoint>, StorageError> {
-        self.inner.history(query).await
+    async fn history(
+        &self,
+        scope: &Scope,
+        query: HistoryQuery,
+    ) -> Result<Page<SavedCheckpoint>, StorageError> {
+        self.inner.history(scope, query).await
     }
 
-    async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StorageError> {
-        self.inner.events(query).await
+    async fn events(
+        &self,
+        scope: &Scope,
+        query: EventQuery,
+    ) -> Result<Page<StoredEvent>, StorageError> {
+        self.inner.events(scope, query).await
     }
 
-    async fn thread_of_events(&self, run: RunId) -> Result<Option<ThreadId>, StorageError> {
-        self.inner.thread_of_events(run).await
+    async fn thread_of_events(
+        &self,
+        scope: &Scope,
+        run: RunId,
+    ) -> Result<Option<ThreadId>, StorageError> {
+        self.inner.thread_of_events(scope, run).await
     }
 
     async fn last_event_id(&self, thread: ThreadId) -> Result<Option<EventId>, StorageError> {
@@ -227,22 +283,28 @@ impl Reads for Watched {
 
     async fn item(
         &self,
+        scope: &Scope,
         namespace: Vec<String>,
         key: String,
         now: Timestamp,
     ) -> Result<Option<Item>, StorageError> {
-        self.inner.item(namespace, key, now).await
+        self.inner.item(scope, namespace, key, now).await
     }
 
-    async fn search_items(&self, query: ItemQuery) -> Result<Page<Item>, StorageError> {
-        self.inner.search_items(query).await
+    async fn search_items(
+        &self,
+        scope: &Scope,
+        query: ItemQuery,
+    ) -> Result<Page<Item>, StorageError> {
+        self.inner.search_items(scope, query).await
     }
 
     async fn list_namespaces(
         &self,
+        scope: &Scope,
         query: NamespaceQuery,
     ) -> Result<Vec<Vec<String>>, StorageError> {
-        self.inner.list_namespaces(query).await
+        self.inner.list_namespaces(scope, query).await
     }
 }
 
@@ -254,18 +316,23 @@ impl Storage for Watched {
 
     async fn create_thread(
         &self,
+        scope: &Scope,
         thread: NewThread,
         state: Option<ThreadUpdate>,
     ) -> Result<Insert<Thread>, StorageError> {
-        self.inner.create_thread(thread, state).await
+        self.inner.create_thread(scope, thread, state).await
     }
 
-    async fn delete_thread(&self, id: ThreadId) -> Result<Option<Vec<RunId>>, StorageError> {
-        self.inner.delete_thread(id).await
+    async fn delete_thread(
+        &self,
+        scope: &Scope,
+        id: ThreadId,
+    ) -> Result<Option<Vec<RunId>>, StorageError> {
+        self.inner.delete_thread(scope, id).await
     }
 
-    async fn admit_run(&self, run: NewRun) -> Result<Admission, StorageError> {
-        self.inner.admit_run(run).await
+    async fn admit_run(&self, scope: &Scope, run: NewRun) -> Result<Admission, StorageError> {
+        self.inner.admit_run(scope, run).await
     }
 
     async fn claim_runs(&self, now: Timestamp, limit: usize) -> Result<Claims, StorageError> {
@@ -299,12 +366,22 @@ impl Storage for Watched {
         self.inner.release_run(lease, now).await
     }
 
-    async fn redeliver(&self, id: DeliveryId, now: Timestamp) -> Result<bool, StorageError> {
-        self.inner.redeliver(id, now).await
+    async fn redeliver(
+        &self,
+        scope: &Scope,
+        id: DeliveryId,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        self.inner.redeliver(scope, id, now).await
     }
 
-    async fn redeliver_ended(&self, which: Redeliver, now: Timestamp) -> Result<u64, StorageError> {
-        self.inner.redeliver_ended(which, now).await
+    async fn redeliver_ended(
+        &self,
+        scope: &Scope,
+        which: Redeliver,
+        now: Timestamp,
+    ) -> Result<u64, StorageError> {
+        self.inner.redeliver_ended(scope, which, now).await
     }
 
     async fn claim_deliveries(
@@ -355,88 +432,107 @@ impl Storage for Watched {
 
     async fn create_assistant(
         &self,
+        scope: &Scope,
         assistant: Assistant,
     ) -> Result<Insert<Assistant>, StorageError> {
-        self.inner.create_assistant(assistant).await
+        self.inner.create_assistant(scope, assistant).await
     }
 
     async fn update_assistant(
         &self,
+        scope: &Scope,
         id: AssistantId,
         patch: AssistantPatch,
         now: Timestamp,
     ) -> Result<Option<Assistant>, StorageError> {
-        self.inner.update_assistant(id, patch, now).await
+        self.inner.update_assistant(scope, id, patch, now).await
     }
 
     async fn set_latest(
         &self,
+        scope: &Scope,
         id: AssistantId,
         version: i64,
         now: Timestamp,
     ) -> Result<Option<Assistant>, StorageError> {
-        self.inner.set_latest(id, version, now).await
+        self.inner.set_latest(scope, id, version, now).await
     }
 
     async fn delete_assistant(
         &self,
+        scope: &Scope,
         id: AssistantId,
         request: CancelRequest,
         deliveries: MakeDelivery,
         now: Timestamp,
     ) -> Result<Option<Cancelled>, StorageError> {
-        let deletion = self.inner.delete_assistant(id, request, deliveries, now);
+        let deletion = self
+            .inner
+            .delete_assistant(scope, id, request, deliveries, now);
         deletion.await
     }
 
     async fn patch_thread(
         &self,
+        scope: &Scope,
         id: ThreadId,
         patch: ThreadPatch,
     ) -> Result<Option<Thread>, StorageError> {
-        self.inner.patch_thread(id, patch).await
+        self.inner.patch_thread(scope, id, patch).await
     }
 
     async fn update_thread(
         &self,
+        scope: &Scope,
         id: ThreadId,
         update: ThreadUpdate,
     ) -> Result<Updated, StorageError> {
-        self.inner.update_thread(id, update).await
+        self.inner.update_thread(scope, id, update).await
     }
 
     async fn copy_thread(
         &self,
+        scope: &Scope,
         from: ThreadId,
         to: ThreadId,
         now: Timestamp,
     ) -> Result<Option<Thread>, StorageError> {
-        self.inner.copy_thread(from, to, now).await
+        self.inner.copy_thread(scope, from, to, now).await
     }
 
-    async fn prune_threads(&self, ids: Vec<ThreadId>, how: Prune) -> Result<Pruned, StorageError> {
-        self.inner.prune_threads(ids, how).await
+    async fn prune_threads(
+        &self,
+        scope: &Scope,
+        ids: Vec<ThreadId>,
+        how: Prune,
+    ) -> Result<Pruned, StorageError> {
+        self.inner.prune_threads(scope, ids, how).await
     }
 
     async fn sweep_threads(&self, now: Timestamp, limit: u32) -> Result<Swept, StorageError> {
         self.inner.sweep_threads(now, limit).await
     }
 
-    async fn admit_runs(&self, runs: Vec<NewRun>) -> Result<Batch, StorageError> {
-        self.inner.admit_runs(runs).await
+    async fn admit_runs(&self, scope: &Scope, runs: Vec<NewRun>) -> Result<Batch, StorageError> {
+        self.inner.admit_runs(scope, runs).await
     }
 
-    async fn cancel_runs(&self, cancel: CancelRuns) -> Result<Cancelled, StorageError> {
-        self.inner.cancel_runs(cancel).await
+    async fn cancel_runs(
+        &self,
+        scope: &Scope,
+        cancel: CancelRuns,
+    ) -> Result<Cancelled, StorageError> {
+        self.inner.cancel_runs(scope, cancel).await
     }
 
     async fn delete_run(
         &self,
+        scope: &Scope,
         thread: Option<ThreadId>,
         id: RunId,
         now: Timestamp,
     ) -> Result<Option<RunStatus>, StorageError> {
-        self.inner.delete_run(thread, id, now).await
+        self.inner.delete_run(scope, thread, id, now).await
     }
 
     async fn create_cron(&self, cron: Cron) -> Result<CronInsert, StorageError> {
@@ -477,20 +573,26 @@ impl Storage for Watched {
         self.inner.sweep_events(untouched_since).await
     }
 
-    async fn put_item(&self, item: PutItem) -> Result<(), StorageError> {
-        self.inner.put_item(item).await
+    async fn put_item(&self, scope: &Scope, item: PutItem) -> Result<(), StorageError> {
+        self.inner.put_item(scope, item).await
     }
 
-    async fn delete_item(&self, namespace: Vec<String>, key: String) -> Result<bool, StorageError> {
-        self.inner.delete_item(namespace, key).await
+    async fn delete_item(
+        &self,
+        scope: &Scope,
+        namespace: Vec<String>,
+        key: String,
+    ) -> Result<bool, StorageError> {
+        self.inner.delete_item(scope, namespace, key).await
     }
 
     async fn refresh_items(
         &self,
+        scope: &Scope,
         items: Vec<(Vec<String>, String)>,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        self.inner.refresh_items(items, now).await
+        self.inner.refresh_items(scope, items, now).await
     }
 
     async fn sweep_items(&self, now: Timestamp, limit: u32) -> Result<u64, StorageError> {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::error::{ApiError, ApiResult};
 use crate::request::{Fields, ObjectBody, PathIds, Query, Selection, parse_id, run_config};
 use crate::routes::Edge;
+use crate::who::Who;
 
 /// The members of a version: an assistant has one more, the time of its last change.
 const OF_A_VERSION: [&str; 9] = [
@@ -31,6 +32,7 @@ const OF_A_VERSION: [&str; 9] = [
 
 pub(crate) async fn create(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let id = match fields.string("assistant_id")? {
@@ -49,26 +51,34 @@ pub(crate) async fn create(
             .unwrap_or_else(|| "Untitled".to_owned()),
         description: fields.string("description")?,
     };
-    match edge.runtime.create_assistant(new).await? {
+    match edge.runtime.create_assistant(&caller.scope, new).await? {
         Insert::Created(assistant) => Ok(JsonBody(assistant).into_response()),
         Insert::Exists(assistant) if keep_existing == Some(true) => {
             Ok(JsonBody(assistant).into_response())
         }
-        Insert::Exists(_) => Err(ApiError::new(
+        Insert::Exists(_) | Insert::Taken => Err(ApiError::new(
             StatusCode::CONFLICT,
             format!("Assistant {id} already exists"),
         )),
     }
 }
 
-pub(crate) async fn get(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
-    let assistant = edge.reads.assistant(path.assistant()?).await?;
+pub(crate) async fn get(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    path: PathIds,
+) -> ApiResult<Response> {
+    let assistant = edge
+        .reads
+        .assistant(&caller.scope, path.assistant()?)
+        .await?;
     let assistant = assistant.ok_or_else(|| ApiError::not_found("Not Found"))?;
     Ok(JsonBody(assistant).into_response())
 }
 
 pub(crate) async fn patch(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
@@ -85,18 +95,26 @@ pub(crate) async fn patch(
             false => None,
         },
     };
-    let updated = edge.runtime.update_assistant(id, patch).await?;
+    let updated = edge
+        .runtime
+        .update_assistant(&caller.scope, id, patch)
+        .await?;
     Ok(JsonBody(updated.ok_or_else(|| missing(id))?).into_response())
 }
 
 pub(crate) async fn delete(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
     query: Query,
 ) -> ApiResult<Response> {
     let id = path.assistant()?;
     let threads = query.flag("delete_threads");
-    match edge.runtime.delete_assistant(id, threads).await? {
+    match edge
+        .runtime
+        .delete_assistant(&caller.scope, id, threads)
+        .await?
+    {
         true => Ok(StatusCode::NO_CONTENT.into_response()),
         false => Err(ApiError::not_found(format!(
             "Assistant with ID {id} not found"
@@ -106,6 +124,7 @@ pub(crate) async fn delete(
 
 pub(crate) async fn versions(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
@@ -116,8 +135,8 @@ pub(crate) async fn versions(
         limit: fields.limit()?,
         offset: fields.offset()?,
     };
-    let found = edge.reads.assistant_versions(query).await?;
-    if found.is_empty() && edge.reads.assistant(id).await?.is_none() {
+    let found = edge.reads.assistant_versions(&caller.scope, query).await?;
+    if found.is_empty() && edge.reads.assistant(&caller.scope, id).await?.is_none() {
         return Err(missing(id));
     }
     let select = Selection::all_of(&OF_A_VERSION);
@@ -127,6 +146,7 @@ pub(crate) async fn versions(
 
 pub(crate) async fn set_latest(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<JsonBody<Assistant>> {
@@ -134,7 +154,7 @@ pub(crate) async fn set_latest(
     let version: i64 = fields
         .typed("version", "\"integer\"")?
         .ok_or_else(|| ApiError::invalid("\"version\" is a required property"))?;
-    let latest = edge.runtime.set_latest(id, version).await?;
+    let latest = edge.runtime.set_latest(&caller.scope, id, version).await?;
     latest.map(JsonBody).ok_or_else(|| {
         ApiError::not_found(format!("Version {version} not found for assistant {id}"))
     })

@@ -6,8 +6,8 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use selvedge_model::DeliveryId;
 use selvedge_model::delivery::Attempt;
+use selvedge_model::{Caller, DeliveryId};
 use selvedge_runtime::deliveries::RedeliverError;
 use selvedge_storage::DeliveryRecord;
 use serde_json::{Value, json};
@@ -16,9 +16,17 @@ use crate::error::{ApiError, ApiResult};
 use crate::request::{ListDeliveries, ObjectBody, PathIds, RedeliverEnded};
 use crate::routes::Edge;
 use crate::search::pagination;
+use crate::who::Who;
 
-pub(crate) async fn of_run(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
-    let records = edge.reads.deliveries_of_run(path.run()?).await?;
+pub(crate) async fn of_run(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    path: PathIds,
+) -> ApiResult<Response> {
+    let records = edge
+        .reads
+        .deliveries_of_run(&caller.scope, path.run()?)
+        .await?;
     let shown: Vec<Value> = records.iter().map(in_full).collect();
     Ok(JsonBody(shown).into_response())
 }
@@ -26,10 +34,11 @@ pub(crate) async fn of_run(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiR
 /// Each with its last attempt.
 pub(crate) async fn list(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ListDeliveries { query }: ListDeliveries,
 ) -> ApiResult<Response> {
     let offset = query.offset;
-    let page = edge.reads.list_deliveries(query).await?;
+    let page = edge.reads.list_deliveries(&caller.scope, query).await?;
     // A page of large rows is short: the next one begins where this one ends.
     let rows = u32::try_from(page.rows.len()).unwrap_or(u32::MAX);
     let headers = pagination(offset, rows, page.rows.len(), page.more);
@@ -37,29 +46,41 @@ pub(crate) async fn list(
     Ok((headers, JsonBody(shown)).into_response())
 }
 
-pub(crate) async fn get(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
-    shown(&edge, path.delivery()?).await
+pub(crate) async fn get(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    path: PathIds,
+) -> ApiResult<Response> {
+    shown(&edge, &caller, path.delivery()?).await
 }
 
-pub(crate) async fn redeliver(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
+pub(crate) async fn redeliver(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    path: PathIds,
+) -> ApiResult<Response> {
     let id = path.delivery()?;
-    if !edge.runtime.redeliver(id).await? {
+    if !edge.runtime.redeliver(&caller.scope, id).await? {
         return Err(missing(id));
     }
-    shown(&edge, id).await
+    shown(&edge, &caller, id).await
 }
 
 pub(crate) async fn redeliver_ended(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let RedeliverEnded { statuses, since } = RedeliverEnded::read(&fields)?;
-    let count = edge.runtime.redeliver_ended(statuses, since).await?;
+    let count = edge
+        .runtime
+        .redeliver_ended(&caller.scope, statuses, since)
+        .await?;
     Ok(JsonBody(json!({"redelivered": count})).into_response())
 }
 
-async fn shown(edge: &Edge, id: DeliveryId) -> ApiResult<Response> {
-    let record = edge.reads.delivery(id).await?;
+async fn shown(edge: &Edge, caller: &Caller, id: DeliveryId) -> ApiResult<Response> {
+    let record = edge.reads.delivery(&caller.scope, id).await?;
     let record = record.ok_or_else(|| missing(id))?;
     Ok(JsonBody(in_full(&record)).into_response())
 }

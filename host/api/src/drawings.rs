@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json as JsonBody;
 use axum::extract::State;
-use selvedge_model::Json;
+use selvedge_model::{Caller, Json};
 use selvedge_runtime::AssistantRef;
 use selvedge_runtime::assistants::Drawing;
 use selvedge_runtime::graphs::ServedGraph;
@@ -13,10 +13,12 @@ use serde_json::{Map, Value, json};
 use crate::error::{ApiError, ApiResult};
 use crate::request::{PathIds, Query};
 use crate::routes::Edge;
+use crate::who::Who;
 
 /// The only route on which a graph's name stands for its default assistant.
 pub(crate) async fn drawing(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
     query: Query,
 ) -> ApiResult<JsonBody<Drawing>> {
@@ -27,7 +29,7 @@ pub(crate) async fn drawing(
     {
         path.assistant()?;
     }
-    let served = graph(&edge, &assistant).await?;
+    let served = graph(&edge, &caller, &assistant).await?;
     Ok(JsonBody(served.graph.drawing()))
 }
 
@@ -44,9 +46,10 @@ fn check_xray(value: &str) -> ApiResult<()> {
 
 pub(crate) async fn schemas(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
 ) -> ApiResult<JsonBody<Value>> {
-    let served = graph(&edge, &AssistantRef::Id(path.assistant()?)).await?;
+    let served = graph(&edge, &caller, &AssistantRef::Id(path.assistant()?)).await?;
     let schemas = &served.graph.description().schemas;
     // `configurable` and `context` mirror each other: what describes the one describes the other.
     let config = schemas.config.clone().or_else(|| schemas.context.clone());
@@ -63,13 +66,18 @@ pub(crate) async fn schemas(
 /// No graph has subgraphs yet.
 pub(crate) async fn subgraphs(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
 ) -> ApiResult<JsonBody<Map<String, Value>>> {
-    graph(&edge, &AssistantRef::Id(path.assistant()?)).await?;
+    graph(&edge, &caller, &AssistantRef::Id(path.assistant()?)).await?;
     Ok(JsonBody(Map::new()))
 }
 
-async fn graph(edge: &Edge, assistant: &AssistantRef) -> ApiResult<Arc<ServedGraph>> {
-    let served = edge.runtime.graph(assistant).await?;
+async fn graph(
+    edge: &Edge,
+    caller: &Caller,
+    assistant: &AssistantRef,
+) -> ApiResult<Arc<ServedGraph>> {
+    let served = edge.runtime.graph(&caller.scope, assistant).await?;
     served.ok_or_else(|| ApiError::not_found("Not Found"))
 }

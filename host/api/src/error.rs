@@ -120,6 +120,7 @@ impl From<AssistantError> for ApiError {
         let status = match error {
             AssistantError::Storage(error) => return Self::from(error),
             AssistantError::UnknownGraph { .. } => StatusCode::NOT_FOUND,
+            AssistantError::NotYours => StatusCode::FORBIDDEN,
             AssistantError::ConfigurableAndContext(_) => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.to_string())

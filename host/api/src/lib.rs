@@ -40,6 +40,7 @@ mod system;
 mod thread_stream;
 mod threads;
 mod waiting;
+mod who;
 
 pub use options::Options;
 pub use server::{Listener, Server, ServerError};

@@ -12,14 +12,16 @@ use crate::error::ApiResult;
 use crate::request::{ObjectBody, SearchAssistants, SearchThreads, thread_filter};
 use crate::routes::Edge;
 use crate::threads;
+use crate::who::Who;
 
 pub(crate) async fn assistants(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let SearchAssistants { query, select } = SearchAssistants::read(&fields)?;
     let (limit, offset) = (query.limit, query.offset);
-    let page = edge.reads.search_assistants(query).await?;
+    let page = edge.reads.search_assistants(&caller.scope, query).await?;
     let headers = pagination(offset, limit, page.rows.len(), page.more);
     let rows: Vec<Json> = page.rows.iter().map(|row| select.of(row)).collect();
     Ok((headers, JsonBody(rows)).into_response())
@@ -27,14 +29,18 @@ pub(crate) async fn assistants(
 
 pub(crate) async fn count_assistants(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<JsonBody<u64>> {
     let SearchAssistants { query, .. } = SearchAssistants::read(&fields)?;
-    Ok(JsonBody(edge.reads.count_assistants(query).await?))
+    Ok(JsonBody(
+        edge.reads.count_assistants(&caller.scope, query).await?,
+    ))
 }
 
 pub(crate) async fn threads(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let SearchThreads {
@@ -43,7 +49,7 @@ pub(crate) async fn threads(
         extract,
     } = SearchThreads::read(&fields)?;
     let (limit, offset) = (query.limit, query.offset);
-    let page = edge.runtime.search_threads(query).await?;
+    let page = edge.runtime.search_threads(&caller.scope, query).await?;
     let headers = pagination(offset, limit, page.rows.len(), page.more);
     let rows: Vec<Json> = page
         .rows
@@ -58,10 +64,13 @@ pub(crate) async fn threads(
 
 pub(crate) async fn count_threads(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<JsonBody<u64>> {
     let filter = thread_filter(&fields)?;
-    Ok(JsonBody(edge.reads.count_threads(filter).await?))
+    Ok(JsonBody(
+        edge.reads.count_threads(&caller.scope, filter).await?,
+    ))
 }
 
 /// LangGraph's pagination headers: the "total" is one more than what has been shown as long as there is more.

@@ -6,7 +6,7 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use selvedge_model::{CheckpointId, Json, ThreadId};
+use selvedge_model::{Caller, CheckpointId, Json, ThreadId};
 use selvedge_runtime::state::UpdateError;
 use selvedge_runtime::threads::ThreadState;
 use serde_json::json;
@@ -16,38 +16,46 @@ use crate::request::{NamedCheckpoint, ObjectBody, PathIds, StateChange};
 use crate::routes::Edge;
 use crate::snapshot::Snapshot;
 use crate::threads::missing;
+use crate::who::Who;
 
-pub(crate) async fn newest(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
-    read_at(&edge, path.thread()?, "", None).await
+pub(crate) async fn newest(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    path: PathIds,
+) -> ApiResult<Response> {
+    read_at(&edge, &caller, path.thread()?, "", None).await
 }
 
 pub(crate) async fn at_checkpoint(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
 ) -> ApiResult<Response> {
-    read_at(&edge, path.thread()?, "", Some(path.checkpoint()?)).await
+    read_at(&edge, &caller, path.thread()?, "", Some(path.checkpoint()?)).await
 }
 
 /// As [`at_checkpoint`], for clients that have the checkpoint as an object.
 pub(crate) async fn named(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let thread = path.thread()?;
     let checkpoint = NamedCheckpoint::required(&fields)?;
-    read_at(&edge, thread, &checkpoint.namespace, checkpoint.id).await
+    read_at(&edge, &caller, thread, &checkpoint.namespace, checkpoint.id).await
 }
 
 async fn read_at(
     edge: &Edge,
+    caller: &Caller,
     thread: ThreadId,
     namespace: &str,
     checkpoint: Option<CheckpointId>,
 ) -> ApiResult<Response> {
     let state = edge
         .runtime
-        .thread_state(thread, namespace, checkpoint)
+        .thread_state(&caller.scope, thread, namespace, checkpoint)
         .await?;
     let state = state.ok_or_else(|| match checkpoint {
         None => missing(thread),
@@ -60,6 +68,7 @@ async fn read_at(
 
 pub(crate) async fn update(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
@@ -67,7 +76,7 @@ pub(crate) async fn update(
     let change = StateChange::read(&fields)?;
     let made = edge
         .runtime
-        .update_state(thread, change.at, &change.update, told)
+        .update_state(&caller.scope, thread, change.at, &change.update, told)
         .await?;
     let reference = json!({"thread_id": thread, "checkpoint_ns": "", "checkpoint_id": made});
     let answer = json!({"checkpoint": reference, "configurable": reference, "checkpoint_id": made});

@@ -13,41 +13,57 @@ use serde_json::json;
 use crate::error::ApiResult;
 use crate::request::{DeleteItem, GetItem, ListNamespaces, ObjectBody, PutItem, SearchItems};
 use crate::routes::Edge;
+use crate::who::Who;
 
 pub(crate) async fn put(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<StatusCode> {
     let item = PutItem::read(&fields)?;
     edge.runtime
-        .put_item(item.namespace, item.key, item.value, item.ttl)
+        .put_item(
+            &caller.scope,
+            item.namespace,
+            item.key,
+            item.value,
+            item.ttl,
+        )
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(crate) async fn get(State(edge): State<Arc<Edge>>, wanted: GetItem) -> ApiResult<Response> {
+pub(crate) async fn get(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    wanted: GetItem,
+) -> ApiResult<Response> {
     let item = edge
         .runtime
-        .item(wanted.namespace, wanted.key, wanted.refresh)
+        .item(&caller.scope, wanted.namespace, wanted.key, wanted.refresh)
         .await?;
     Ok(JsonBody(item).into_response())
 }
 
 pub(crate) async fn delete(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<StatusCode> {
     let item = DeleteItem::read(&fields)?;
-    edge.runtime.delete_item(item.namespace, item.key).await?;
+    edge.runtime
+        .delete_item(&caller.scope, item.namespace, item.key)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(crate) async fn search(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let SearchItems(search) = SearchItems::read(&fields)?;
-    let found = edge.runtime.search_items(search).await?;
+    let found = edge.runtime.search_items(&caller.scope, search).await?;
     let unscored = |item| Found { item, score: None };
     let items: Vec<Found<'_>> = found.rows.iter().map(unscored).collect();
     Ok(JsonBody(Items { items }).into_response())
@@ -55,10 +71,11 @@ pub(crate) async fn search(
 
 pub(crate) async fn namespaces(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let ListNamespaces(query) = ListNamespaces::read(&fields)?;
-    let namespaces = edge.runtime.list_namespaces(query).await?;
+    let namespaces = edge.runtime.list_namespaces(&caller.scope, query).await?;
     Ok(JsonBody(json!({"namespaces": namespaces})).into_response())
 }
 

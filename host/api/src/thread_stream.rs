@@ -5,12 +5,23 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::error::ApiResult;
 use crate::request::WatchThread;
 use crate::routes::Edge;
 use crate::sse;
+use crate::threads::missing;
+use crate::who::Who;
 
-/// There need not be such a thread: its first run may come later.
-pub(crate) async fn watch(State(edge): State<Arc<Edge>>, watch: WatchThread) -> Response {
-    let events = edge.runtime.watch_thread(watch.thread, watch.after);
-    sse::response(events, sse::Filter::Thread(watch.modes))
+/// There need not be such a thread where callers see all of them: its first run may come later.
+pub(crate) async fn watch(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    watch: WatchThread,
+) -> ApiResult<Response> {
+    let events = edge
+        .runtime
+        .watch_thread(&caller.scope, watch.thread, watch.after)
+        .await?;
+    let events = events.ok_or_else(|| missing(watch.thread))?;
+    Ok(sse::response(events, sse::Filter::Thread(watch.modes)))
 }

@@ -19,9 +19,11 @@ use crate::request::{
     wants_nothing_back,
 };
 use crate::routes::Edge;
+use crate::who::Who;
 
 pub(crate) async fn create(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let id = match fields.string("thread_id")? {
@@ -35,6 +37,7 @@ pub(crate) async fn create(
     match edge
         .runtime
         .create_thread(
+            &caller.scope,
             id,
             fields.object("metadata")?,
             thread_ttl(&fields)?,
@@ -44,7 +47,7 @@ pub(crate) async fn create(
     {
         Insert::Created(thread) => Ok(JsonBody(shown(&thread)).into_response()),
         Insert::Exists(thread) if keep_existing => Ok(JsonBody(shown(&thread)).into_response()),
-        Insert::Exists(_) => Err(ApiError::new(
+        Insert::Exists(_) | Insert::Taken => Err(ApiError::new(
             StatusCode::CONFLICT,
             format!("Thread with ID {id} already exists"),
         )),
@@ -53,11 +56,16 @@ pub(crate) async fn create(
 
 pub(crate) async fn get(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
     ThreadParts { ttl }: ThreadParts,
 ) -> ApiResult<Response> {
     let id = path.thread()?;
-    let thread = edge.runtime.thread(id).await?.ok_or_else(|| missing(id))?;
+    let thread = edge
+        .runtime
+        .thread(&caller.scope, id)
+        .await?
+        .ok_or_else(|| missing(id))?;
     let ttl = ShownTtl::of(&thread).filter(|_| ttl);
     Ok(JsonBody(Shown {
         ttl,
@@ -66,9 +74,13 @@ pub(crate) async fn get(
     .into_response())
 }
 
-pub(crate) async fn delete(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
+pub(crate) async fn delete(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    path: PathIds,
+) -> ApiResult<Response> {
     let id = path.thread()?;
-    if edge.runtime.delete_thread(id).await? {
+    if edge.runtime.delete_thread(&caller.scope, id).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(missing(id))
@@ -77,6 +89,7 @@ pub(crate) async fn delete(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiR
 
 pub(crate) async fn patch(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
     headers: HeaderMap,
     ObjectBody(fields): ObjectBody,
@@ -84,19 +97,31 @@ pub(crate) async fn patch(
     let id = path.thread()?;
     let (metadata, ttl) = (fields.object_if_any("metadata")?, thread_ttl(&fields)?);
     let nothing = || ApiError::not_found("Not Found");
-    if !edge.runtime.patch_thread(id, metadata, ttl).await? {
+    if !edge
+        .runtime
+        .patch_thread(&caller.scope, id, metadata, ttl)
+        .await?
+    {
         return Err(nothing());
     }
     if wants_nothing_back(&headers) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let thread = edge.runtime.thread(id).await?.ok_or_else(nothing)?;
+    let thread = edge
+        .runtime
+        .thread(&caller.scope, id)
+        .await?
+        .ok_or_else(nothing)?;
     Ok(JsonBody(shown(&thread)).into_response())
 }
 
-pub(crate) async fn copy(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
+pub(crate) async fn copy(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    path: PathIds,
+) -> ApiResult<Response> {
     let original = path.thread()?;
-    let copy = edge.runtime.copy_thread(original).await?;
+    let copy = edge.runtime.copy_thread(&caller.scope, original).await?;
     let copy = copy.ok_or_else(|| missing(original))?;
     Ok(JsonBody(without_values().of(&shown(&copy))).into_response())
 }
@@ -118,6 +143,7 @@ fn without_values() -> Selection {
 
 pub(crate) async fn prune(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<JsonBody<Value>> {
     let strategies = [
@@ -134,16 +160,17 @@ pub(crate) async fn prune(
         .iter()
         .map(|id| parse_id(id, "thread"))
         .collect::<ApiResult<_>>()?;
-    let pruned = edge.runtime.prune_threads(ids, how).await?;
+    let pruned = edge.runtime.prune_threads(&caller.scope, ids, how).await?;
     Ok(JsonBody(json!({"pruned_count": pruned})))
 }
 
 pub(crate) async fn storage(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     path: PathIds,
 ) -> ApiResult<JsonBody<Value>> {
     let id = path.thread()?;
-    let taken = edge.reads.thread_storage(id).await?;
+    let taken = edge.reads.thread_storage(&caller.scope, id).await?;
     let taken = taken.ok_or_else(|| missing(id))?;
     let usage = |usage: Usage| json!({"count": usage.count, "bytes": usage.bytes});
     let (checkpoints, values, writes) = (

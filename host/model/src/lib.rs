@@ -8,6 +8,7 @@
 //! | [`graph`] | what a component says a graph is made of |
 //! | [`checkpoint`] | the snapshot after a super-step, and what changed since the one before |
 //! | [`run`], [`thread`], [`assistant`], [`cron`], [`item`] | the resources of the HTTP API |
+//! | [`caller`] | who asks, and on whose behalf |
 //! | [`cancel`] | a wish to end a run |
 //! | [`event`] | what a stream of a run consists of |
 //! | [`delivery`] | a webhook that must arrive |
@@ -17,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assistant;
+pub mod caller;
 pub mod cancel;
 pub mod checkpoint;
 pub mod cron;
@@ -31,6 +33,7 @@ pub mod thread;
 pub mod time;
 pub mod url;
 
+pub use caller::{Caller, Identity, Scope};
 pub use ids::{AssistantId, CheckpointId, CronId, DeliveryId, RunId, TaskId, ThreadId};
 pub use json::Json;
 pub use time::Timestamp;

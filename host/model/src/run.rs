@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::CancelRequest;
-use crate::{AssistantId, Json, RunId, ThreadId, Timestamp};
+use crate::{AssistantId, Identity, Json, RunId, ThreadId, Timestamp};
 
 /// Where a run stands, in LangGraph's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -299,6 +299,8 @@ pub struct ClaimedRun {
     pub started_at: Timestamp,
     /// Someone wanted it cancelled before this claim: it is to be ended so, and not executed.
     pub cancel: Option<CancelRequest>,
+    /// Whom it belongs to: its store is theirs.
+    pub owner: Option<Identity>,
 }
 
 /// Why a run failed: LangGraph's `{"error": kind, "message": text}`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::{CancelAction, CancelRequest};
-use selvedge_model::{AssistantId, Json, Timestamp};
+use selvedge_model::{AssistantId, Json, Scope, Timestamp};
 pub use selvedge_pregel::Drawing;
 use selvedge_storage::{
     AssistantPatch, Insert, Prune, StorageError, ThreadFilter, ThreadQuery, ThreadSort, Values,
@@ -34,6 +34,9 @@ pub enum AssistantError {
     /// `config.configurable` and `context` at once.
     #[error(transparent)]
     ConfigurableAndContext(#[from] ConfigurableAndContext),
+    /// It is one of the configuration's, which operators alone change.
+    #[error("Forbidden")]
+    NotYours,
     /// Storage said no.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -70,6 +73,7 @@ impl Runtime {
     /// Creates an assistant unless the id is taken.
     pub async fn create_assistant(
         &self,
+        scope: &Scope,
         new: NewAssistant,
     ) -> Result<Insert<Assistant>, AssistantError> {
         self.must_serve(&new.graph_id)?;
@@ -88,12 +92,13 @@ impl Runtime {
             version: 1,
             description: new.description,
         };
-        Ok(self.0.storage.create_assistant(assistant).await?)
+        Ok(self.0.storage.create_assistant(scope, assistant).await?)
     }
 
     /// Gives an assistant a new version; `None` when there is none.
     pub async fn update_assistant(
         &self,
+        scope: &Scope,
         id: AssistantId,
         patch: AssistantPatch,
     ) -> Result<Option<Assistant>, AssistantError> {
@@ -108,45 +113,68 @@ impl Runtime {
             ..patch
         };
         let now = Timestamp::now();
-        Ok(self.0.storage.update_assistant(id, patch, now).await?)
+        let storage = &self.0.storage;
+        match storage.update_assistant(scope, id, patch, now).await? {
+            None => self.may_be_changed(scope, id).map(|()| None),
+            updated => Ok(updated),
+        }
     }
 
     /// Makes an earlier version the current one; `None` when there is no such assistant or version.
     pub async fn set_latest(
         &self,
+        scope: &Scope,
         id: AssistantId,
         version: i64,
-    ) -> Result<Option<Assistant>, StorageError> {
+    ) -> Result<Option<Assistant>, AssistantError> {
         let storage = &self.0.storage;
-        storage.set_latest(id, version, Timestamp::now()).await
+        match storage
+            .set_latest(scope, id, version, Timestamp::now())
+            .await?
+        {
+            None => self.may_be_changed(scope, id).map(|()| None),
+            latest => Ok(latest),
+        }
+    }
+
+    /// What cannot be changed by a caller may be there all the same: the configuration's assistants are everybody's.
+    fn may_be_changed(&self, scope: &Scope, id: AssistantId) -> Result<(), AssistantError> {
+        let mut graphs = self.0.graphs.ids();
+        match scope.only().is_some() && graphs.any(|graph| AssistantId::default_of(graph) == id) {
+            true => Err(AssistantError::NotYours),
+            false => Ok(()),
+        }
     }
 
     /// Deletes an assistant and cancels its runs; with `threads` also the threads that it ran on last. `false` when
     /// there is none.
     pub async fn delete_assistant(
         &self,
+        scope: &Scope,
         id: AssistantId,
         threads: bool,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<bool, AssistantError> {
+        self.may_be_changed(scope, id)?;
         // On a task of its own: a caller that goes away must not leave others waiting for what is gone.
-        let runtime = self.clone();
-        let deletion = tokio::spawn(async move { runtime.delete_and_cancel(id, threads).await });
-        deletion
-            .await
-            .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))
+        let (runtime, scope) = (self.clone(), scope.clone());
+        let deletion =
+            tokio::spawn(async move { runtime.delete_and_cancel(&scope, id, threads).await });
+        let deleted = deletion.await;
+        Ok(deleted.unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))?)
     }
 
     async fn delete_and_cancel(
         &self,
+        scope: &Scope,
         id: AssistantId,
         threads: bool,
     ) -> Result<bool, StorageError> {
-        if self.0.storage.assistant(id).await?.is_none() {
+        if self.0.storage.assistant(scope, id).await?.is_none() {
             return Ok(false);
         }
         // Threads go first: when this is cut off, the assistant is still there to be deleted again.
         if threads {
-            self.delete_threads_of(id).await?;
+            self.delete_threads_of(scope, id).await?;
         }
         let request = CancelRequest {
             action: CancelAction::Interrupt,
@@ -156,7 +184,7 @@ impl Runtime {
         let deletion = self
             .0
             .storage
-            .delete_assistant(id, request.clone(), deliveries, now);
+            .delete_assistant(scope, id, request.clone(), deliveries, now);
         let Some(cancelled) = deletion.await? else {
             return Ok(false);
         };
@@ -164,7 +192,7 @@ impl Runtime {
         Ok(true)
     }
 
-    async fn delete_threads_of(&self, id: AssistantId) -> Result<(), StorageError> {
+    async fn delete_threads_of(&self, scope: &Scope, id: AssistantId) -> Result<(), StorageError> {
         let metadata = Json::from(json!({"assistant_id": id}));
         loop {
             let query = ThreadQuery {
@@ -178,9 +206,9 @@ impl Runtime {
                 offset: 0,
                 values: Values::Skip,
             };
-            let found = self.0.storage.search_threads(query).await?;
+            let found = self.0.storage.search_threads(scope, query).await?;
             let ids: Vec<_> = found.rows.iter().map(|thread| thread.thread_id).collect();
-            self.prune_threads(ids, Prune::Delete).await?;
+            self.prune_threads(scope, ids, Prune::Delete).await?;
             if !found.more {
                 return Ok(());
             }
@@ -190,13 +218,14 @@ impl Runtime {
     /// The graph of an assistant, or of a graph's name; `None` when there is no such assistant.
     pub async fn graph(
         &self,
+        scope: &Scope,
         assistant: &AssistantRef,
     ) -> Result<Option<Arc<ServedGraph>>, AssistantError> {
         let id = match assistant {
             AssistantRef::Graph(name) => return Ok(self.0.graphs.get(name).cloned()),
             AssistantRef::Id(id) => *id,
         };
-        let Some(assistant) = self.0.storage.assistant(id).await? else {
+        let Some(assistant) = self.0.storage.assistant(scope, id).await? else {
             return Ok(None);
         };
         self.must_serve(&assistant.graph_id).cloned().map(Some)

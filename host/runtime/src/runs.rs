@@ -4,7 +4,7 @@ use std::future::Future;
 
 use selvedge_model::event::EventId;
 use selvedge_model::run::{Run, RunStatus};
-use selvedge_model::{Json, RunId, ThreadId};
+use selvedge_model::{Json, RunId, Scope, ThreadId};
 use selvedge_storage::{EventQuery, RunQuery, StorageError, Values};
 
 use crate::hub::log::Replay;
@@ -31,17 +31,26 @@ impl Runtime {
     /// One run; `thread: None` finds it on any thread.
     pub async fn run(
         &self,
+        scope: &Scope,
         thread: Option<ThreadId>,
         id: RunId,
     ) -> Result<Option<Run>, StorageError> {
-        self.0.storage.run(thread, id).await
+        self.0.storage.run(scope, thread, id).await
     }
 
     /// The runs of a thread, newest first; `None` when there is no such thread.
-    pub async fn list_runs(&self, query: RunQuery) -> Result<Option<Vec<Run>>, StorageError> {
-        let thread = self.0.storage.thread(query.thread_id, Values::Skip).await?;
+    pub async fn list_runs(
+        &self,
+        scope: &Scope,
+        query: RunQuery,
+    ) -> Result<Option<Vec<Run>>, StorageError> {
+        let thread = self
+            .0
+            .storage
+            .thread(scope, query.thread_id, Values::Skip)
+            .await?;
         match thread {
-            Some(_) => self.0.storage.list_runs(query).await.map(Some),
+            Some(_) => self.0.storage.list_runs(scope, query).await.map(Some),
             None => Ok(None),
         }
     }
@@ -50,12 +59,13 @@ impl Runtime {
     /// when the subscription is dropped before the run has ended.
     pub async fn follow(
         &self,
+        scope: &Scope,
         thread: Option<ThreadId>,
         id: RunId,
         cancel_on_disconnect: bool,
     ) -> Result<Option<Followed>, StorageError> {
         let shared = &self.0;
-        let row = shared.storage.run(thread, id);
+        let row = shared.storage.run(scope, thread, id);
         let Some((run, subscription)) = look(&shared.hub, &shared.options, id, row).await? else {
             return Ok(None);
         };
@@ -74,20 +84,21 @@ impl Runtime {
     /// [`follow`](Self::follow).
     pub async fn replay(
         &self,
+        scope: &Scope,
         thread: Option<ThreadId>,
         id: RunId,
         after: EventId,
         cancel_on_disconnect: bool,
     ) -> Result<Option<Replayed>, StorageError> {
         let shared = &self.0;
-        let row = shared.storage.run(thread, id);
+        let row = shared.storage.run(scope, thread, id);
         let (run, live) = match look(&shared.hub, &shared.options, id, row).await? {
             Some((run, live)) => (Some(run), live),
             None => (None, None),
         };
         let of = match &run {
             Some(run) => Some(run.thread_id),
-            None => shared.storage.thread_of_events(id).await?,
+            None => shared.storage.thread_of_events(scope, id).await?,
         };
         let Some(of) = of.filter(|of| thread.is_none_or(|thread| thread == *of)) else {
             return Ok(None);
@@ -98,7 +109,7 @@ impl Runtime {
             after: None,
             limit: 0,
         };
-        let replay = Replay::new(shared.storage.clone(), query, after);
+        let replay = Replay::new(shared.storage.clone(), scope.clone(), query, after);
         let live = match live {
             Some(live) if cancel_on_disconnect => live.on_a_leash(self.clone(), id),
             Some(live) => live,
@@ -115,7 +126,7 @@ impl Runtime {
         &self,
         run: &Run,
     ) -> Result<Option<Finished>, StorageError> {
-        let Some(thread) = self.thread(run.thread_id).await? else {
+        let Some(thread) = self.thread(&Scope::Host, run.thread_id).await? else {
             return Ok(None);
         };
         let outcome = thread.outcome.unwrap_or_default();

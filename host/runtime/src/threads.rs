@@ -5,7 +5,7 @@ use std::sync::Arc;
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::graph::is_internal_channel;
 use selvedge_model::thread::{Thread, Ttl};
-use selvedge_model::{CheckpointId, Json, ThreadId, Timestamp};
+use selvedge_model::{CheckpointId, Json, Scope, ThreadId, Timestamp};
 use selvedge_pregel::StateView;
 pub use selvedge_pregel::TaskView;
 use selvedge_storage::{
@@ -34,6 +34,7 @@ impl Runtime {
     /// or the caller goes away meanwhile, there is no thread either.
     pub async fn create_thread(
         &self,
+        scope: &Scope,
         id: ThreadId,
         metadata: Json,
         ttl: Option<Ttl>,
@@ -41,7 +42,7 @@ impl Runtime {
     ) -> Result<Insert<Thread>, UpdateError> {
         let storage = &self.0.storage;
         if !supersteps.is_empty()
-            && let Some(thread) = storage.thread(id, Values::Skip).await?
+            && let Some(thread) = storage.thread(scope, id, Values::Skip).await?
         {
             return Ok(Insert::Exists(thread));
         }
@@ -53,20 +54,21 @@ impl Runtime {
             created_at,
             ttl,
         };
-        let state = self.first_state(&thread, supersteps).await?;
-        let inserted = storage.create_thread(thread, state).await?;
+        let state = self.first_state(scope, &thread, supersteps).await?;
+        let inserted = storage.create_thread(scope, thread, state).await?;
         if let Some(ttl) = ttl {
             self.0.alarm.set(created_at.after(ttl.after));
         }
         Ok(match inserted {
             Insert::Created(thread) => Insert::Created(self.with_visible_values(thread)),
-            exists @ Insert::Exists(_) => exists,
+            other => other,
         })
     }
 
     /// Merges metadata into a thread's and gives it another lifetime; `false` when there is none.
     pub async fn patch_thread(
         &self,
+        scope: &Scope,
         id: ThreadId,
         metadata: Option<Json>,
         ttl: Option<Ttl>,
@@ -77,7 +79,7 @@ impl Runtime {
             ttl,
             now,
         };
-        let patched = self.0.storage.patch_thread(id, patch).await?;
+        let patched = self.0.storage.patch_thread(scope, id, patch).await?;
         if let Some(ttl) = ttl {
             self.0.alarm.set(now.after(ttl.after));
         }
@@ -85,11 +87,15 @@ impl Runtime {
     }
 
     /// Makes a thread of its own from another's metadata and history; `None` when there is none to copy.
-    pub async fn copy_thread(&self, from: ThreadId) -> Result<Option<Thread>, StorageError> {
+    pub async fn copy_thread(
+        &self,
+        scope: &Scope,
+        from: ThreadId,
+    ) -> Result<Option<Thread>, StorageError> {
         // LangGraph's copies have random ids.
         let to = ThreadId::from(Uuid::new_v4());
         let now = Timestamp::now();
-        let copy = self.0.storage.copy_thread(from, to, now).await?;
+        let copy = self.0.storage.copy_thread(scope, from, to, now).await?;
         if let Some(ttl) = copy.as_ref().and_then(|copy| copy.ttl) {
             self.0.alarm.set(now.after(ttl.after));
         }
@@ -97,14 +103,22 @@ impl Runtime {
     }
 
     /// One thread with its values.
-    pub async fn thread(&self, id: ThreadId) -> Result<Option<Thread>, StorageError> {
-        let thread = self.0.storage.thread(id, Values::Include).await?;
+    pub async fn thread(
+        &self,
+        scope: &Scope,
+        id: ThreadId,
+    ) -> Result<Option<Thread>, StorageError> {
+        let thread = self.0.storage.thread(scope, id, Values::Include).await?;
         Ok(thread.map(|thread| self.with_visible_values(thread)))
     }
 
     /// Threads that match, in the asked order, and whether there are more.
-    pub async fn search_threads(&self, query: ThreadQuery) -> Result<Page<Thread>, StorageError> {
-        let page = self.0.storage.search_threads(query).await?;
+    pub async fn search_threads(
+        &self,
+        scope: &Scope,
+        query: ThreadQuery,
+    ) -> Result<Page<Thread>, StorageError> {
+        let page = self.0.storage.search_threads(scope, query).await?;
         let rows = page.rows.into_iter();
         Ok(Page {
             rows: rows.map(|t| self.with_visible_values(t)).collect(),
@@ -133,28 +147,42 @@ impl Runtime {
 
     /// Deletes a thread with its runs and checkpoints; `false` when there is none. Runs that had not ended stop, and
     /// whoever waits for one is told.
-    pub async fn delete_thread(&self, id: ThreadId) -> Result<bool, StorageError> {
+    pub async fn delete_thread(&self, scope: &Scope, id: ThreadId) -> Result<bool, StorageError> {
         // On a task of its own: a caller that goes away must not leave others waiting for what is gone.
-        let runtime = self.clone();
-        let deletion = tokio::spawn(async move { runtime.delete_and_tell(id).await });
+        let (runtime, scope) = (self.clone(), scope.clone());
+        let deletion = tokio::spawn(async move { runtime.delete_and_tell(&scope, id).await });
         deletion
             .await
             .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))
     }
 
     /// Deletes threads, or their old checkpoints, and says of how many. Ids that there are not are passed over.
-    pub async fn prune_threads(&self, ids: Vec<ThreadId>, how: Prune) -> Result<u64, StorageError> {
-        let runtime = self.clone();
-        let pruning = tokio::spawn(async move { runtime.prune_and_tell(&ids, how).await });
+    pub async fn prune_threads(
+        &self,
+        scope: &Scope,
+        ids: Vec<ThreadId>,
+        how: Prune,
+    ) -> Result<u64, StorageError> {
+        let (runtime, scope) = (self.clone(), scope.clone());
+        let pruning = tokio::spawn(async move { runtime.prune_and_tell(&scope, &ids, how).await });
         pruning
             .await
             .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))
     }
 
-    async fn prune_and_tell(&self, ids: &[ThreadId], how: Prune) -> Result<u64, StorageError> {
+    async fn prune_and_tell(
+        &self,
+        scope: &Scope,
+        ids: &[ThreadId],
+        how: Prune,
+    ) -> Result<u64, StorageError> {
         let mut threads = 0;
         for some in ids.chunks(PRUNED_AT_ONCE) {
-            let pruned = self.0.storage.prune_threads(some.to_vec(), how).await?;
+            let pruned = self
+                .0
+                .storage
+                .prune_threads(scope, some.to_vec(), how)
+                .await?;
             threads += pruned.threads;
             for run in pruned.unended {
                 self.0.hub.release(run);
@@ -163,8 +191,8 @@ impl Runtime {
         Ok(threads)
     }
 
-    async fn delete_and_tell(&self, id: ThreadId) -> Result<bool, StorageError> {
-        let Some(unended) = self.0.storage.delete_thread(id).await? else {
+    async fn delete_and_tell(&self, scope: &Scope, id: ThreadId) -> Result<bool, StorageError> {
+        let Some(unended) = self.0.storage.delete_thread(scope, id).await? else {
             return Ok(false);
         };
         for run in unended {
@@ -177,15 +205,16 @@ impl Runtime {
     /// checkpoint. Only the graph's own namespace, the empty one, has any.
     pub async fn thread_state(
         &self,
+        scope: &Scope,
         id: ThreadId,
         namespace: &str,
         at: Option<CheckpointId>,
     ) -> Result<Option<ThreadState>, StorageError> {
         let storage = &self.0.storage;
-        let Some(thread) = storage.thread(id, Values::Skip).await? else {
+        let Some(thread) = storage.thread(scope, id, Values::Skip).await? else {
             return Ok(None);
         };
-        let Some(saved) = storage.checkpoint(id, namespace, at).await? else {
+        let Some(saved) = storage.checkpoint(scope, id, namespace, at).await? else {
             return Ok(at.is_none().then(|| ThreadState {
                 saved: None,
                 view: only_values(Json::object::<&str>([])),

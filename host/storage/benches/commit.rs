@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use selvedge_model::ThreadId;
 use selvedge_model::run::Lease;
+use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::sqlite::{Options, Sqlite};
 use selvedge_storage::{RunEnd, Storage};
 use tokio::runtime::Runtime;
@@ -160,7 +160,7 @@ fn checkpoint(c: &mut Criterion) {
             b.iter(|| {
                 runtime.block_on(async {
                     storage
-                        .checkpoint(lease.thread_id, "", None)
+                        .checkpoint(&Scope::Host, lease.thread_id, "", None)
                         .await
                         .unwrap()
                         .unwrap()

@@ -13,7 +13,9 @@ use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::item::Item;
 use selvedge_model::run::{Lease, Run, RunStatus};
 use selvedge_model::thread::Thread;
-use selvedge_model::{AssistantId, CheckpointId, CronId, DeliveryId, RunId, ThreadId, Timestamp};
+use selvedge_model::{
+    AssistantId, CheckpointId, CronId, DeliveryId, RunId, Scope, ThreadId, Timestamp,
+};
 
 use crate::StorageError;
 use crate::types::{
@@ -30,45 +32,81 @@ use crate::types::{
 #[async_trait]
 pub trait Reads: Send + Sync + 'static {
     /// One assistant.
-    async fn assistant(&self, id: AssistantId) -> Result<Option<Assistant>, StorageError>;
+    async fn assistant(
+        &self,
+        scope: &Scope,
+        id: AssistantId,
+    ) -> Result<Option<Assistant>, StorageError>;
     /// Assistants that match, in the asked order, and whether there are more.
     async fn search_assistants(
         &self,
+        scope: &Scope,
         query: AssistantQuery,
     ) -> Result<Page<Assistant>, StorageError>;
     /// How many assistants match; order, limit and offset do not count.
-    async fn count_assistants(&self, query: AssistantQuery) -> Result<u64, StorageError>;
+    async fn count_assistants(
+        &self,
+        scope: &Scope,
+        query: AssistantQuery,
+    ) -> Result<u64, StorageError>;
     /// The versions of an assistant, newest first; both times of each are the version's own. Empty when there is no
     /// such assistant.
-    async fn assistant_versions(&self, query: VersionQuery)
-    -> Result<Vec<Assistant>, StorageError>;
+    async fn assistant_versions(
+        &self,
+        scope: &Scope,
+        query: VersionQuery,
+    ) -> Result<Vec<Assistant>, StorageError>;
 
     /// One thread, with the values of its newest checkpoint when asked for.
-    async fn thread(&self, id: ThreadId, values: Values) -> Result<Option<Thread>, StorageError>;
+    async fn thread(
+        &self,
+        scope: &Scope,
+        id: ThreadId,
+        values: Values,
+    ) -> Result<Option<Thread>, StorageError>;
     /// Threads that match, in the asked order, and whether there are more. Refused with [`StorageError::TooLarge`] when
     /// they weigh too much together; a single one never does.
-    async fn search_threads(&self, query: ThreadQuery) -> Result<Page<Thread>, StorageError>;
+    async fn search_threads(
+        &self,
+        scope: &Scope,
+        query: ThreadQuery,
+    ) -> Result<Page<Thread>, StorageError>;
     /// How many threads match.
-    async fn count_threads(&self, filter: ThreadFilter) -> Result<u64, StorageError>;
+    async fn count_threads(&self, scope: &Scope, filter: ThreadFilter)
+    -> Result<u64, StorageError>;
     /// What a thread takes; `None` when there is none.
-    async fn thread_storage(&self, id: ThreadId) -> Result<Option<ThreadStorage>, StorageError>;
+    async fn thread_storage(
+        &self,
+        scope: &Scope,
+        id: ThreadId,
+    ) -> Result<Option<ThreadStorage>, StorageError>;
 
     /// A checkpoint with its pending writes: the named one, or the newest of the namespace.
     async fn checkpoint(
         &self,
+        scope: &Scope,
         thread: ThreadId,
         namespace: &str,
         at: Option<CheckpointId>,
     ) -> Result<Option<SavedCheckpoint>, StorageError>;
     /// The checkpoints of a thread with their pending writes, newest first, and whether there are more. Fewer than
     /// asked for come when they are large.
-    async fn history(&self, query: HistoryQuery) -> Result<Page<SavedCheckpoint>, StorageError>;
+    async fn history(
+        &self,
+        scope: &Scope,
+        query: HistoryQuery,
+    ) -> Result<Page<SavedCheckpoint>, StorageError>;
 
     /// One run; `thread: None` finds it on any thread.
-    async fn run(&self, thread: Option<ThreadId>, id: RunId) -> Result<Option<Run>, StorageError>;
+    async fn run(
+        &self,
+        scope: &Scope,
+        thread: Option<ThreadId>,
+        id: RunId,
+    ) -> Result<Option<Run>, StorageError>;
     /// The runs of a thread, newest first. Refused with [`StorageError::TooLarge`] when they weigh too much together;
     /// a single one never does.
-    async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError>;
+    async fn list_runs(&self, scope: &Scope, query: RunQuery) -> Result<Vec<Run>, StorageError>;
     /// How many runs were pending at the last commit. Asks nobody: it costs nothing.
     async fn count_pending_runs(&self) -> Result<u64, StorageError>;
 
@@ -91,35 +129,58 @@ pub trait Reads: Send + Sync + 'static {
 
     /// Stored events in the order of their ids, and whether there are more. Fewer than asked for come when they are
     /// large.
-    async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StorageError>;
+    async fn events(
+        &self,
+        scope: &Scope,
+        query: EventQuery,
+    ) -> Result<Page<StoredEvent>, StorageError>;
     /// The thread of a run whose events are stored: they outlive the run.
-    async fn thread_of_events(&self, run: RunId) -> Result<Option<ThreadId>, StorageError>;
+    async fn thread_of_events(
+        &self,
+        scope: &Scope,
+        run: RunId,
+    ) -> Result<Option<ThreadId>, StorageError>;
     /// The last id that is stored of a thread, or of a temporary run's: the next must be higher.
     async fn last_event_id(&self, thread: ThreadId) -> Result<Option<EventId>, StorageError>;
 
     /// One item of the store, unless its time has come.
     async fn item(
         &self,
+        scope: &Scope,
         namespace: Vec<String>,
         key: String,
         now: Timestamp,
     ) -> Result<Option<Item>, StorageError>;
     /// Items that match, and whether there are more. Bounded in bytes as [`search_threads`](Self::search_threads) is.
-    async fn search_items(&self, query: ItemQuery) -> Result<Page<Item>, StorageError>;
+    async fn search_items(
+        &self,
+        scope: &Scope,
+        query: ItemQuery,
+    ) -> Result<Page<Item>, StorageError>;
     /// Namespaces that hold items and match.
     async fn list_namespaces(
         &self,
+        scope: &Scope,
         query: NamespaceQuery,
     ) -> Result<Vec<Vec<String>>, StorageError>;
 
     /// The deliveries of a run with their attempts, of many the newest.
-    async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError>;
+    async fn deliveries_of_run(
+        &self,
+        scope: &Scope,
+        run: RunId,
+    ) -> Result<Vec<DeliveryRecord>, StorageError>;
     /// One delivery with its attempts, of many the newest.
-    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StorageError>;
+    async fn delivery(
+        &self,
+        scope: &Scope,
+        id: DeliveryId,
+    ) -> Result<Option<DeliveryRecord>, StorageError>;
     /// Deliveries that match, each with its last attempt, and whether there are more: newest first, and of those with
     /// one status those first that ended last. Fewer than asked for come when they are large.
     async fn list_deliveries(
         &self,
+        scope: &Scope,
         query: DeliveryQuery,
     ) -> Result<Page<DeliveryRecord>, StorageError>;
     /// What one delivery sends, as it was stored; `None` when there is none.
@@ -145,12 +206,14 @@ pub trait Storage: Reads {
     /// Creates an assistant, in version 1, unless the id is taken.
     async fn create_assistant(
         &self,
+        scope: &Scope,
         assistant: Assistant,
     ) -> Result<Insert<Assistant>, StorageError>;
     /// Changes an assistant: each call appends a version, the highest plus one, and makes it the current one. `None`
     /// when there is none.
     async fn update_assistant(
         &self,
+        scope: &Scope,
         id: AssistantId,
         patch: AssistantPatch,
         now: Timestamp,
@@ -158,6 +221,7 @@ pub trait Storage: Reads {
     /// Makes an earlier version the current one, in all its parts; `None` when there is no such assistant or version.
     async fn set_latest(
         &self,
+        scope: &Scope,
         id: AssistantId,
         version: i64,
         now: Timestamp,
@@ -165,6 +229,7 @@ pub trait Storage: Reads {
     /// Deletes an assistant with its versions and cancels its runs that have not ended; `None` when there is none.
     async fn delete_assistant(
         &self,
+        scope: &Scope,
         id: AssistantId,
         request: CancelRequest,
         deliveries: MakeDelivery,
@@ -177,16 +242,22 @@ pub trait Storage: Reads {
     /// created with a state comes with its values, any other without.
     async fn create_thread(
         &self,
+        scope: &Scope,
         thread: NewThread,
         state: Option<ThreadUpdate>,
     ) -> Result<Insert<Thread>, StorageError>;
     /// Deletes a thread with its runs and checkpoints; `None` when there is none. Deliveries stay. Answers with those
     /// of the runs that had not ended, so that whoever executes one or waits for one can be told: no other is
     /// admitted to the thread between the list and the deletion.
-    async fn delete_thread(&self, id: ThreadId) -> Result<Option<Vec<RunId>>, StorageError>;
+    async fn delete_thread(
+        &self,
+        scope: &Scope,
+        id: ThreadId,
+    ) -> Result<Option<Vec<RunId>>, StorageError>;
     /// Changes a thread's metadata and lifetime; `None` when there is none. The thread comes without its values.
     async fn patch_thread(
         &self,
+        scope: &Scope,
         id: ThreadId,
         patch: ThreadPatch,
     ) -> Result<Option<Thread>, StorageError>;
@@ -194,6 +265,7 @@ pub trait Storage: Reads {
     /// run is pending or running or the state is not the one that the change was made for.
     async fn update_thread(
         &self,
+        scope: &Scope,
         id: ThreadId,
         update: ThreadUpdate,
     ) -> Result<Updated, StorageError>;
@@ -201,12 +273,18 @@ pub trait Storage: Reads {
     /// is none to copy. Metadata of checkpoints that names its thread names the copy. It rests: what a run has under way stays behind. An error when the new id is taken.
     async fn copy_thread(
         &self,
+        scope: &Scope,
         from: ThreadId,
         to: ThreadId,
         now: Timestamp,
     ) -> Result<Option<Thread>, StorageError>;
     /// Deletes threads, or their old checkpoints. Ids that there are not are passed over.
-    async fn prune_threads(&self, ids: Vec<ThreadId>, how: Prune) -> Result<Pruned, StorageError>;
+    async fn prune_threads(
+        &self,
+        scope: &Scope,
+        ids: Vec<ThreadId>,
+        how: Prune,
+    ) -> Result<Pruned, StorageError>;
     /// Does to up to `limit` threads what their lifetime says, when so much time has passed since their last update
     /// and no run of theirs is pending or running. Those first whose time came first. Also says when the next one's
     /// time comes.
@@ -218,17 +296,22 @@ pub trait Storage: Reads {
     /// run's strategy on the others of its thread as [`cancel_runs`](Self::cancel_runs) does, stores the run, and
     /// (when nothing stands before it on its thread) claims it for the caller at once, so that a free worker need not
     /// look for it. Runs of other threads that wait for a worker do not stand before it.
-    async fn admit_run(&self, run: NewRun) -> Result<Admission, StorageError>;
+    async fn admit_run(&self, scope: &Scope, run: NewRun) -> Result<Admission, StorageError>;
     /// Accepts all of these runs, or none.
-    async fn admit_runs(&self, runs: Vec<NewRun>) -> Result<Batch, StorageError>;
+    async fn admit_runs(&self, scope: &Scope, runs: Vec<NewRun>) -> Result<Batch, StorageError>;
     /// Cancels runs that have not ended. One that has not begun ends now, with its delivery, and its thread rests
     /// again unless another run waits there. One that has begun is marked: from now on it can only
     /// [finish](Self::finish_run) as cancelled, also after a crash.
-    async fn cancel_runs(&self, cancel: CancelRuns) -> Result<Cancelled, StorageError>;
+    async fn cancel_runs(
+        &self,
+        scope: &Scope,
+        cancel: CancelRuns,
+    ) -> Result<Cancelled, StorageError>;
     /// Deletes a run, without a delivery, and says which status it had; `None` when there is none. What a run that had
     /// ended left on its thread stays; what one that had not ended left is undone, and its lease ends.
     async fn delete_run(
         &self,
+        scope: &Scope,
         thread: Option<ThreadId>,
         id: RunId,
         now: Timestamp,
@@ -277,13 +360,19 @@ pub trait Storage: Reads {
     // ------------------------------------------------------------------ the store
 
     /// Puts an item in the place of the one with the same namespace and key, which leaves it its `created_at`.
-    async fn put_item(&self, item: PutItem) -> Result<(), StorageError>;
+    async fn put_item(&self, scope: &Scope, item: PutItem) -> Result<(), StorageError>;
     /// Deletes an item; whether there was one.
-    async fn delete_item(&self, namespace: Vec<String>, key: String) -> Result<bool, StorageError>;
+    async fn delete_item(
+        &self,
+        scope: &Scope,
+        namespace: Vec<String>,
+        key: String,
+    ) -> Result<bool, StorageError>;
     /// Lets the lifetime of items begin anew, because they were read. For those that have one
     /// ([`Item::ttl`]); others are passed over.
     async fn refresh_items(
         &self,
+        scope: &Scope,
         items: Vec<(Vec<String>, String)>,
         now: Timestamp,
     ) -> Result<(), StorageError>;
@@ -317,10 +406,20 @@ pub trait Storage: Reads {
     async fn disable_deliveries(&self, now: Timestamp) -> Result<u64, StorageError>;
     /// Makes a delivery due now; `false` when there is none. One that had ended has its whole schedule before it again,
     /// under its own id, or, when it had ended as disabled, what was left of it; one that is being tried is left to that.
-    async fn redeliver(&self, id: DeliveryId, now: Timestamp) -> Result<bool, StorageError>;
+    async fn redeliver(
+        &self,
+        scope: &Scope,
+        id: DeliveryId,
+        now: Timestamp,
+    ) -> Result<bool, StorageError>;
     /// The same for those that ended so within a time, and how many they were. As many as one write may take; whoever
     /// wants all asks again until it is 0.
-    async fn redeliver_ended(&self, which: Redeliver, now: Timestamp) -> Result<u64, StorageError>;
+    async fn redeliver_ended(
+        &self,
+        scope: &Scope,
+        which: Redeliver,
+        now: Timestamp,
+    ) -> Result<u64, StorageError>;
     /// Deletes deliveries that ended before a time, with their bodies and attempts, those that ended first of all
     /// first, and says how many. As many as one write may take; whoever wants all gone asks again until it is 0.
     async fn prune_deliveries(&self, ended_before: Timestamp) -> Result<u64, StorageError>;

@@ -40,6 +40,8 @@ pub enum Insert<T> {
     Created(T),
     /// The id was taken, by this.
     Exists(T),
+    /// The id was taken, by something that is not within the scope.
+    Taken,
 }
 
 /// A run to be accepted. Its `multitask_strategy` says what becomes of other runs of its thread.
@@ -124,7 +126,7 @@ pub enum Batch {
 /// Why a run is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The thread does not exist.
+    /// The thread does not exist, or is not within the scope.
     NoThread,
     /// The thread is busy and the run did not want to wait.
     Busy,

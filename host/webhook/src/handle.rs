@@ -7,7 +7,7 @@ use std::time::Duration;
 use selvedge_egress::{Client, ClientOptions, Policy, Refusal};
 use selvedge_model::delivery::{DeliveryStatus, NewDelivery};
 use selvedge_model::time::Clock;
-use selvedge_model::{DeliveryId, Timestamp};
+use selvedge_model::{DeliveryId, Scope, Timestamp};
 use selvedge_storage::{Redeliver, Storage, StorageError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -146,9 +146,9 @@ impl Webhooks {
     ///
     /// # Errors
     /// Webhooks are disabled, or storage failed.
-    pub async fn redeliver(&self, id: DeliveryId) -> Result<bool, RedeliverError> {
+    pub async fn redeliver(&self, scope: &Scope, id: DeliveryId) -> Result<bool, RedeliverError> {
         self.must_be_enabled()?;
-        let is_there = self.storage.redeliver(id, self.clock.now()).await?;
+        let is_there = self.storage.redeliver(scope, id, self.clock.now()).await?;
         self.wake();
         Ok(is_there)
     }
@@ -160,6 +160,7 @@ impl Webhooks {
     /// As [`redeliver`](Self::redeliver).
     pub async fn redeliver_ended(
         &self,
+        scope: &Scope,
         statuses: Vec<DeliveryStatus>,
         since: Timestamp,
     ) -> Result<u64, RedeliverError> {
@@ -172,7 +173,11 @@ impl Webhooks {
         };
         let mut count = 0;
         loop {
-            match self.storage.redeliver_ended(which.clone(), now).await? {
+            match self
+                .storage
+                .redeliver_ended(scope, which.clone(), now)
+                .await?
+            {
                 0 => return Ok(count),
                 some => count += some,
             }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use selvedge_model::Timestamp;
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_model::time::Clock;
+use selvedge_model::{Scope, Timestamp};
 use selvedge_storage::{Redeliver, Storage, StorageError};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
@@ -41,7 +41,9 @@ pub(crate) async fn enable_disabled(
         before: Timestamp::from_micros(i64::MAX),
     };
     let some = || async {
-        let count = storage.redeliver_ended(which.clone(), now).await?;
+        let count = storage
+            .redeliver_ended(&Scope::Host, which.clone(), now)
+            .await?;
         if count > 0 {
             tracing::info!(
                 count,

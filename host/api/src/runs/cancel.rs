@@ -13,6 +13,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::request::{Cancel, CancelRuns, PathIds};
 use crate::routes::Edge;
 use crate::waiting;
+use crate::who::Who;
 
 /// LangGraph keeps its route's text in the message, braces and all.
 const ONE: &str = "POST /threads/{thread_id}/runs/{run_id}/cancel";
@@ -23,10 +24,18 @@ const NONE_CANCELLED: &str = "No matching runs to cancel. Please verify the thre
 
 const NONE_FOUND: &str = "No runs found to cancel.";
 
-pub(crate) async fn cancel(State(edge): State<Arc<Edge>>, cancel: Cancel) -> ApiResult<Response> {
+pub(crate) async fn cancel(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    cancel: Cancel,
+) -> ApiResult<Response> {
     let (thread, run) = (cancel.thread, cancel.run);
     let request = requested(cancel.action, ONE);
-    match edge.runtime.cancel_run(thread, run, request).await? {
+    match edge
+        .runtime
+        .cancel_run(&caller.scope, thread, run, request)
+        .await?
+    {
         CancelOne::Cancelled(stream) if cancel.wait => {
             let response = waiting::until_over(stream).await;
             let address = Address::at(thread, run);
@@ -40,18 +49,27 @@ pub(crate) async fn cancel(State(edge): State<Arc<Edge>>, cancel: Cancel) -> Api
 
 pub(crate) async fn cancel_many(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     CancelRuns { which, action }: CancelRuns,
 ) -> ApiResult<Response> {
-    match edge.runtime.cancel(which, requested(action, MANY)).await? {
+    match edge
+        .runtime
+        .cancel(&caller.scope, which, requested(action, MANY))
+        .await?
+    {
         CancelMany::Cancelled => Ok(StatusCode::NO_CONTENT.into_response()),
         CancelMany::Ended => Err(ApiError::not_found(NONE_CANCELLED)),
         CancelMany::Missing => Err(ApiError::not_found(NONE_FOUND)),
     }
 }
 
-pub(crate) async fn delete(State(edge): State<Arc<Edge>>, path: PathIds) -> ApiResult<Response> {
+pub(crate) async fn delete(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    path: PathIds,
+) -> ApiResult<Response> {
     let (thread, run) = (path.thread_if_any()?, path.run()?);
-    if edge.runtime.delete_run(thread, run).await? {
+    if edge.runtime.delete_run(&caller.scope, thread, run).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(ApiError::not_found("Run not found"))

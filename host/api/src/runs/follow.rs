@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use selvedge_model::Caller;
 use selvedge_model::event::EventId;
 use selvedge_model::run::RunError;
 use selvedge_runtime::runs::Followed;
@@ -12,10 +13,15 @@ use super::address::Address;
 use crate::error::ApiResult;
 use crate::request::Follow;
 use crate::routes::Edge;
+use crate::who::Who;
 use crate::{sse, waiting};
 
-pub(crate) async fn join(State(edge): State<Arc<Edge>>, follow: Follow) -> ApiResult<Response> {
-    let response = match followed(&edge, &follow).await? {
+pub(crate) async fn join(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    follow: Follow,
+) -> ApiResult<Response> {
+    let response = match followed(&edge, &caller, &follow).await? {
         Some(Followed::Live(_, subscription)) => waiting::response(subscription).await,
         Some(Followed::Ended(finished)) => waiting::complete(&finished),
         None => waiting::failed(&no_such_run()),
@@ -26,11 +32,12 @@ pub(crate) async fn join(State(edge): State<Arc<Edge>>, follow: Follow) -> ApiRe
 
 pub(crate) async fn join_stream(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     follow: Follow,
 ) -> ApiResult<Response> {
     let response = match follow.after {
-        Some(after) => replayed(&edge, &follow, after).await?,
-        None => match followed(&edge, &follow).await? {
+        Some(after) => replayed(&edge, &caller, &follow, after).await?,
+        None => match followed(&edge, &caller, &follow).await? {
             Some(Followed::Live(run, events)) => {
                 let filter = sse::Filter::of_run(Some(&run)).narrowed(&follow.modes);
                 Some(sse::response(events, filter))
@@ -44,11 +51,22 @@ pub(crate) async fn join_stream(
     Ok(address.content_location(address.location(response, "stream")))
 }
 
-async fn replayed(edge: &Edge, follow: &Follow, after: EventId) -> ApiResult<Option<Response>> {
+async fn replayed(
+    edge: &Edge,
+    caller: &Caller,
+    follow: &Follow,
+    after: EventId,
+) -> ApiResult<Option<Response>> {
     let (thread, run) = (follow.thread, follow.run);
     let replayed = edge
         .runtime
-        .replay(thread, run, after, follow.cancel_on_disconnect)
+        .replay(
+            &caller.scope,
+            thread,
+            run,
+            after,
+            follow.cancel_on_disconnect,
+        )
         .await?;
     Ok(replayed.map(|replayed| {
         let filter = sse::Filter::of_run(replayed.run.as_ref()).narrowed(&follow.modes);
@@ -56,10 +74,13 @@ async fn replayed(edge: &Edge, follow: &Follow, after: EventId) -> ApiResult<Opt
     }))
 }
 
-async fn followed(edge: &Edge, follow: &Follow) -> ApiResult<Option<Followed>> {
-    let followed = edge
-        .runtime
-        .follow(follow.thread, follow.run, follow.cancel_on_disconnect);
+async fn followed(edge: &Edge, caller: &Caller, follow: &Follow) -> ApiResult<Option<Followed>> {
+    let followed = edge.runtime.follow(
+        &caller.scope,
+        follow.thread,
+        follow.run,
+        follow.cancel_on_disconnect,
+    );
     Ok(followed.await?)
 }
 

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::run::{Durability, Run, RunKwargs, RunStatus};
 use selvedge_model::thread::Ttl;
-use selvedge_model::{Json, RunId, ThreadId, Timestamp};
+use selvedge_model::{Caller, Identity, Json, RunId, ThreadId, Timestamp};
 use selvedge_storage::ThreadNeed;
 use serde_json::{Value, json};
 
@@ -48,6 +48,7 @@ pub(crate) type Members = IndexMap<String, Json>;
 
 /// The run that a request asks for.
 pub(crate) fn assemble(
+    caller: &Caller,
     request: &CreateRun,
     assistant: &Assistant,
     thread_metadata: &Json,
@@ -77,7 +78,7 @@ pub(crate) fn assemble(
     if is_given(request.context.as_ref()) {
         configurable.insert(CONTEXT_PROVIDED.into(), Json::from(json!(true)));
     }
-    configurable.extend(facts(request, assistant, run_id, thread_id, now));
+    configurable.extend(facts(caller, request, assistant, run_id, thread_id, now));
     if let Some(checkpoint) = request.checkpoint_id {
         configurable.insert(
             "checkpoint_id".into(),
@@ -148,16 +149,21 @@ fn context(request: &CreateRun, assistant: &Assistant, configurable: Option<&Jso
 
 /// The members of `configurable` that the server sets itself.
 fn facts(
+    caller: &Caller,
     request: &CreateRun,
     assistant: &Assistant,
     run_id: RunId,
     thread_id: ThreadId,
     now: Timestamp,
 ) -> Members {
+    let identity = caller.scope.owner().map_or("", Identity::as_str);
     let mut facts = vec![
-        ("langgraph_auth_user", json!(null)),
-        ("langgraph_auth_user_id", json!("")),
-        ("langgraph_auth_permissions", json!([])),
+        ("langgraph_auth_user", user(caller)),
+        ("langgraph_auth_user_id", json!(identity)),
+        (
+            "langgraph_auth_permissions",
+            json!(caller.permissions.as_ref()),
+        ),
         ("langgraph_request_id", json!(request.request_id)),
     ];
     if let Some(tracer) = &request.tracer {
@@ -174,10 +180,23 @@ fn facts(
         ("thread_id", json!(thread_id)),
         ("graph_id", json!(assistant.graph_id)),
         ("assistant_id", json!(assistant.assistant_id)),
-        ("user_id", json!("")),
+        ("user_id", json!(identity)),
     ]);
     let member = |(name, value): (&str, Value)| (name.to_owned(), Json::from(value));
     facts.into_iter().map(member).collect()
+}
+
+/// What graphs are told of whoever asks; `null` where nobody had to say who they are.
+fn user(caller: &Caller) -> Value {
+    let Some(identity) = caller.scope.owner().map(Identity::as_str) else {
+        return Value::Null;
+    };
+    json!({
+        "identity": identity,
+        "is_authenticated": true,
+        "display_name": identity,
+        "permissions": caller.permissions.as_ref(),
+    })
 }
 
 /// A whole number of seconds is written as one.

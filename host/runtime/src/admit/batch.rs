@@ -1,6 +1,7 @@
 //! Several runs at once: all of them are accepted, or none.
 
 use selvedge_model::run::Run;
+use selvedge_model::{Caller, Scope};
 use selvedge_storage::{Batch, NewRun, StorageError};
 
 use super::request::{AdmitError, CreateRun};
@@ -8,20 +9,28 @@ use crate::{Runtime, queue};
 
 impl Runtime {
     /// Accepts runs that have nothing to do with each other, or says why one of them, and so all, are not accepted.
-    pub async fn create_runs(&self, requests: &[CreateRun]) -> Result<Vec<Run>, AdmitError> {
+    pub async fn create_runs(
+        &self,
+        caller: &Caller,
+        requests: &[CreateRun],
+    ) -> Result<Vec<Run>, AdmitError> {
         let mut runs = Vec::with_capacity(requests.len());
         for request in requests {
-            runs.push(self.prepare(request).await?);
+            runs.push(self.prepare(caller, request).await?);
         }
         // On a task of its own: a caller that goes away must not leave claimed runs that nobody executes.
-        let runtime = self.clone();
-        let admission = tokio::spawn(async move { runtime.admit_all(runs).await });
+        let (runtime, scope) = (self.clone(), caller.scope.clone());
+        let admission = tokio::spawn(async move { runtime.admit_all(&scope, runs).await });
         admission
             .await
             .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string()).into()))
     }
 
-    async fn admit_all(&self, mut runs: Vec<NewRun>) -> Result<Vec<Run>, AdmitError> {
+    async fn admit_all(
+        &self,
+        scope: &Scope,
+        mut runs: Vec<NewRun>,
+    ) -> Result<Vec<Run>, AdmitError> {
         let shared = &self.0;
         let mut places: Vec<Option<queue::Place>> = Vec::with_capacity(runs.len());
         for new in &mut runs {
@@ -29,7 +38,7 @@ impl Runtime {
             new.claim_by = place.is_some().then_some(new.run.updated_at);
             places.push(place);
         }
-        let admissions = match shared.storage.admit_runs(runs).await? {
+        let admissions = match shared.storage.admit_runs(scope, runs).await? {
             Batch::Accepted(admissions) => admissions,
             Batch::Refused { refusal, .. } => return Err(self.refusal(refusal)),
         };

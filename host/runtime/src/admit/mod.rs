@@ -11,7 +11,7 @@ pub(crate) mod request;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::run::{ClaimedRun, Run, RunStatus};
-use selvedge_model::{AssistantId, Json, Timestamp};
+use selvedge_model::{AssistantId, Caller, Json, Scope, Timestamp};
 use selvedge_storage::{Admission, NewRun, Refusal, StorageError, Values};
 
 use crate::finish::unbegun;
@@ -31,13 +31,17 @@ pub struct Accepted {
 impl Runtime {
     /// Accepts a run, or says why not. When this answers `Ok`, the run is durable and will come to an end, whatever
     /// happens to this process.
-    pub async fn create_run(&self, request: CreateRun) -> Result<Accepted, AdmitError> {
-        let prepared = self.prepare(&request).await?;
+    pub async fn create_run(
+        &self,
+        caller: &Caller,
+        request: CreateRun,
+    ) -> Result<Accepted, AdmitError> {
+        let prepared = self.prepare(caller, &request).await?;
         // On a task of its own: a caller that goes away must not leave a claimed run that nobody executes.
-        let runtime = self.clone();
+        let (runtime, scope) = (self.clone(), caller.scope.clone());
         let on_a_leash = request.cancel_on_disconnect;
         let admission = tokio::spawn(async move {
-            let mut accepted = runtime.admit(prepared).await?;
+            let mut accepted = runtime.admit(&scope, prepared).await?;
             if on_a_leash {
                 let run = accepted.run.run_id;
                 accepted.stream = accepted.stream.on_a_leash(runtime, run);
@@ -50,34 +54,39 @@ impl Runtime {
     }
 
     /// The run that is asked for, to be offered to storage: not claimed, and not accepted yet.
-    pub(crate) async fn prepare(&self, request: &CreateRun) -> Result<NewRun, AdmitError> {
+    pub(crate) async fn prepare(
+        &self,
+        caller: &Caller,
+        request: &CreateRun,
+    ) -> Result<NewRun, AdmitError> {
         let shared = &self.0;
         if shared.stopping() {
             return Err(AdmitError::ShuttingDown);
         }
         // What the request itself shows to be wrong is said first, whatever else there is or is not.
         check(shared, request)?;
-        let assistant = find_assistant(shared, &request.assistant).await?;
-        let thread_metadata = thread_metadata(shared, request.place).await?;
-        check_checkpoint(shared, request).await?;
+        let scope = &caller.scope;
+        let assistant = find_assistant(shared, scope, &request.assistant).await?;
+        let thread_metadata = thread_metadata(shared, scope, request.place).await?;
+        check_checkpoint(shared, scope, request).await?;
         let now = Timestamp::now();
         Ok(NewRun {
             thread: thread_need(request, &assistant, shared.options.thread_ttl.default),
-            run: assemble(request, &assistant, &thread_metadata, now),
+            run: assemble(caller, request, &assistant, &thread_metadata, now),
             claim_by: None,
             max_pending_runs: shared.options.max_pending_runs,
             deliveries: unbegun(shared),
         })
     }
 
-    async fn admit(&self, mut new: NewRun) -> Result<Accepted, AdmitError> {
+    async fn admit(&self, scope: &Scope, mut new: NewRun) -> Result<Accepted, AdmitError> {
         let shared = &self.0;
         let run_id = new.run.run_id;
         // Opened before the run can start, so that its creator misses nothing.
         let stream = shared.hub.open(run_id, &shared.options).subscribe();
         let place = shared.queue.place_for_new_run();
         new.claim_by = place.is_some().then_some(new.run.updated_at);
-        let refused = match shared.storage.admit_run(new).await {
+        let refused = match shared.storage.admit_run(scope, new).await {
             Ok(Admission::Refused(refusal)) => self.refusal(refusal),
             Err(error) => AdmitError::Storage(error),
             Ok(accepted) => {
@@ -166,24 +175,35 @@ fn unknown_graph(shared: &Shared, name: &str) -> AdmitError {
     }
 }
 
-async fn find_assistant(shared: &Shared, wanted: &AssistantRef) -> Result<Assistant, AdmitError> {
+async fn find_assistant(
+    shared: &Shared,
+    scope: &Scope,
+    wanted: &AssistantRef,
+) -> Result<Assistant, AdmitError> {
     // Callers may have changed or deleted a graph's default assistant: what is stored counts.
     let id = match wanted {
         AssistantRef::Graph(name) => AssistantId::default_of(name),
         AssistantRef::Id(id) => *id,
     };
-    let stored = shared.storage.assistant(id).await?;
+    let stored = shared.storage.assistant(scope, id).await?;
     let served = stored.filter(|found| shared.graphs.get(&found.graph_id).is_some());
     served.ok_or(AdmitError::NotFound)
 }
 
 /// A run from a checkpoint that does not exist would begin on an empty state and leave it as the thread's newest.
-async fn check_checkpoint(shared: &Shared, request: &CreateRun) -> Result<(), AdmitError> {
+async fn check_checkpoint(
+    shared: &Shared,
+    scope: &Scope,
+    request: &CreateRun,
+) -> Result<(), AdmitError> {
     let (Some(checkpoint), Place::Thread { id, .. }) = (request.checkpoint_id, request.place)
     else {
         return Ok(());
     };
-    let saved = shared.storage.checkpoint(id, "", Some(checkpoint)).await?;
+    let saved = shared
+        .storage
+        .checkpoint(scope, id, "", Some(checkpoint))
+        .await?;
     match saved {
         Some(_) => Ok(()),
         None => Err(AdmitError::NoCheckpoint {
@@ -194,12 +214,12 @@ async fn check_checkpoint(shared: &Shared, request: &CreateRun) -> Result<(), Ad
 }
 
 /// The metadata that the thread contributes to its runs.
-async fn thread_metadata(shared: &Shared, place: Place) -> Result<Json, AdmitError> {
+async fn thread_metadata(shared: &Shared, scope: &Scope, place: Place) -> Result<Json, AdmitError> {
     let empty = || Json::object::<&str>([]);
     let Place::Thread { id, create } = place else {
         return Ok(empty());
     };
-    match shared.storage.thread(id, Values::Skip).await? {
+    match shared.storage.thread(scope, id, Values::Skip).await? {
         Some(thread) => Ok(thread.metadata),
         None if create => Ok(empty()),
         None => Err(AdmitError::NotFound),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use selvedge_model::RunId;
 use selvedge_model::cancel::{CancelAction, CancelRequest};
+use selvedge_model::{RunId, Scope};
 use selvedge_storage::WhichRuns;
 use tokio::runtime::Handle;
 
@@ -58,7 +58,7 @@ async fn cancel(runtime: Runtime, run: RunId) {
         action: CancelAction::Interrupt,
         message: "client disconnected from the run stream (on_disconnect=cancel)".to_owned(),
     };
-    if let Err(error) = runtime.cancel(which, request).await {
+    if let Err(error) = runtime.cancel(&Scope::Host, which, request).await {
         tracing::error!(%run, %error, "the run goes on although its client went away");
     }
 }

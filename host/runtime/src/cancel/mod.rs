@@ -11,7 +11,7 @@ use std::sync::Arc;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::run::{ClaimedRun, RunStatus};
 use selvedge_model::thread::ThreadStatus;
-use selvedge_model::{Json, RunId, ThreadId, Timestamp};
+use selvedge_model::{Json, RunId, Scope, ThreadId, Timestamp};
 use selvedge_storage::{CancelRuns, Cancelled, StorageError, WhichRuns};
 
 use crate::finish::{How, unbegun};
@@ -47,6 +47,7 @@ impl Runtime {
     /// happens to this process.
     pub async fn cancel_run(
         &self,
+        scope: &Scope,
         thread: Option<ThreadId>,
         run: RunId,
         request: CancelRequest,
@@ -59,7 +60,7 @@ impl Runtime {
             thread,
             ids: vec![run],
         };
-        Ok(match self.cancel(which, request).await? {
+        Ok(match self.cancel(scope, which, request).await? {
             CancelMany::Cancelled => CancelOne::Cancelled(stream),
             CancelMany::Ended => CancelOne::Ended,
             CancelMany::Missing => CancelOne::Missing,
@@ -69,12 +70,14 @@ impl Runtime {
     /// Cancels runs that have not ended.
     pub async fn cancel(
         &self,
+        scope: &Scope,
         which: WhichRuns,
         request: CancelRequest,
     ) -> Result<CancelMany, StorageError> {
         // On a task of its own: a caller that goes away must not leave others waiting for what was cancelled.
-        let runtime = self.clone();
-        let cancelling = tokio::spawn(async move { runtime.cancel_all(which, &request).await });
+        let (runtime, scope) = (self.clone(), scope.clone());
+        let cancelling =
+            tokio::spawn(async move { runtime.cancel_all(&scope, which, &request).await });
         cancelling
             .await
             .unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))
@@ -82,6 +85,7 @@ impl Runtime {
 
     async fn cancel_all(
         &self,
+        scope: &Scope,
         which: WhichRuns,
         request: &CancelRequest,
     ) -> Result<CancelMany, StorageError> {
@@ -90,15 +94,17 @@ impl Runtime {
             WhichRuns::Named { thread, ids } => {
                 for ids in ids.chunks(MAX_NAMED) {
                     let ids = ids.to_vec();
-                    let cancelled = self.mark(WhichRuns::Named { thread, ids }, request).await?;
+                    let cancelled = self
+                        .mark(scope, WhichRuns::Named { thread, ids }, request)
+                        .await?;
                     any |= !cancelled.is_empty();
                 }
-                if !any && self.knows_one(thread, &ids).await? {
+                if !any && self.knows_one(scope, thread, &ids).await? {
                     return Ok(CancelMany::Ended);
                 }
             }
             all => loop {
-                let cancelled = self.mark(all.clone(), request).await?;
+                let cancelled = self.mark(scope, all.clone(), request).await?;
                 any |= !cancelled.is_empty();
                 if !cancelled.more {
                     break;
@@ -114,11 +120,12 @@ impl Runtime {
     /// Looks at some of them: it is about the words of a refusal only.
     async fn knows_one(
         &self,
+        scope: &Scope,
         thread: Option<ThreadId>,
         ids: &[RunId],
     ) -> Result<bool, StorageError> {
         for id in ids.iter().take(MAX_NAMED) {
-            if self.0.storage.run(thread, *id).await?.is_some() {
+            if self.0.storage.run(scope, thread, *id).await?.is_some() {
                 return Ok(true);
             }
         }
@@ -127,18 +134,22 @@ impl Runtime {
 
     async fn mark(
         &self,
+        scope: &Scope,
         which: WhichRuns,
         request: &CancelRequest,
     ) -> Result<Cancelled, StorageError> {
         let cancelled = self
             .0
             .storage
-            .cancel_runs(CancelRuns {
-                which,
-                request: request.clone(),
-                deliveries: unbegun(&self.0),
-                now: Timestamp::now(),
-            })
+            .cancel_runs(
+                scope,
+                CancelRuns {
+                    which,
+                    request: request.clone(),
+                    deliveries: unbegun(&self.0),
+                    now: Timestamp::now(),
+                },
+            )
             .await?;
         self.make_known(&cancelled, request).await;
         Ok(cancelled)
@@ -164,7 +175,7 @@ impl Runtime {
         let shared = &self.0;
         shared.hub.open(run, &shared.options).cancel(request);
         // One that ended meanwhile has closed its stream already, and nobody else closes the one that this opened.
-        if let Ok(row) = shared.storage.run(None, run).await
+        if let Ok(row) = shared.storage.run(&Scope::Host, None, run).await
             && row.is_none_or(|row| row.status.is_terminal())
         {
             shared.hub.close(run);
@@ -176,7 +187,7 @@ impl Runtime {
         let Some(stream) = shared.hub.find(run) else {
             return;
         };
-        let left = match shared.storage.run(None, run).await {
+        let left = match shared.storage.run(&Scope::Host, None, run).await {
             Ok(Some(row)) => self.what_is_left_of(&row).await.ok().flatten(),
             _ => None,
         };
@@ -193,13 +204,16 @@ impl Runtime {
     /// waits for it is told.
     pub async fn delete_run(
         &self,
+        scope: &Scope,
         thread: Option<ThreadId>,
         run: RunId,
     ) -> Result<bool, StorageError> {
-        let runtime = self.clone();
+        let (runtime, scope) = (self.clone(), scope.clone());
         let deletion = tokio::spawn(async move {
             let shared = &runtime.0;
-            let was = shared.storage.delete_run(thread, run, Timestamp::now());
+            let was = shared
+                .storage
+                .delete_run(&scope, thread, run, Timestamp::now());
             let Some(status) = was.await? else {
                 return Ok(false);
             };
@@ -228,7 +242,10 @@ pub(crate) async fn not_taken_up(
 /// What a run that is not taken up again has left: its last values, and whether its thread rests there.
 pub(crate) async fn what_it_left(shared: &Arc<Shared>, claimed: &ClaimedRun) -> (Json, bool) {
     let runtime = Runtime(shared.clone());
-    match runtime.thread_state(claimed.run.thread_id, "", None).await {
+    match runtime
+        .thread_state(&Scope::Host, claimed.run.thread_id, "", None)
+        .await
+    {
         Ok(Some(state)) => (state.view.values, state.view.next.is_empty()),
         // A temporary run has left nothing.
         _ => (Json::null(), true),

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use futures_util::StreamExt;
 use futures_util::stream;
 use selvedge_model::cron::{Cron, CronError};
-use selvedge_model::{CronId, Timestamp};
+use selvedge_model::{Caller, CronId, Timestamp};
 use selvedge_storage::{CronRun, CronTick, Refusal, StorageError, Ticked};
 
 use super::last_error::{beside, failure, left_out, not_admitted, unstorable};
@@ -162,7 +162,7 @@ impl Runtime {
         let Some((due, request)) = run else {
             return Ok(tick);
         };
-        match self.prepare(&request).await {
+        match self.prepare(&Caller::host(), &request).await {
             Ok(run) => {
                 let run = Box::new(run);
                 tick.run = Some(CronRun { due, run });

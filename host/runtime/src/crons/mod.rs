@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use selvedge_model::cron::{CatchUp, Cron, OnRunCompleted};
 use selvedge_model::time::Clock;
-use selvedge_model::{AssistantId, CronId, Json, ThreadId, Timestamp};
+use selvedge_model::{AssistantId, CronId, Json, Scope, ThreadId, Timestamp};
 use selvedge_storage::{CronInsert, CronReplace, StorageError};
 
 use crate::admit::assemble::without_reserved;
@@ -195,7 +195,7 @@ impl Runtime {
             AssistantRef::Graph(name) => (AssistantId::default_of(name), name.clone()),
             AssistantRef::Id(id) => (*id, id.to_string()),
         };
-        match self.0.storage.assistant(id).await? {
+        match self.0.storage.assistant(&Scope::Host, id).await? {
             Some(assistant) => Ok(assistant.assistant_id),
             None => Err(CronRefusal::NoAssistant(name)),
         }

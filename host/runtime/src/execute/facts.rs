@@ -1,5 +1,6 @@
 //! What a run's graph and its checkpoints are told about the run.
 
+use indexmap::IndexMap;
 use selvedge_model::Json;
 use selvedge_model::run::ClaimedRun;
 use serde_json::json;
@@ -23,7 +24,7 @@ pub(super) fn facts(claimed: &ClaimedRun, graph: &ServedGraph, config: &Json) ->
         "assistant_id": run.assistant_id,
         "graph_id": graph.id,
         "attempt": claimed.attempt,
-        "user": null,
+        "user": configurable(config).and_then(|mut given| given.swap_remove("langgraph_auth_user")),
     }));
     Json::object([
         ("run", &about),
@@ -43,12 +44,16 @@ pub(super) fn checkpoint_metadata(claimed: &ClaimedRun, config: &Json) -> Json {
     metadata.insert("run_id".into(), Json::from(json!(run.run_id)));
     metadata.insert("thread_id".into(), Json::from(json!(run.thread_id)));
     metadata.insert("run_attempt".into(), Json::from(json!(claimed.attempt)));
-    // LangGraph's name the caller as well: nobody, as long as there is no authentication.
+    // LangGraph's name the caller as well; `""` where nobody had to say who they are.
+    let given = configurable(config).unwrap_or_default();
     for name in ["user_id", "langgraph_auth_user_id"] {
-        metadata.insert(name.into(), Json::string(""));
+        let identity = given.get(name).cloned();
+        metadata.insert(name.into(), identity.unwrap_or_else(|| Json::string("")));
     }
-    if let Some(id) = request_id(config) {
-        metadata.insert("langgraph_request_id".into(), id);
+    // A run that a cron made has none.
+    let request_id = given.get("langgraph_request_id");
+    if let Some(id) = request_id.filter(|id| !id.is_null()) {
+        metadata.insert("langgraph_request_id".into(), id.clone());
     }
     for (name, value) in settings(config) {
         metadata.entry(name).or_insert(value);
@@ -56,20 +61,14 @@ pub(super) fn checkpoint_metadata(claimed: &ClaimedRun, config: &Json) -> Json {
     Json::object(&metadata)
 }
 
-fn request_id(config: &Json) -> Option<Json> {
-    let configurable = config.members()?.get("configurable")?.members()?;
-    let id = configurable.get("langgraph_request_id");
-    // A run that a cron made has none.
-    id.filter(|id| !id.is_null()).cloned()
+fn configurable(config: &Json) -> Option<IndexMap<String, Json>> {
+    config.members()?.get("configurable")?.members()
 }
 
 /// The plain members of `configurable` that are the caller's own.
 fn settings(config: &Json) -> impl Iterator<Item = (String, Json)> {
     const OURS: [&str; 2] = ["user_id", "checkpoint_ns"];
-    let configurable = config
-        .members()
-        .and_then(|config| config.get("configurable")?.members());
-    configurable
+    configurable(config)
         .unwrap_or_default()
         .into_iter()
         .filter(|(name, value)| {

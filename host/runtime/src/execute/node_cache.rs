@@ -1,13 +1,15 @@
 //! What nodes wrote, kept for the next time that they get the same input: LangGraph's cache policy.
 //!
 //! Kept in memory, shared by all runs of the process, and bounded by `runtime.node_cache_bytes`; what is used least goes
-//! first. A node is the same when its component, graph and name are, and its input is the text that it is given. So a
+//! first. A node is the same when its component, graph and name are, and its input is the text that it is given.
+//! What a node wrote for one owner is used for no other. So a
 //! node that depends on anything else (the caller's configuration, the clock) should not have such a policy.
 
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
 use moka::sync::Cache;
+use selvedge_model::Identity;
 use selvedge_pregel::{Work, Writes};
 use sha2::{Digest, Sha256};
 
@@ -51,7 +53,7 @@ impl NodeCache {
 
     /// Where the writes of this task are kept, if its node has a cache policy. A task that was given answers has no such
     /// place: they are not part of its input.
-    pub(crate) fn slot(graph: &ServedGraph, work: &Work) -> Option<Slot> {
+    pub(crate) fn slot(graph: &ServedGraph, owner: Option<&Identity>, work: &Work) -> Option<Slot> {
         let task = work.task.as_ref()?;
         let policy = task.cache.as_ref()?;
         if !work.answers().is_empty() {
@@ -63,6 +65,7 @@ impl NodeCache {
             &graph.name,
             &task.name,
             work.input().as_str(),
+            owner.map_or("", Identity::as_str),
         ] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
@@ -74,8 +77,8 @@ impl NodeCache {
     }
 
     /// Whether a task need not run.
-    pub(crate) fn knows(&self, graph: &ServedGraph, work: &Work) -> bool {
-        Self::slot(graph, work).is_some_and(|slot| self.0.contains_key(&slot.key))
+    pub(crate) fn knows(&self, graph: &ServedGraph, owner: Option<&Identity>, work: &Work) -> bool {
+        Self::slot(graph, owner, work).is_some_and(|slot| self.0.contains_key(&slot.key))
     }
 
     pub(crate) fn get(&self, slot: Slot) -> Option<Writes> {

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use selvedge_model::Scope;
 use selvedge_pregel::{Outcome, Work, WorkId, retry};
 use selvedge_sandbox::Job;
 
@@ -19,8 +20,10 @@ impl Walk {
         work: Work,
     ) -> impl Future<Output = (WorkId, Outcome)> + Send + use<> {
         let shared = self.shared.clone();
-        let items = GraphStore::new(&shared, self.put_into_store.clone());
-        let kept = NodeCache::slot(&self.graph, &work);
+        let owner = self.claimed.owner.clone();
+        let scope = owner.map_or(Scope::Host, Scope::Of);
+        let items = GraphStore::new(&shared, scope, self.put_into_store.clone());
+        let kept = NodeCache::slot(&self.graph, self.claimed.owner.as_ref(), &work);
         let component = self.graph.component.clone();
         let graph = self.graph.name.clone();
         let run = self.claimed.run.run_id;

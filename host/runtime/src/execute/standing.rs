@@ -2,7 +2,7 @@
 
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::run::{ClaimedRun, Command};
-use selvedge_model::{CheckpointId, Json};
+use selvedge_model::{CheckpointId, Json, Scope};
 use selvedge_pregel::{Addressed, Entry};
 
 use super::commit::{Unstored, insist};
@@ -55,7 +55,11 @@ pub(crate) async fn standing(
     }
     let named = named_checkpoint(&kwargs.config);
     let thread = claimed.run.thread_id;
-    let load = |at| insist(shared, move || shared.storage.checkpoint(thread, "", at));
+    let load = |at| {
+        insist(shared, move || {
+            shared.storage.checkpoint(&Scope::Host, thread, "", at)
+        })
+    };
     let Some(saved) = load(None).await? else {
         return match named {
             Some(named) => Err(NoStanding::NoCheckpoint(named)),

@@ -143,7 +143,8 @@ impl Walk {
             }
             let step = self.execution.step(&mut self.mint);
             if let (Some(chain), Step::Work(work)) = (&mut self.chain, &step) {
-                let runs = |work: &&Work| !shared.node_cache.knows(&self.graph, work);
+                let owner = self.claimed.owner.as_ref();
+                let runs = |work: &&Work| !shared.node_cache.knows(&self.graph, owner, work);
                 chain.begins(work.iter().filter(runs));
             }
             let mut events = self.gather();

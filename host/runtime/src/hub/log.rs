@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use selvedge_model::event::{EventId, StoredEvent, StreamEvent};
-use selvedge_model::{RunId, Timestamp};
+use selvedge_model::{RunId, Scope, Timestamp};
 use selvedge_storage::{EventQuery, Storage, StorageError};
 
 use crate::Shared;
@@ -151,6 +151,7 @@ impl Log {
 /// What is kept after an event: what storage has, then what is on its way there.
 pub(crate) struct Replay {
     storage: Arc<dyn Storage>,
+    scope: Scope,
     query: EventQuery,
     page: VecDeque<StoredEvent>,
     more: bool,
@@ -159,10 +160,16 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub(crate) fn new(storage: Arc<dyn Storage>, mut query: EventQuery, after: EventId) -> Self {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        scope: Scope,
+        mut query: EventQuery,
+        after: EventId,
+    ) -> Self {
         query.limit = PAGE_EVENTS;
         Self {
             storage,
+            scope,
             query,
             page: VecDeque::new(),
             more: true,
@@ -197,7 +204,7 @@ impl Replay {
             }
             let mut query = self.query.clone();
             query.after = Some(self.last);
-            let page = self.storage.events(query).await?;
+            let page = self.storage.events(&self.scope, query).await?;
             self.page = page.rows.into();
             self.more = page.more;
         }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use selvedge_model::event::{EventId, StreamEvent};
-use selvedge_model::{ThreadId, Timestamp};
-use selvedge_storage::EventQuery;
+use selvedge_model::{Scope, ThreadId, Timestamp};
+use selvedge_storage::{EventQuery, StorageError, Values};
 
 use super::announced::Announced;
 use super::log::{Replay, Told};
@@ -162,14 +162,28 @@ impl Drop for Watch {
 }
 
 impl Runtime {
-    /// The stream of a thread, whether there is one or not: the events of all its runs from now on, or from what is
-    /// kept after an event. It does not end before this process does.
-    #[must_use]
-    pub fn watch_thread(&self, thread: ThreadId, after: Option<EventId>) -> Subscription {
+    /// The stream of a thread: the events of all its runs from now on, or from what is
+    /// kept after an event. It does not end before this process does. Whoever sees every thread may watch one that is
+    /// not there yet; for others there is `None`, lest it become somebody else's.
+    pub async fn watch_thread(
+        &self,
+        scope: &Scope,
+        thread: ThreadId,
+        after: Option<EventId>,
+    ) -> Result<Option<Subscription>, StorageError> {
         let shared = &self.0;
+        if scope.only().is_some()
+            && shared
+                .storage
+                .thread(scope, thread, Values::Skip)
+                .await?
+                .is_none()
+        {
+            return Ok(None);
+        }
         let subscription = shared.hub.threads.watch(thread, &shared.options);
         let Some(after) = after else {
-            return subscription;
+            return Ok(Some(subscription));
         };
         let query = EventQuery {
             thread_id: thread,
@@ -177,7 +191,9 @@ impl Runtime {
             after: None,
             limit: 0,
         };
-        let replay = Replay::new(shared.storage.clone(), query, after);
-        subscription.after(replay.with(shared.hub.unstored_of(thread)))
+        let replay = Replay::new(shared.storage.clone(), scope.clone(), query, after);
+        Ok(Some(
+            subscription.after(replay.with(shared.hub.unstored_of(thread))),
+        ))
     }
 }

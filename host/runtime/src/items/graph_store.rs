@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use selvedge_model::item::{self, Item};
-use selvedge_model::{Json, Timestamp};
+use selvedge_model::{Json, Scope, Timestamp};
 use selvedge_sandbox::{Failure, ItemStore};
 use selvedge_storage::{ItemFilter, LabelPattern, NamespaceQuery, StorageError};
 use serde::de::DeserializeOwned;
@@ -50,16 +50,18 @@ pub(crate) struct Written {
     bytes: AtomicU64,
 }
 
-/// The store of one task.
+/// The store of one task, which is that of whoever its run belongs to.
 pub(crate) struct GraphStore {
     runtime: Runtime,
+    scope: Scope,
     written: Arc<Written>,
 }
 
 impl GraphStore {
-    pub(crate) fn new(shared: &Arc<Shared>, written: Arc<Written>) -> Arc<Self> {
+    pub(crate) fn new(shared: &Arc<Shared>, scope: Scope, written: Arc<Written>) -> Arc<Self> {
         Arc::new(Self {
             runtime: Runtime(shared.clone()),
+            scope,
             written,
         })
     }
@@ -146,7 +148,10 @@ impl ItemStore for GraphStore {
         item::check_namespace(&namespace).map_err(|error| bad_namespace(&error))?;
         let options: GetOptions = read("options", &options)?;
         let _turn = self.call().await?;
-        let found = self.runtime.item(namespace, key, options.refresh_ttl).await;
+        let found = self
+            .runtime
+            .item(&self.scope, namespace, key, options.refresh_ttl)
+            .await;
         Ok(found.map_err(failed)?.as_ref().map(Json::written))
     }
 
@@ -173,14 +178,17 @@ impl ItemStore for GraphStore {
         };
         self.count(&namespace, &key, &value)?;
         let _turn = self.call().await?;
-        let put = self.runtime.put_item(namespace, key, value, ttl).await;
+        let put = self
+            .runtime
+            .put_item(&self.scope, namespace, key, value, ttl)
+            .await;
         put.map_err(failed)
     }
 
     async fn delete(&self, namespace: Vec<String>, key: String) -> Result<(), Failure> {
         item::check_namespace(&namespace).map_err(|error| bad_namespace(&error))?;
         let _turn = self.call().await?;
-        let deleted = self.runtime.delete_item(namespace, key).await;
+        let deleted = self.runtime.delete_item(&self.scope, namespace, key).await;
         deleted.map(drop).map_err(failed)
     }
 
@@ -200,7 +208,11 @@ impl ItemStore for GraphStore {
             refresh: query.refresh_ttl,
         };
         let _turn = self.scan().await?;
-        let found = self.runtime.search_items(search).await.map_err(failed)?;
+        let found = self
+            .runtime
+            .search_items(&self.scope, search)
+            .await
+            .map_err(failed)?;
         let unscored = |item| Found { item, score: None };
         let items: Vec<Found<'_>> = found.rows.iter().map(unscored).collect();
         Ok(Json::written(&items))
@@ -218,7 +230,11 @@ impl ItemStore for GraphStore {
             now: Timestamp::now(),
         };
         let _turn = self.scan().await?;
-        let found = self.runtime.list_namespaces(query).await.map_err(failed)?;
+        let found = self
+            .runtime
+            .list_namespaces(&self.scope, query)
+            .await
+            .map_err(failed)?;
         Ok(Json::written(&found))
     }
 }

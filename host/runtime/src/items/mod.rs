@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use selvedge_model::item::Item;
-use selvedge_model::{Json, Timestamp};
+use selvedge_model::{Json, Scope, Timestamp};
 use selvedge_storage::{ItemFilter, ItemQuery, NamespaceQuery, Page, PutItem, StorageError};
 
 use crate::{Runtime, Shared};
@@ -54,6 +54,7 @@ impl Runtime {
     /// Puts an item in the place of the one with the same namespace and key. Without a lifetime it gets the default.
     pub async fn put_item(
         &self,
+        scope: &Scope,
         namespace: Vec<String>,
         key: String,
         value: Json,
@@ -66,33 +67,39 @@ impl Runtime {
             ttl: ttl.or(self.0.options.item_ttl.default),
             now: Timestamp::now(),
         };
-        self.0.storage.put_item(item).await
+        self.0.storage.put_item(scope, item).await
     }
 
     /// One item; `refresh` as in [`ItemSearch`].
     pub async fn item(
         &self,
+        scope: &Scope,
         namespace: Vec<String>,
         key: String,
         refresh: Option<bool>,
     ) -> Result<Option<Item>, StorageError> {
         let now = Timestamp::now();
-        let item = self.0.storage.item(namespace, key, now).await?;
-        self.refresh(item.as_slice(), refresh, now).await;
+        let item = self.0.storage.item(scope, namespace, key, now).await?;
+        self.refresh(scope, item.as_slice(), refresh, now).await;
         Ok(item)
     }
 
     /// Deletes an item; whether there was one.
     pub async fn delete_item(
         &self,
+        scope: &Scope,
         namespace: Vec<String>,
         key: String,
     ) -> Result<bool, StorageError> {
-        self.0.storage.delete_item(namespace, key).await
+        self.0.storage.delete_item(scope, namespace, key).await
     }
 
     /// Items that match, and whether there are more.
-    pub async fn search_items(&self, search: ItemSearch) -> Result<Page<Item>, StorageError> {
+    pub async fn search_items(
+        &self,
+        scope: &Scope,
+        search: ItemSearch,
+    ) -> Result<Page<Item>, StorageError> {
         let now = Timestamp::now();
         let query = ItemQuery {
             prefix: search.prefix,
@@ -101,21 +108,22 @@ impl Runtime {
             offset: search.offset,
             now,
         };
-        let found = self.0.storage.search_items(query).await?;
-        self.refresh(&found.rows, search.refresh, now).await;
+        let found = self.0.storage.search_items(scope, query).await?;
+        self.refresh(scope, &found.rows, search.refresh, now).await;
         Ok(found)
     }
 
     /// Namespaces that hold items and match.
     pub async fn list_namespaces(
         &self,
+        scope: &Scope,
         query: NamespaceQuery,
     ) -> Result<Vec<Vec<String>>, StorageError> {
-        self.0.storage.list_namespaces(query).await
+        self.0.storage.list_namespaces(scope, query).await
     }
 
     /// Most items have no lifetime, and then reading writes nothing.
-    async fn refresh(&self, read: &[Item], asked: Option<bool>, now: Timestamp) {
+    async fn refresh(&self, scope: &Scope, read: &[Item], asked: Option<bool>, now: Timestamp) {
         if !asked.unwrap_or(self.0.options.item_ttl.refresh_on_read) {
             return;
         }
@@ -127,7 +135,7 @@ impl Runtime {
             return;
         }
         // What was read is an answer, also while nothing can be written.
-        if let Err(error) = self.0.storage.refresh_items(names, now).await {
+        if let Err(error) = self.0.storage.refresh_items(scope, names, now).await {
             tracing::warn!(%error, "items that were read are not kept longer");
         }
     }

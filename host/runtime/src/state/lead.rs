@@ -1,6 +1,7 @@
 //! The super-steps that a thread is created with: all of them are made first, and stored in one transaction with the
 //! thread.
 
+use selvedge_model::Scope;
 use selvedge_pregel::Addressed;
 use selvedge_pregel::update::Update;
 use selvedge_storage::{NewThread, StepCommit, ThreadUpdate};
@@ -20,6 +21,7 @@ impl Runtime {
     /// Makes the state that a new thread begins with; `None` without super-steps.
     pub(crate) async fn first_state(
         &self,
+        scope: &Scope,
         new: &NewThread,
         supersteps: Vec<Vec<Update>>,
     ) -> Result<Option<ThreadUpdate>, UpdateError> {
@@ -37,6 +39,7 @@ impl Runtime {
         for updates in supersteps {
             let served = self.served(new.thread_id, &new.metadata)?;
             let base = Base {
+                scope: scope.clone(),
                 thread: new.thread_id,
                 saved: last.map(|made| made.saved),
                 named: None,

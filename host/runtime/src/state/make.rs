@@ -5,7 +5,7 @@ use std::sync::Arc;
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::run::RunError;
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
-use selvedge_model::{CheckpointId, Json, RunId, ThreadId, Timestamp};
+use selvedge_model::{CheckpointId, Json, RunId, Scope, ThreadId, Timestamp};
 use selvedge_pregel::update::Update;
 use selvedge_pregel::{Addressed, End, EndKind, Outcome, Output, StateUpdate, Step, Work};
 use selvedge_sandbox::{Job, TaskEvents};
@@ -21,6 +21,8 @@ use crate::mint::SystemMint;
 
 /// What a super-step of updates stands on.
 pub(super) struct Base {
+    /// Whose store the graph's code sees.
+    pub(super) scope: Scope,
     pub(super) thread: ThreadId,
     /// `None` for a thread without a checkpoint.
     pub(super) saved: Option<SavedCheckpoint>,
@@ -73,7 +75,8 @@ impl Runtime {
             mint,
         );
         let mut update = update.map_err(UpdateError::Refused)?;
-        let walk = self.walk(served, &mut update, mint);
+        let items = GraphStore::new(&self.0, base.scope, Arc::default());
+        let walk = self.walk(served, items, &mut update, mint);
         let timed_out = |_| Err(RunError::new("TimeoutError", "the update took too long"));
         let walked = tokio::time::timeout_at(deadline, walk).await;
         let end = walked.unwrap_or_else(timed_out);
@@ -102,6 +105,7 @@ impl Runtime {
     async fn walk(
         &self,
         served: &Arc<ServedGraph>,
+        items: Arc<GraphStore>,
         update: &mut StateUpdate,
         mint: &mut SystemMint,
     ) -> Result<End, RunError> {
@@ -118,7 +122,7 @@ impl Runtime {
                 }
                 Step::Work(work) => {
                     for work in work {
-                        let outcome = self.ask(served, run, &work).await;
+                        let outcome = self.ask(served, items.clone(), run, &work).await;
                         update.complete(work.id, outcome, mint);
                     }
                 }
@@ -126,7 +130,13 @@ impl Runtime {
         }
     }
 
-    async fn ask(&self, served: &Arc<ServedGraph>, run: RunId, work: &Work) -> Outcome {
+    async fn ask(
+        &self,
+        served: &Arc<ServedGraph>,
+        items: Arc<GraphStore>,
+        run: RunId,
+        work: &Work,
+    ) -> Outcome {
         let node = work.task.as_ref().map(|task| task.name.clone());
         self.0
             .sandbox
@@ -143,7 +153,7 @@ impl Runtime {
                     .map(|task| task.timeout)
                     .unwrap_or_default(),
                 events: Arc::new(Unshown),
-                items: GraphStore::new(&self.0, Arc::default()),
+                items,
             })
             .await
     }

@@ -9,7 +9,7 @@ use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::event::{EventKind, StoredEvent, StreamEvent};
 use selvedge_model::run::RunError;
 use selvedge_model::thread::ThreadStatus;
-use selvedge_model::{CheckpointId, Json, ThreadId};
+use selvedge_model::{CheckpointId, Json, Scope, ThreadId};
 use selvedge_pregel::Addressed;
 pub use selvedge_pregel::update::{Returned, Update};
 use selvedge_storage::{HistoryQuery, StorageError, ThreadUpdate, Updated, Values};
@@ -91,14 +91,15 @@ impl Runtime {
     /// for come when they are large, but always one when there is one.
     pub async fn history(
         &self,
+        scope: &Scope,
         query: HistoryQuery,
     ) -> Result<Option<Vec<ThreadState>>, StorageError> {
         let storage = &self.0.storage;
-        let Some(thread) = storage.thread(query.thread_id, Values::Skip).await? else {
+        let Some(thread) = storage.thread(scope, query.thread_id, Values::Skip).await? else {
             return Ok(None);
         };
         let served = self.graph_of(&thread);
-        let page = storage.history(query).await?;
+        let page = storage.history(scope, query).await?;
         let state = |saved: SavedCheckpoint| ThreadState {
             view: match served {
                 Some(served) => selvedge_pregel::record(&served.graph, &saved),
@@ -115,17 +116,20 @@ impl Runtime {
     /// state, for those who watch the thread and those who come back to it.
     pub async fn update_state(
         &self,
+        scope: &Scope,
         thread: ThreadId,
         at: Option<CheckpointId>,
         update: &Update,
         told: fn(ThreadId, &ThreadState) -> Json,
     ) -> Result<CheckpointId, UpdateError> {
         for _ in 0..MOST_TRIES {
-            let change = self.change(thread, at, vec![update.clone()], told).await?;
+            let change = self
+                .change(scope, thread, at, vec![update.clone()], told)
+                .await?;
             let made = change.checkpoint;
-            let runtime = self.clone();
+            let (runtime, scope) = (self.clone(), scope.clone());
             // On a task of its own: what is stored is shown, also when the caller goes away.
-            let storing = tokio::spawn(async move { runtime.store(thread, change).await });
+            let storing = tokio::spawn(async move { runtime.store(&scope, thread, change).await });
             let stored = storing.await;
             match stored.unwrap_or_else(|error| Err(StorageError::Failed(error.to_string())))? {
                 Updated::Done => return Ok(made),
@@ -138,7 +142,12 @@ impl Runtime {
     }
 
     /// Stores a change with its event and shows that, in the place of its id.
-    async fn store(&self, thread: ThreadId, change: Change) -> Result<Updated, StorageError> {
+    async fn store(
+        &self,
+        scope: &Scope,
+        thread: ThreadId,
+        change: Change,
+    ) -> Result<Updated, StorageError> {
         let shared = &self.0;
         let last = shared.storage.last_event_id(thread).await?;
         shared.hub.threads.is_past(last.unwrap_or_default());
@@ -149,7 +158,7 @@ impl Runtime {
             run: None,
             event: change.event.clone(),
         });
-        let updated = shared.storage.update_thread(thread, update).await?;
+        let updated = shared.storage.update_thread(scope, thread, update).await?;
         if updated == Updated::Done {
             announcement.show(change.event);
         }
@@ -159,25 +168,26 @@ impl Runtime {
     /// What is to be stored, for the thread as it is now.
     async fn change(
         &self,
+        scope: &Scope,
         id: ThreadId,
         at: Option<CheckpointId>,
         updates: Vec<Update>,
         told: fn(ThreadId, &ThreadState) -> Json,
     ) -> Result<Change, UpdateError> {
         let storage = &self.0.storage;
-        let thread = storage.thread(id, Values::Skip).await?;
+        let thread = storage.thread(scope, id, Values::Skip).await?;
         let thread = thread.ok_or(UpdateError::NoThread(id))?;
         if thread.status == ThreadStatus::Busy {
             return Err(UpdateError::Busy(id));
         }
         let served = self.served(id, &thread.metadata)?;
-        let newest = storage.checkpoint(id, "", None).await?;
+        let newest = storage.checkpoint(scope, id, "", None).await?;
         let expected_newest = newest.as_ref().map(|saved| saved.checkpoint.id);
         let (saved, addressed) = match at {
             None => (newest, Addressed::No),
             Some(_) if at == expected_newest => (newest, Addressed::Newest),
             Some(checkpoint) => {
-                let named = storage.checkpoint(id, "", at).await?;
+                let named = storage.checkpoint(scope, id, "", at).await?;
                 let missing = UpdateError::NoCheckpoint {
                     thread: id,
                     checkpoint,
@@ -186,6 +196,7 @@ impl Runtime {
             }
         };
         let base = Base {
+            scope: scope.clone(),
             thread: id,
             saved,
             named: at,

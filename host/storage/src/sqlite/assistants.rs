@@ -1,11 +1,12 @@
 //! Reading assistants.
 
-use rusqlite::{Connection, OptionalExtension, Row};
-use selvedge_model::AssistantId;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::assistant::Assistant;
+use selvedge_model::{AssistantId, Scope};
 
 use super::codec::{id, json, time};
 use super::contains::contains;
+use super::scope::only;
 use super::weight::Weight;
 use crate::StorageError;
 use crate::types::{AssistantQuery, AssistantSort, Page};
@@ -28,14 +29,17 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Assistant> {
     })
 }
 
-/// One assistant.
+/// One assistant that may be read and run.
 pub(super) fn read(
     conn: &Connection,
+    scope: &Scope,
     assistant: AssistantId,
 ) -> Result<Option<Assistant>, StorageError> {
     let found = conn
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM assistant WHERE uuid = ?1"))?
-        .query_row([assistant.0.as_bytes()], from_row)
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM assistant WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2 OR system = 1)"
+        ))?
+        .query_row(params![assistant.0.as_bytes(), only(scope)], from_row)
         .optional()?;
     Ok(found)
 }
@@ -51,18 +55,22 @@ pub(super) fn same_content(stored: &Assistant, wanted: &Assistant) -> bool {
     *stored == wanted
 }
 
+/// Those of a graph that may be read and run.
+const VISIBLE: &str = "(?1 IS NULL OR graph_id = ?1) AND (?2 IS NULL OR owner = ?2 OR system = 1)";
+
 /// Assistants that match. Names in any case and containment are beyond SQLite's own functions for text that is not
 /// ASCII, so rows are matched here, in order, until the page is full.
 pub(super) fn search(
     conn: &Connection,
+    scope: &Scope,
     query: &AssistantQuery,
 ) -> Result<Page<Assistant>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM assistant WHERE ?1 IS NULL OR graph_id = ?1 ORDER BY {}",
+        "SELECT {COLUMNS} FROM assistant WHERE {VISIBLE} ORDER BY {}",
         order(query)
     ))?;
     let matches = matcher(query);
-    let mut rows = statement.query([&query.graph_id])?;
+    let mut rows = statement.query(params![query.graph_id, only(scope)])?;
     let (mut skip, mut weight) = (query.offset, Weight::default());
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -95,12 +103,15 @@ pub(super) fn bytes_of(assistant: &Assistant) -> usize {
 }
 
 /// How many match; order, limit and offset do not count.
-pub(super) fn count(conn: &Connection, query: &AssistantQuery) -> Result<u64, StorageError> {
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM assistant WHERE ?1 IS NULL OR graph_id = ?1"
-    ))?;
+pub(super) fn count(
+    conn: &Connection,
+    scope: &Scope,
+    query: &AssistantQuery,
+) -> Result<u64, StorageError> {
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM assistant WHERE {VISIBLE}"))?;
     let matches = matcher(query);
-    let mut rows = statement.query([&query.graph_id])?;
+    let mut rows = statement.query(params![query.graph_id, only(scope)])?;
     let mut count = 0;
     while let Some(row) = rows.next()? {
         count += u64::from(matches(&from_row(row)?));

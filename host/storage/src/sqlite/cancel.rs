@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::run::RunStatus;
-use selvedge_model::{RunId, ThreadId, Timestamp};
+use selvedge_model::{RunId, Scope, ThreadId, Timestamp};
 
 use super::claims;
 use super::codec::{Coded, coded, id};
+use super::scope::only;
 use super::writer::Desk;
 use super::{deliveries, rollback, runs};
 use crate::StorageError;
@@ -35,6 +36,7 @@ pub(super) struct Target {
     thread: Option<i64>,
     pub(super) status: RunStatus,
     attempt: u32,
+    owner: Option<String>,
 }
 
 impl Target {
@@ -44,7 +46,7 @@ impl Target {
     }
 }
 
-const TARGET_COLUMNS: &str = "id, uuid, thread, status, attempt";
+const TARGET_COLUMNS: &str = "id, uuid, thread, status, attempt, owner";
 
 fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
     Ok(Target {
@@ -53,11 +55,16 @@ fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
         thread: row.get(2)?,
         status: coded(row, 3)?,
         attempt: row.get(4)?,
+        owner: row.get(5)?,
     })
 }
 
 /// See [`Storage::cancel_runs`](crate::Storage::cancel_runs).
-pub(super) fn cancel(desk: &mut Desk<'_>, cancel: &CancelRuns) -> Result<Cancelled, StorageError> {
+pub(super) fn cancel(
+    desk: &mut Desk<'_>,
+    scope: &Scope,
+    cancel: &CancelRuns,
+) -> Result<Cancelled, StorageError> {
     let action = cancel.request.action;
     let ending = Ending {
         request: &cancel.request,
@@ -66,7 +73,7 @@ pub(super) fn cancel(desk: &mut Desk<'_>, cancel: &CancelRuns) -> Result<Cancell
     };
     let (pending, running) = match &cancel.which {
         WhichRuns::Named { thread, ids } => {
-            let targets = named(desk.conn, *thread, ids)?;
+            let targets = named(desk.conn, scope, *thread, ids)?;
             return end_or_mark(desk, targets, ending);
         }
         WhichRuns::Pending => (true, false),
@@ -75,11 +82,12 @@ pub(super) fn cancel(desk: &mut Desk<'_>, cancel: &CancelRuns) -> Result<Cancell
     };
     let mut targets = Vec::new();
     if pending {
-        targets = unmarked(desk.conn, "run_pending", RunStatus::Pending, action)?;
+        targets = unmarked(desk.conn, scope, "run_pending", RunStatus::Pending, action)?;
     }
     if running && targets.len() < MAX_CANCELLED as usize {
         targets.extend(unmarked(
             desk.conn,
+            scope,
             "run_running",
             RunStatus::Running,
             action,
@@ -92,17 +100,18 @@ pub(super) fn cancel(desk: &mut Desk<'_>, cancel: &CancelRuns) -> Result<Cancell
 
 fn named(
     conn: &Connection,
+    scope: &Scope,
     thread: Option<ThreadId>,
     ids: &[RunId],
 ) -> Result<Vec<Target>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {TARGET_COLUMNS} FROM run WHERE uuid = ?1 AND status IN (0, 1) \
-         AND (?2 IS NULL OR thread_uuid = ?2)"
+         AND (?2 IS NULL OR thread_uuid = ?2) AND (?3 IS NULL OR owner = ?3)"
     ))?;
     let thread = thread.as_ref().map(|thread| thread.0.as_bytes());
     let mut targets = Vec::new();
     for id in ids.iter().collect::<BTreeSet<_>>() {
-        let found = statement.query_row(params![id.0.as_bytes(), thread], target);
+        let found = statement.query_row(params![id.0.as_bytes(), thread, only(scope)], target);
         targets.extend(found.optional()?);
     }
     Ok(targets)
@@ -111,15 +120,20 @@ fn named(
 /// Those that are not marked already at least so strongly: who asks again gets others.
 fn unmarked(
     conn: &Connection,
+    scope: &Scope,
     index: &str,
     status: RunStatus,
     action: CancelAction,
 ) -> Result<Vec<Target>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {TARGET_COLUMNS} FROM run INDEXED BY {index} WHERE status = {} AND cancel < ?1 LIMIT ?2",
+        "SELECT {TARGET_COLUMNS} FROM run INDEXED BY {index} WHERE status = {} AND cancel < ?1 \
+         AND (?3 IS NULL OR owner = ?3) LIMIT ?2",
         status.code()
     ))?;
-    let rows = statement.query_map(params![Some(action).code(), MAX_CANCELLED], target)?;
+    let rows = statement.query_map(
+        params![Some(action).code(), MAX_CANCELLED, only(scope)],
+        target,
+    )?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -214,11 +228,11 @@ fn deliver(conn: &Connection, target: &Target, ending: Ending<'_>) -> Result<(),
     if !has_webhook {
         return Ok(());
     }
-    let Some(run) = runs::find(conn, None, target.id)? else {
+    let Some(run) = runs::find(conn, &Scope::Host, None, target.id)? else {
         return Ok(());
     };
     match ending.deliveries.make(&run, ending.request, ending.now) {
-        Some(delivery) => deliveries::insert(conn, &delivery),
+        Some(delivery) => deliveries::insert(conn, &delivery, target.owner.as_deref()),
         None => Ok(()),
     }
 }
@@ -268,6 +282,7 @@ pub(super) fn remove(conn: &Connection, run: i64) -> Result<(), StorageError> {
 /// See [`Storage::delete_run`](crate::Storage::delete_run).
 pub(super) fn delete(
     desk: &mut Desk<'_>,
+    scope: &Scope,
     thread: Option<ThreadId>,
     run: RunId,
     now: Timestamp,
@@ -276,9 +291,10 @@ pub(super) fn delete(
     let found = desk
         .conn
         .prepare_cached(&format!(
-            "SELECT {TARGET_COLUMNS} FROM run WHERE uuid = ?1 AND (?2 IS NULL OR thread_uuid = ?2)"
+            "SELECT {TARGET_COLUMNS} FROM run WHERE uuid = ?1 AND (?2 IS NULL OR thread_uuid = ?2) \
+             AND (?3 IS NULL OR owner = ?3)"
         ))?
-        .query_row(params![run.0.as_bytes(), thread], target)
+        .query_row(params![run.0.as_bytes(), thread, only(scope)], target)
         .optional()?;
     let Some(target) = found else {
         return Ok(None);

@@ -4,11 +4,11 @@
 //! a worker whose claim was voided or taken over writes nothing.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use selvedge_model::Timestamp;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::run::{ClaimedRun, Lease, Run, RunStatus};
+use selvedge_model::{Identity, Timestamp};
 
-use super::codec::cancel_request;
+use super::codec::{cancel_request, identity};
 use super::runs::{self, RUN_COLUMNS};
 use super::writer::Desk;
 use crate::StorageError;
@@ -23,9 +23,11 @@ pub(super) struct Held {
     pub(super) cancel: Option<CancelRequest>,
     /// It has added to checkpoints that it did not make.
     pub(super) undo: bool,
+    /// Whom it belongs to.
+    pub(super) owner: Option<String>,
 }
 
-const HELD_COLUMNS: &str = "id, thread, cancel, cancel_message, undo";
+const HELD_COLUMNS: &str = "id, thread, cancel, cancel_message, undo, owner";
 
 fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
     Ok(Held {
@@ -33,6 +35,7 @@ fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
         thread: row.get(1)?,
         cancel: cancel_request(row, 2)?,
         undo: row.get(4)?,
+        owner: row.get(5)?,
     })
 }
 
@@ -98,6 +101,7 @@ struct Candidate {
     attempt: u32,
     started_at: Option<i64>,
     cancel: Option<CancelRequest>,
+    owner: Option<Identity>,
 }
 
 impl Candidate {
@@ -114,6 +118,7 @@ impl Candidate {
             attempt,
             started_at: self.started_at.map_or(now, Timestamp::from_micros),
             cancel: self.cancel,
+            owner: self.owner,
         }
     }
 }
@@ -127,7 +132,8 @@ fn candidates(
     params: impl rusqlite::Params,
 ) -> Result<Vec<Candidate>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {RUN_COLUMNS}, r.id, r.fence, r.attempt, r.started_at, r.cancel, r.cancel_message \
+        "SELECT {RUN_COLUMNS}, r.id, r.fence, r.attempt, r.started_at, r.cancel, r.cancel_message, \
+         r.owner \
          FROM run r INDEXED BY {index} JOIN run_request q ON q.run = r.id WHERE {condition}"
     ))?;
     let rows = statement.query_map(params, |row: &Row<'_>| {
@@ -138,6 +144,7 @@ fn candidates(
             attempt: row.get(11)?,
             started_at: row.get(12)?,
             cancel: cancel_request(row, 13)?,
+            owner: identity(row, 15)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

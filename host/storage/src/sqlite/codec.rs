@@ -10,7 +10,7 @@ use selvedge_model::cron::{CatchUp, OnRunCompleted};
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_model::run::{MultitaskStrategy, RunStatus};
 use selvedge_model::thread::{ThreadStatus, TtlStrategy};
-use selvedge_model::{Json, Timestamp};
+use selvedge_model::{Identity, Json, Timestamp};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -138,6 +138,20 @@ pub(super) fn cancel_request(
         action,
         message: message.unwrap_or_default(),
     }))
+}
+
+/// Whom a row belongs to.
+pub(super) fn identity(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Identity>> {
+    match row.get_ref(column)?.as_str_or_null()? {
+        Some(text) => Identity::new(text)
+            .map(Some)
+            .ok_or(rusqlite::Error::InvalidColumnType(
+                column,
+                "owner".to_owned(),
+                Type::Text,
+            )),
+        None => Ok(None),
+    }
 }
 
 pub(super) fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Json> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::cron::Cron;
-use selvedge_model::{CronId, Json, Timestamp};
+use selvedge_model::{CronId, Json, Scope, Timestamp};
 
 use super::codec::{Coded, coded, id, json, optional_document, optional_id, time, to_document};
 use super::contains::contains;
@@ -67,7 +67,7 @@ pub(super) fn create(desk: &Desk<'_>, cron: &Cron) -> Result<CronInsert, Storage
     };
     let thread = match cron.thread_id {
         None => None,
-        Some(thread) => match thread_key(desk.conn, thread)? {
+        Some(thread) => match thread_key(desk.conn, &Scope::Host, thread)? {
             None => return Ok(CronInsert::NoThread),
             known => known,
         },

@@ -7,9 +7,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use selvedge_model::delivery::{
     Attempt, DeliveryStatus, DueDelivery, NewDelivery, PutOff, Verdict,
 };
-use selvedge_model::{DeliveryId, Timestamp};
+use selvedge_model::{DeliveryId, Scope, Timestamp};
 
 use super::codec::{Coded, id, time};
+use super::scope::only;
 use super::writer::Desk;
 use crate::StorageError;
 use crate::types::{DueDeliveries, Redeliver};
@@ -27,10 +28,14 @@ const BEHIND_THEM: i64 = 1;
 const SHARE_BEHIND: usize = 4;
 
 /// Stores a delivery that is due at once.
-pub(super) fn insert(conn: &Connection, delivery: &NewDelivery) -> Result<(), StorageError> {
+pub(super) fn insert(
+    conn: &Connection,
+    delivery: &NewDelivery,
+    owner: Option<&str>,
+) -> Result<(), StorageError> {
     conn.prepare_cached(
-        "INSERT INTO delivery (uuid, run, thread, url, sent_at_offset, status, created_at, due_at, attempts, retry) \
-         VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6, 0, 0)",
+        "INSERT INTO delivery (uuid, run, thread, url, sent_at_offset, status, created_at, due_at, attempts, retry, \
+         owner) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6, 0, 0, ?7)",
     )?
     .execute(params![
         delivery.id.0.as_bytes(),
@@ -39,6 +44,7 @@ pub(super) fn insert(conn: &Connection, delivery: &NewDelivery) -> Result<(), St
         delivery.url,
         delivery.sent_at_offset,
         delivery.created_at.as_micros(),
+        owner,
     ])?;
     conn.prepare_cached("INSERT INTO delivery_body (delivery, body) VALUES (?1, ?2)")?
         .execute(params![conn.last_insert_rowid(), delivery.body])?;
@@ -175,7 +181,7 @@ pub(super) fn record(
     verdict: Verdict,
     now: Timestamp,
 ) -> Result<(), StorageError> {
-    let key = key_of(desk.conn, delivery)?
+    let key = key_of(desk.conn, &Scope::Host, delivery)?
         .ok_or_else(|| StorageError::Failed(format!("there is no delivery {delivery}")))?;
     insert_attempt(desk.conn, key, attempt)?;
     let (status, due_at, ended_at) = match verdict {
@@ -199,10 +205,16 @@ pub(super) fn record(
     Ok(())
 }
 
-fn key_of(conn: &Connection, delivery: DeliveryId) -> Result<Option<i64>, StorageError> {
+fn key_of(
+    conn: &Connection,
+    scope: &Scope,
+    delivery: DeliveryId,
+) -> Result<Option<i64>, StorageError> {
     let key = conn
-        .prepare_cached("SELECT id FROM delivery WHERE uuid = ?1")?
-        .query_row([delivery.0.as_bytes()], |row| row.get(0))
+        .prepare_cached("SELECT id FROM delivery WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)")?
+        .query_row(params![delivery.0.as_bytes(), only(scope)], |row| {
+            row.get(0)
+        })
         .optional()?;
     Ok(key)
 }
@@ -231,7 +243,7 @@ fn insert_attempt(conn: &Connection, key: i64, attempt: &Attempt) -> Result<(), 
 /// See [`Storage::put_off`](crate::Storage::put_off).
 pub(super) fn put_off(desk: &mut Desk<'_>, deliveries: &[PutOff]) -> Result<(), StorageError> {
     for PutOff { id, until, behind } in deliveries {
-        let Some(key) = key_of(desk.conn, *id)? else {
+        let Some(key) = key_of(desk.conn, &Scope::Host, *id)? else {
             continue;
         };
         desk.conn
@@ -284,10 +296,11 @@ pub(super) fn prune(conn: &Connection, ended_before: Timestamp) -> Result<u64, S
 /// See [`Storage::redeliver`](crate::Storage::redeliver).
 pub(super) fn redeliver(
     desk: &mut Desk<'_>,
+    scope: &Scope,
     delivery: DeliveryId,
     now: Timestamp,
 ) -> Result<bool, StorageError> {
-    let Some(key) = key_of(desk.conn, delivery)? else {
+    let Some(key) = key_of(desk.conn, scope, delivery)? else {
         return Ok(false);
     };
     // One that is claimed is about to be tried, or is being tried right now.
@@ -300,6 +313,7 @@ pub(super) fn redeliver(
 /// See [`Storage::redeliver_ended`](crate::Storage::redeliver_ended).
 pub(super) fn redeliver_ended(
     conn: &Connection,
+    scope: &Scope,
     which: &Redeliver,
     now: Timestamp,
 ) -> Result<u64, StorageError> {
@@ -307,14 +321,15 @@ pub(super) fn redeliver_ended(
     for status in &which.statuses {
         let mut statement = conn.prepare_cached(
             "SELECT id FROM delivery WHERE status = ?1 AND ended_at >= ?2 AND ended_at < ?3 \
-             ORDER BY ended_at LIMIT ?4",
+             AND (?5 IS NULL OR owner = ?5) ORDER BY ended_at LIMIT ?4",
         )?;
         let window = (which.since.as_micros(), which.before.as_micros());
         let room = MAX_CHANGED_ROWS - count;
         let keys = statement
-            .query_map(params![status.code(), window.0, window.1, room], |row| {
-                row.get(0)
-            })?
+            .query_map(
+                params![status.code(), window.0, window.1, room, only(scope)],
+                |row| row.get(0),
+            )?
             .collect::<rusqlite::Result<Vec<i64>>>()?;
         for key in keys {
             begin_anew(conn, key, now)?;

@@ -6,10 +6,11 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use selvedge_model::delivery::Attempt;
 use selvedge_model::url::without_query;
-use selvedge_model::{DeliveryId, RunId, Timestamp};
+use selvedge_model::{DeliveryId, RunId, Scope, Timestamp};
 
 use super::codec::{Coded, coded, id, time};
 use super::error::unreadable;
+use super::scope::only;
 use crate::StorageError;
 use crate::types::{DeliveryQuery, DeliveryRecord, Outbox, Page};
 
@@ -23,10 +24,14 @@ const COLUMNS: &str =
     "id, uuid, run, thread, url, status, created_at, due_at, ended_at, attempts FROM delivery";
 
 /// The deliveries of a run, oldest first.
-pub(super) fn of_run(conn: &Connection, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
-    let sql = format!("SELECT {COLUMNS} WHERE run = ?1 ORDER BY id");
+pub(super) fn of_run(
+    conn: &Connection,
+    scope: &Scope,
+    run: RunId,
+) -> Result<Vec<DeliveryRecord>, StorageError> {
+    let sql = format!("SELECT {COLUMNS} WHERE run = ?1 AND (?2 IS NULL OR owner = ?2) ORDER BY id");
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([run.0.as_bytes()])?;
+    let mut rows = statement.query(params![run.0.as_bytes(), only(scope)])?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         records.push(with_attempts(conn, row, MAX_SHOWN_ATTEMPTS)?);
@@ -37,11 +42,12 @@ pub(super) fn of_run(conn: &Connection, run: RunId) -> Result<Vec<DeliveryRecord
 /// One delivery.
 pub(super) fn one(
     conn: &Connection,
+    scope: &Scope,
     delivery: DeliveryId,
 ) -> Result<Option<DeliveryRecord>, StorageError> {
-    let sql = format!("SELECT {COLUMNS} WHERE uuid = ?1");
+    let sql = format!("SELECT {COLUMNS} WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)");
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([delivery.0.as_bytes()])?;
+    let mut rows = statement.query(params![delivery.0.as_bytes(), only(scope)])?;
     let row = rows.next()?;
     row.map(|row| with_attempts(conn, row, MAX_SHOWN_ATTEMPTS))
         .transpose()
@@ -50,12 +56,17 @@ pub(super) fn one(
 /// See [`Reads::list_deliveries`](crate::Reads::list_deliveries).
 pub(super) fn list(
     conn: &Connection,
+    scope: &Scope,
     query: &DeliveryQuery,
 ) -> Result<Page<DeliveryRecord>, StorageError> {
     let (mut conditions, mut values) = (Vec::new(), Vec::new());
     if let Some(run) = query.run_id {
         conditions.push("run = ?");
         values.push(Value::Blob(run.0.as_bytes().to_vec()));
+    }
+    if let Some(owner) = only(scope) {
+        conditions.push("owner = ?");
+        values.push(Value::Text(owner.to_owned()));
     }
     if let Some(status) = query.status {
         conditions.push("status = ?");

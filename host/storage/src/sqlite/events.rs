@@ -6,9 +6,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::event::{EventId, StoredEvent, StreamEvent};
-use selvedge_model::{RunId, ThreadId, Timestamp};
+use selvedge_model::{RunId, Scope, ThreadId, Timestamp};
 
 use super::codec::{document, json, to_document};
+use super::scope::only;
 use crate::StorageError;
 use crate::types::{EventQuery, Page};
 
@@ -36,10 +37,11 @@ pub(super) fn weight(events: &[StoredEvent]) -> usize {
 pub(super) fn append(
     conn: &Connection,
     thread: ThreadId,
+    owner: Option<&str>,
     events: &[StoredEvent],
 ) -> Result<(), StorageError> {
     for of_one in events.chunk_by(|a, b| a.run == b.run) {
-        append_to_log(conn, thread, of_one)?;
+        append_to_log(conn, thread, owner, of_one)?;
     }
     Ok(())
 }
@@ -47,6 +49,7 @@ pub(super) fn append(
 fn append_to_log(
     conn: &Connection,
     thread: ThreadId,
+    owner: Option<&str>,
     events: &[StoredEvent],
 ) -> Result<(), StorageError> {
     let (Some(first), Some(last)) = (events.first(), events.last()) else {
@@ -55,7 +58,7 @@ fn append_to_log(
     let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
     let (log, kept): (i64, i64) = conn
         .prepare_cached(
-            "INSERT INTO event_log (thread, run, touched_at, events) VALUES (?1, ?2, ?3, ?4) \
+            "INSERT INTO event_log (thread, run, touched_at, events, owner) VALUES (?1, ?2, ?3, ?4, ?5) \
              ON CONFLICT (thread, run) DO UPDATE SET touched_at = ?3, events = events + ?4 RETURNING id, events",
         )?
         .query_row(
@@ -63,7 +66,8 @@ fn append_to_log(
                 thread.0.as_bytes(),
                 run_column(first.run),
                 last.id.ms.saturating_mul(1_000),
-                count
+                count,
+                owner,
             ],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
@@ -103,6 +107,7 @@ fn trim(conn: &Connection, log: i64) -> Result<(), StorageError> {
 /// See [`Reads::events`](crate::Reads::events).
 pub(super) fn read(
     conn: &Connection,
+    scope: &Scope,
     query: &EventQuery,
 ) -> Result<Page<StoredEvent>, StorageError> {
     let mut found = Page {
@@ -112,11 +117,13 @@ pub(super) fn read(
     let mut statement = conn.prepare_cached(match query.run_id {
         Some(_) => {
             "SELECT e.ms, e.n, l.run, l.id FROM event_log l JOIN event e ON e.log = l.id \
-             WHERE l.thread = ?1 AND l.run = ?2 AND (e.ms, e.n) > (?3, ?4) ORDER BY e.ms, e.n LIMIT ?5"
+             WHERE l.thread = ?1 AND l.run = ?2 AND (e.ms, e.n) > (?3, ?4) AND (?6 IS NULL OR l.owner = ?6) \
+             ORDER BY e.ms, e.n LIMIT ?5"
         }
         None => {
             "SELECT e.ms, e.n, l.run, l.id FROM event_log l JOIN event e ON e.log = l.id \
-             WHERE l.thread = ?1 AND ?2 IS NOT NULL AND (e.ms, e.n) > (?3, ?4) ORDER BY e.ms, e.n LIMIT ?5"
+             WHERE l.thread = ?1 AND ?2 IS NOT NULL AND (e.ms, e.n) > (?3, ?4) AND (?6 IS NULL OR l.owner = ?6) \
+             ORDER BY e.ms, e.n LIMIT ?5"
         }
     })?;
     let after = query.after.unwrap_or(EventId { ms: -1, n: 0 });
@@ -127,6 +134,7 @@ pub(super) fn read(
         after.ms,
         after.n,
         i64::from(query.limit) + 1,
+        only(scope),
     ])?;
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
@@ -167,10 +175,16 @@ fn read_one(conn: &Connection, key: &Row<'_>) -> Result<StoredEvent, StorageErro
 }
 
 /// See [`Reads::thread_of_events`](crate::Reads::thread_of_events).
-pub(super) fn thread_of(conn: &Connection, run: RunId) -> Result<Option<ThreadId>, StorageError> {
+pub(super) fn thread_of(
+    conn: &Connection,
+    scope: &Scope,
+    run: RunId,
+) -> Result<Option<ThreadId>, StorageError> {
     let thread: Option<[u8; 16]> = conn
-        .prepare_cached("SELECT thread FROM event_log WHERE run = ?1")?
-        .query_row([run.0.as_bytes()], |row| row.get(0))
+        .prepare_cached(
+            "SELECT thread FROM event_log WHERE run = ?1 AND (?2 IS NULL OR owner = ?2)",
+        )?
+        .query_row(params![run.0.as_bytes(), only(scope)], |row| row.get(0))
         .optional()?;
     Ok(thread.map(|thread| ThreadId(uuid::Uuid::from_bytes(thread))))
 }

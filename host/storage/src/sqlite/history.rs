@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
-use selvedge_model::ThreadId;
 use selvedge_model::checkpoint::{ChannelValue, Checkpoint, SavedCheckpoint};
+use selvedge_model::{Scope, ThreadId};
 use serde_json::{Value, json};
 
 use super::contains::contains;
@@ -20,13 +20,14 @@ const MAX_READ_BYTES: usize = 16 << 20;
 /// nothing matches makes it as long as the thread's history, of which only the metadata is looked at.
 pub(super) fn read(
     conn: &Connection,
+    scope: &Scope,
     query: &HistoryQuery,
 ) -> Result<Page<SavedCheckpoint>, StorageError> {
     let mut found = Page {
         rows: Vec::new(),
         more: false,
     };
-    let Some(thread) = thread_key(conn, query.thread_id)? else {
+    let Some(thread) = thread_key(conn, scope, query.thread_id)? else {
         return Ok(found);
     };
     let mut statement = conn.prepare_cached(&format!(
@@ -80,9 +81,10 @@ fn weight(saved: &SavedCheckpoint) -> usize {
 /// See [`Reads::thread_storage`](crate::Reads::thread_storage). Reads everything that the thread has but its texts.
 pub(super) fn storage(
     conn: &Connection,
+    scope: &Scope,
     thread: ThreadId,
 ) -> Result<Option<ThreadStorage>, StorageError> {
-    let Some(thread) = thread_key(conn, thread)? else {
+    let Some(thread) = thread_key(conn, scope, thread)? else {
         return Ok(None);
     };
     let mut storage = ThreadStorage {

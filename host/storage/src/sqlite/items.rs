@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::item::Item;
-use selvedge_model::{Json, Timestamp};
+use selvedge_model::{Json, Scope, Timestamp};
 
 use super::codec::{json, micros, time};
 use super::namespaces::{behind, decode, encode};
@@ -35,7 +35,7 @@ pub(super) fn weight(item: &PutItem) -> usize {
 
 /// See [`Storage::put_item`](crate::Storage::put_item). One whose time has come is not there any more, so it does not
 /// give its age to the next.
-pub(super) fn put(conn: &Connection, item: &PutItem) -> Result<(), StorageError> {
+pub(super) fn put(conn: &Connection, scope: &Scope, item: &PutItem) -> Result<(), StorageError> {
     conn.prepare_cached(
         "INSERT INTO store_item (namespace, key, value, created_at, updated_at, ttl, expires_at) \
          VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?4 + ?5) ON CONFLICT (namespace, key) DO UPDATE SET \
@@ -43,7 +43,7 @@ pub(super) fn put(conn: &Connection, item: &PutItem) -> Result<(), StorageError>
          expires_at = ?4 + ?5",
     )?
     .execute(params![
-        encode(&item.namespace),
+        encode(scope, &item.namespace),
         item.key,
         item.value.as_str(),
         item.now.as_micros(),
@@ -55,6 +55,7 @@ pub(super) fn put(conn: &Connection, item: &PutItem) -> Result<(), StorageError>
 /// See [`Reads::item`](crate::Reads::item).
 pub(super) fn read(
     conn: &Connection,
+    scope: &Scope,
     namespace: &[String],
     key: &str,
     now: Timestamp,
@@ -63,13 +64,14 @@ pub(super) fn read(
         "SELECT {COLUMNS} FROM store_item WHERE namespace = ?1 AND key = ?2 \
          AND (expires_at IS NULL OR expires_at > ?3)"
     ))?;
-    let mut rows = statement.query(params![encode(namespace), key, now.as_micros()])?;
+    let mut rows = statement.query(params![encode(scope, namespace), key, now.as_micros()])?;
     rows.next()?.map(from_row).transpose()
 }
 
 /// See [`Storage::refresh_items`](crate::Storage::refresh_items).
 pub(super) fn refresh(
     conn: &Connection,
+    scope: &Scope,
     items: &[(Vec<String>, String)],
     now: Timestamp,
 ) -> Result<(), StorageError> {
@@ -78,7 +80,7 @@ pub(super) fn refresh(
          WHERE namespace = ?1 AND key = ?2 AND ttl IS NOT NULL AND expires_at > ?3",
     )?;
     for (namespace, key) in items {
-        statement.execute(params![encode(namespace), key, now.as_micros()])?;
+        statement.execute(params![encode(scope, namespace), key, now.as_micros()])?;
     }
     Ok(())
 }
@@ -86,19 +88,24 @@ pub(super) fn refresh(
 /// See [`Storage::delete_item`](crate::Storage::delete_item).
 pub(super) fn delete(
     conn: &Connection,
+    scope: &Scope,
     namespace: &[String],
     key: &str,
 ) -> Result<bool, StorageError> {
     let deleted = conn
         .prepare_cached("DELETE FROM store_item WHERE namespace = ?1 AND key = ?2")?
-        .execute(params![encode(namespace), key])?;
+        .execute(params![encode(scope, namespace), key])?;
     Ok(deleted == 1)
 }
 
 /// See [`Reads::search_items`](crate::Reads::search_items). Walks over what lies under the prefix until the page is
 /// full; only what passes the filter is kept.
-pub(super) fn search(conn: &Connection, query: &ItemQuery) -> Result<Page<Item>, StorageError> {
-    let prefix = encode(&query.prefix);
+pub(super) fn search(
+    conn: &Connection,
+    scope: &Scope,
+    query: &ItemQuery,
+) -> Result<Page<Item>, StorageError> {
+    let prefix = encode(scope, &query.prefix);
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM store_item WHERE namespace >= ?1 AND namespace < ?2 \
          AND (expires_at IS NULL OR expires_at > ?3) ORDER BY namespace, key"
@@ -132,10 +139,11 @@ pub(super) fn search(conn: &Connection, query: &ItemQuery) -> Result<Page<Item>,
 /// index, so that the cost is that of the namespaces and not of the items in them.
 pub(super) fn list(
     conn: &Connection,
+    scope: &Scope,
     query: &NamespaceQuery,
 ) -> Result<Vec<Vec<String>>, StorageError> {
     let fixed: Vec<&str> = query.prefix.iter().map_while(exact).collect();
-    let under = encode(&fixed);
+    let under = encode(scope, &fixed);
     let end = behind(&under);
     let mut next = conn.prepare_cached(
         "SELECT namespace FROM store_item WHERE namespace >= ?1 AND namespace < ?2 \

@@ -3,22 +3,24 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::checkpoint::{Checkpoint, PendingWrite, SavedCheckpoint};
 use selvedge_model::graph::is_internal_channel;
-use selvedge_model::{CheckpointId, Json, ThreadId};
+use selvedge_model::{CheckpointId, Json, Scope, ThreadId};
 
 use super::codec::{coded, document, id, json, optional_id, time};
 use super::error::unreadable;
 use super::places::{self, Places};
+use super::scope::only;
 use super::segments;
 use crate::StorageError;
 
 /// The checkpoint that is named, or the newest of the namespace.
 pub(super) fn checkpoint(
     conn: &Connection,
+    scope: &Scope,
     thread: ThreadId,
     namespace: &str,
     at: Option<CheckpointId>,
 ) -> Result<Option<SavedCheckpoint>, StorageError> {
-    let Some(thread) = thread_key(conn, thread)? else {
+    let Some(thread) = thread_key(conn, scope, thread)? else {
         return Ok(None);
     };
     let which = match at {
@@ -158,10 +160,14 @@ fn visible_object(conn: &Connection, thread: i64, places: &Places) -> Result<Jso
 }
 
 /// The integer that stands for a thread.
-pub(super) fn thread_key(conn: &Connection, thread: ThreadId) -> Result<Option<i64>, StorageError> {
+pub(super) fn thread_key(
+    conn: &Connection,
+    scope: &Scope,
+    thread: ThreadId,
+) -> Result<Option<i64>, StorageError> {
     let key = conn
-        .prepare_cached("SELECT id FROM thread WHERE uuid = ?1")?
-        .query_row([thread.0.as_bytes()], |row| row.get(0))
+        .prepare_cached("SELECT id FROM thread WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)")?
+        .query_row(params![thread.0.as_bytes(), only(scope)], |row| row.get(0))
         .optional()?;
     Ok(key)
 }

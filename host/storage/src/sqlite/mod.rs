@@ -17,6 +17,7 @@
 //! | `items`, `namespaces` | the store |
 //! | `deliveries`, `delivery_records` | webhooks: to be delivered, and to look at |
 //! | `contains`, `truncate` | containment of JSON, emptying for development |
+//! | `scope` | whose rows a statement sees |
 //! | `codec`, `error`, `weight` | columns, errors, what an answer may weigh |
 
 mod assistants;
@@ -43,6 +44,7 @@ mod readers;
 mod reads;
 mod rollback;
 mod runs;
+mod scope;
 mod search;
 mod segments;
 mod steps;

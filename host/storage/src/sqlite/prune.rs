@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use selvedge_model::run::RunStatus;
 use selvedge_model::thread::TtlStrategy;
-use selvedge_model::{RunId, ThreadId, Timestamp};
+use selvedge_model::{RunId, Scope, ThreadId, Timestamp};
 
 use super::cancel::unended_of;
 use super::codec::{coded, time};
@@ -16,12 +16,13 @@ use crate::types::{Prune, Pruned, Swept};
 /// See [`Storage::prune_threads`](crate::Storage::prune_threads).
 pub(super) fn prune(
     desk: &mut Desk<'_>,
+    scope: &Scope,
     threads: &[ThreadId],
     how: Prune,
 ) -> Result<Pruned, StorageError> {
     let mut pruned = Pruned::default();
     for thread in threads {
-        let Some(key) = thread_key(desk.conn, *thread)? else {
+        let Some(key) = thread_key(desk.conn, scope, *thread)? else {
             continue;
         };
         match how {
@@ -42,6 +43,12 @@ pub(super) fn delete(desk: &mut Desk<'_>, thread: i64) -> Result<Vec<RunId>, Sto
         .iter()
         .filter(|run| run.status == RunStatus::Pending)
         .count();
+    // Whoever takes the id next may be somebody else.
+    desk.conn
+        .prepare_cached(
+            "DELETE FROM event_log WHERE owner IS NOT NULL AND thread = (SELECT uuid FROM thread WHERE id = ?1)",
+        )?
+        .execute([thread])?;
     // Before the runs, which would be taken out of each of them otherwise.
     desk.conn
         .prepare_cached("DELETE FROM checkpoint WHERE thread = ?1")?

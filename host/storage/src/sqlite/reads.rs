@@ -11,7 +11,9 @@ use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::item::Item;
 use selvedge_model::run::Run;
 use selvedge_model::thread::Thread;
-use selvedge_model::{AssistantId, CheckpointId, CronId, DeliveryId, RunId, ThreadId, Timestamp};
+use selvedge_model::{
+    AssistantId, CheckpointId, CronId, DeliveryId, RunId, Scope, ThreadId, Timestamp,
+};
 
 use super::{
     Sqlite, assistants, crons, deliveries, delivery_records, events, history, items, load, runs,
@@ -26,87 +28,136 @@ use crate::{Reads, StorageError};
 
 #[async_trait]
 impl Reads for Sqlite {
-    async fn assistant(&self, id: AssistantId) -> Result<Option<Assistant>, StorageError> {
+    async fn assistant(
+        &self,
+        scope: &Scope,
+        id: AssistantId,
+    ) -> Result<Option<Assistant>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| assistants::read(conn, id))
+            .read(move |conn| assistants::read(conn, &scope, id))
             .await
     }
 
     async fn search_assistants(
         &self,
+        scope: &Scope,
         query: AssistantQuery,
     ) -> Result<Page<Assistant>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .walk(move |conn| assistants::search(conn, &query))
+            .walk(move |conn| assistants::search(conn, &scope, &query))
             .await
     }
 
-    async fn count_assistants(&self, query: AssistantQuery) -> Result<u64, StorageError> {
+    async fn count_assistants(
+        &self,
+        scope: &Scope,
+        query: AssistantQuery,
+    ) -> Result<u64, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .walk(move |conn| assistants::count(conn, &query))
+            .walk(move |conn| assistants::count(conn, &scope, &query))
             .await
     }
 
     async fn assistant_versions(
         &self,
+        scope: &Scope,
         query: VersionQuery,
     ) -> Result<Vec<Assistant>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| versions::list(conn, &query))
+            .read(move |conn| versions::list(conn, &scope, &query))
             .await
     }
 
-    async fn thread(&self, id: ThreadId, values: Values) -> Result<Option<Thread>, StorageError> {
+    async fn thread(
+        &self,
+        scope: &Scope,
+        id: ThreadId,
+        values: Values,
+    ) -> Result<Option<Thread>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| threads::read(conn, id, values))
+            .read(move |conn| threads::read(conn, &scope, id, values))
             .await
     }
 
-    async fn search_threads(&self, query: ThreadQuery) -> Result<Page<Thread>, StorageError> {
+    async fn search_threads(
+        &self,
+        scope: &Scope,
+        query: ThreadQuery,
+    ) -> Result<Page<Thread>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .walk(move |conn| search::search(conn, &query))
+            .walk(move |conn| search::search(conn, &scope, &query))
             .await
     }
 
-    async fn count_threads(&self, filter: ThreadFilter) -> Result<u64, StorageError> {
+    async fn count_threads(
+        &self,
+        scope: &Scope,
+        filter: ThreadFilter,
+    ) -> Result<u64, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .walk(move |conn| search::count(conn, &filter))
+            .walk(move |conn| search::count(conn, &scope, &filter))
             .await
     }
 
-    async fn thread_storage(&self, id: ThreadId) -> Result<Option<ThreadStorage>, StorageError> {
+    async fn thread_storage(
+        &self,
+        scope: &Scope,
+        id: ThreadId,
+    ) -> Result<Option<ThreadStorage>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .walk(move |conn| history::storage(conn, id))
+            .walk(move |conn| history::storage(conn, &scope, id))
             .await
     }
 
     async fn checkpoint(
         &self,
+        scope: &Scope,
         thread: ThreadId,
         namespace: &str,
         at: Option<CheckpointId>,
     ) -> Result<Option<SavedCheckpoint>, StorageError> {
+        let scope = scope.clone();
         let namespace = namespace.to_owned();
         self.readers
-            .read(move |conn| load::checkpoint(conn, thread, &namespace, at))
+            .read(move |conn| load::checkpoint(conn, &scope, thread, &namespace, at))
             .await
     }
 
-    async fn history(&self, query: HistoryQuery) -> Result<Page<SavedCheckpoint>, StorageError> {
+    async fn history(
+        &self,
+        scope: &Scope,
+        query: HistoryQuery,
+    ) -> Result<Page<SavedCheckpoint>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .walk(move |conn| history::read(conn, &query))
+            .walk(move |conn| history::read(conn, &scope, &query))
             .await
     }
 
-    async fn run(&self, thread: Option<ThreadId>, id: RunId) -> Result<Option<Run>, StorageError> {
+    async fn run(
+        &self,
+        scope: &Scope,
+        thread: Option<ThreadId>,
+        id: RunId,
+    ) -> Result<Option<Run>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| runs::find(conn, thread, id))
+            .read(move |conn| runs::find(conn, &scope, thread, id))
             .await
     }
 
-    async fn list_runs(&self, query: RunQuery) -> Result<Vec<Run>, StorageError> {
+    async fn list_runs(&self, scope: &Scope, query: RunQuery) -> Result<Vec<Run>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| runs::list(conn, &query))
+            .read(move |conn| runs::list(conn, &scope, &query))
             .await
     }
 
@@ -144,15 +195,25 @@ impl Reads for Sqlite {
             .await
     }
 
-    async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StorageError> {
+    async fn events(
+        &self,
+        scope: &Scope,
+        query: EventQuery,
+    ) -> Result<Page<StoredEvent>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| events::read(conn, &query))
+            .read(move |conn| events::read(conn, &scope, &query))
             .await
     }
 
-    async fn thread_of_events(&self, run: RunId) -> Result<Option<ThreadId>, StorageError> {
+    async fn thread_of_events(
+        &self,
+        scope: &Scope,
+        run: RunId,
+    ) -> Result<Option<ThreadId>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| events::thread_of(conn, run))
+            .read(move |conn| events::thread_of(conn, &scope, run))
             .await
     }
 
@@ -164,39 +225,58 @@ impl Reads for Sqlite {
 
     async fn item(
         &self,
+        scope: &Scope,
         namespace: Vec<String>,
         key: String,
         now: Timestamp,
     ) -> Result<Option<Item>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| items::read(conn, &namespace, &key, now))
+            .read(move |conn| items::read(conn, &scope, &namespace, &key, now))
             .await
     }
 
-    async fn search_items(&self, query: ItemQuery) -> Result<Page<Item>, StorageError> {
+    async fn search_items(
+        &self,
+        scope: &Scope,
+        query: ItemQuery,
+    ) -> Result<Page<Item>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .walk(move |conn| items::search(conn, &query))
+            .walk(move |conn| items::search(conn, &scope, &query))
             .await
     }
 
     async fn list_namespaces(
         &self,
+        scope: &Scope,
         query: NamespaceQuery,
     ) -> Result<Vec<Vec<String>>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .walk(move |conn| items::list(conn, &query))
+            .walk(move |conn| items::list(conn, &scope, &query))
             .await
     }
 
-    async fn deliveries_of_run(&self, run: RunId) -> Result<Vec<DeliveryRecord>, StorageError> {
+    async fn deliveries_of_run(
+        &self,
+        scope: &Scope,
+        run: RunId,
+    ) -> Result<Vec<DeliveryRecord>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| delivery_records::of_run(conn, run))
+            .read(move |conn| delivery_records::of_run(conn, &scope, run))
             .await
     }
 
-    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StorageError> {
+    async fn delivery(
+        &self,
+        scope: &Scope,
+        id: DeliveryId,
+    ) -> Result<Option<DeliveryRecord>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| delivery_records::one(conn, id))
+            .read(move |conn| delivery_records::one(conn, &scope, id))
             .await
     }
 
@@ -208,10 +288,12 @@ impl Reads for Sqlite {
 
     async fn list_deliveries(
         &self,
+        scope: &Scope,
         query: DeliveryQuery,
     ) -> Result<Page<DeliveryRecord>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .read(move |conn| delivery_records::list(conn, &query))
+            .read(move |conn| delivery_records::list(conn, &scope, &query))
             .await
     }
 

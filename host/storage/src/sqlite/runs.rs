@@ -4,10 +4,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::run::{ClaimedRun, Lease, MultitaskStrategy, Run, RunStatus};
 use selvedge_model::thread::ThreadStatus;
-use selvedge_model::{RunId, ThreadId};
+use selvedge_model::{Identity, RunId, Scope, ThreadId};
 
 use super::cancel::{self, Ending};
 use super::codec::{Coded, coded, document, id, json, time, to_document};
+use super::scope::only;
 use super::threads::{self, KnownThread};
 use super::weight::Weight;
 use super::writer::Desk;
@@ -42,12 +43,22 @@ pub(super) fn count_pending(conn: &Connection) -> Result<u64, StorageError> {
 }
 
 /// See [`Storage::admit_run`](crate::Storage::admit_run). Nothing is written before the run is sure to be accepted.
-pub(super) fn admit(desk: &mut Desk<'_>, new: NewRun) -> Result<Admission, StorageError> {
+pub(super) fn admit(
+    desk: &mut Desk<'_>,
+    scope: &Scope,
+    new: NewRun,
+) -> Result<Admission, StorageError> {
+    let id = new.run.thread_id;
     let known = match new.thread {
         ThreadNeed::None => None,
-        _ => threads::find(desk.conn, new.run.thread_id)?,
+        _ => threads::find(desk.conn, scope, id)?,
     };
-    if known.is_none() && matches!(new.thread, ThreadNeed::Existing { .. }) {
+    let may_begin = match new.thread {
+        ThreadNeed::None => true,
+        ThreadNeed::Existing { .. } => known.is_some(),
+        ThreadNeed::Create { .. } => known.is_some() || !threads::is_taken(desk.conn, id)?,
+    };
+    if !may_begin {
         return Ok(Admission::Refused(Refusal::NoThread));
     }
     let mut others = match &known {
@@ -79,18 +90,27 @@ pub(super) fn admit(desk: &mut Desk<'_>, new: NewRun) -> Result<Admission, Stora
         superseded = cancel::supersede(desk, thread.key, ending)?;
         others = others_on(desk.conn, thread.key)?;
     }
-    let thread = occupy_thread(desk, known.as_ref(), &new)?;
-    insert(desk, new, thread, &others, superseded)
+    // What happens on a thread belongs to whoever the thread belongs to, also when an operator makes it happen.
+    let owner = match &known {
+        Some(thread) => thread.owner.as_deref().and_then(Identity::new),
+        None => scope.owner().cloned(),
+    };
+    let thread = occupy_thread(desk, scope, known.as_ref(), &new)?;
+    insert(desk, owner, new, thread, &others, superseded)
 }
 
 /// See [`Storage::admit_runs`](crate::Storage::admit_runs). Each is judged with those before it admitted, so what they
 /// wrote is taken back when one is refused.
-pub(super) fn admit_all(desk: &mut Desk<'_>, new: Vec<NewRun>) -> Result<Batch, StorageError> {
+pub(super) fn admit_all(
+    desk: &mut Desk<'_>,
+    scope: &Scope,
+    new: Vec<NewRun>,
+) -> Result<Batch, StorageError> {
     let mark = desk.memory.mark();
     desk.statement("SAVEPOINT batch")?;
     let mut admissions = Vec::with_capacity(new.len());
     for (position, new) in new.into_iter().enumerate() {
-        match admit(desk, new)? {
+        match admit(desk, scope, new)? {
             Admission::Refused(refusal) => {
                 desk.statement("ROLLBACK TO batch")?;
                 desk.statement("RELEASE batch")?;
@@ -136,6 +156,7 @@ fn others_on(conn: &Connection, thread: i64) -> Result<Others, StorageError> {
 
 fn occupy_thread(
     desk: &Desk<'_>,
+    scope: &Scope,
     known: Option<&KnownThread>,
     new: &NewRun,
 ) -> Result<Option<i64>, StorageError> {
@@ -161,13 +182,14 @@ fn occupy_thread(
                 created_at: now,
                 ttl,
             };
-            threads::insert(desk.conn, &thread, ThreadStatus::Busy, config).map(Some)
+            threads::insert(desk.conn, scope, &thread, ThreadStatus::Busy, config).map(Some)
         }
     }
 }
 
 fn insert(
     desk: &mut Desk<'_>,
+    owner: Option<Identity>,
     new: NewRun,
     thread: Option<i64>,
     others: &Others,
@@ -191,7 +213,8 @@ fn insert(
     desk.conn
         .prepare_cached(
             "INSERT INTO run (uuid, thread, thread_uuid, assistant, status, ready, multitask, created_at, \
-             updated_at, started_at, fence, attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
+             updated_at, started_at, fence, attempt, owner) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)",
         )?
         .execute(params![
             run.run_id.0.as_bytes(),
@@ -205,6 +228,7 @@ fn insert(
             run.updated_at.as_micros(),
             claimed_at.map(|now| now.as_micros()),
             claims,
+            owner.as_ref().map(Identity::as_str),
         ])?;
     desk.conn
         .prepare_cached("INSERT INTO run_request (run, metadata, kwargs) VALUES (?1, ?2, ?3)")?
@@ -228,6 +252,7 @@ fn insert(
         attempt: 1,
         started_at,
         cancel: None,
+        owner,
     };
     Ok(Admission::Claimed(Box::new(claimed), superseded))
 }
@@ -235,23 +260,29 @@ fn insert(
 /// One run, on its thread or on any.
 pub(super) fn find(
     conn: &Connection,
+    scope: &Scope,
     thread: Option<ThreadId>,
     run_id: RunId,
 ) -> Result<Option<Run>, StorageError> {
     let found = conn
         .prepare_cached(&format!(
-            "SELECT {RUN_COLUMNS} FROM run r JOIN run_request q ON q.run = r.id WHERE r.uuid = ?1"
+            "SELECT {RUN_COLUMNS} FROM run r JOIN run_request q ON q.run = r.id \
+             WHERE r.uuid = ?1 AND (?2 IS NULL OR r.owner = ?2)"
         ))?
-        .query_row([run_id.0.as_bytes()], run)
+        .query_row(params![run_id.0.as_bytes(), only(scope)], run)
         .optional()?;
     Ok(found.filter(|run| thread.is_none_or(|thread| thread == run.thread_id)))
 }
 
 /// The runs of a thread, newest first.
-pub(super) fn list(conn: &Connection, query: &RunQuery) -> Result<Vec<Run>, StorageError> {
+pub(super) fn list(
+    conn: &Connection,
+    scope: &Scope,
+    query: &RunQuery,
+) -> Result<Vec<Run>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {RUN_COLUMNS} FROM run r JOIN run_request q ON q.run = r.id \
-         WHERE r.thread = (SELECT id FROM thread WHERE uuid = ?1) AND (?2 IS NULL OR r.status = ?2) \
+         WHERE r.thread = (SELECT id FROM thread WHERE uuid = ?1 AND (?5 IS NULL OR owner = ?5)) AND (?2 IS NULL OR r.status = ?2) \
          ORDER BY r.created_at DESC, r.id DESC LIMIT ?3 OFFSET ?4"
     ))?;
     let rows = statement.query_map(
@@ -260,6 +291,7 @@ pub(super) fn list(conn: &Connection, query: &RunQuery) -> Result<Vec<Run>, Stor
             query.status.map(Coded::code),
             query.limit,
             query.offset,
+            only(scope),
         ],
         |row| Ok((weight_of_row(row)?, run(row)?)),
     )?;

@@ -5,21 +5,26 @@
 //! reader for such walks, where it keeps no run waiting; so does sorting by status or by the time of the values, for
 //! which no index is kept because every end of a run would pay for it.
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{CachedStatement, Connection, params, params_from_iter};
 use selvedge_model::thread::{Thread, ThreadStatus};
-use selvedge_model::{Json, ThreadId};
+use selvedge_model::{Json, Scope, ThreadId};
 use serde_json::Value;
 
 use super::codec::Coded;
 use super::contains::contains;
 use super::load::visible_values;
+use super::scope::only;
 use super::threads::{THREAD_COLUMNS, from_row};
 use super::weight::Weight;
 use crate::StorageError;
 use crate::types::{Page, ThreadFilter, ThreadQuery, ThreadSort, Values};
 
 /// See [`Reads::search_threads`](crate::Reads::search_threads).
-pub(super) fn search(conn: &Connection, query: &ThreadQuery) -> Result<Page<Thread>, StorageError> {
+pub(super) fn search(
+    conn: &Connection,
+    scope: &Scope,
+    query: &ThreadQuery,
+) -> Result<Page<Thread>, StorageError> {
     let mut page = Pager {
         matcher: Matcher::new(conn, &query.filter, query.values),
         skip: query.offset,
@@ -32,7 +37,7 @@ pub(super) fn search(conn: &Connection, query: &ThreadQuery) -> Result<Page<Thre
     };
     if let Some(ids) = &query.filter.ids {
         let mut statement = by_key(conn)?;
-        for key in named(conn, ids, &order(query))? {
+        for key in named(conn, scope, ids, &order(query))? {
             let thread = statement.query_row([key], from_row)?;
             if !page.take(key, thread)? {
                 break;
@@ -42,10 +47,10 @@ pub(super) fn search(conn: &Connection, query: &ThreadQuery) -> Result<Page<Thre
     }
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {THREAD_COLUMNS} FROM thread WHERE {} ORDER BY {}",
-        condition(query.filter.status),
+        condition(scope, query.filter.status),
         order(query)
     ))?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query(params_from_iter(only(scope)))?;
     while let Some(row) = rows.next()? {
         if !page.take(row.get(0)?, from_row(row)?)? {
             break;
@@ -55,28 +60,32 @@ pub(super) fn search(conn: &Connection, query: &ThreadQuery) -> Result<Page<Thre
 }
 
 /// See [`Reads::count_threads`](crate::Reads::count_threads).
-pub(super) fn count(conn: &Connection, filter: &ThreadFilter) -> Result<u64, StorageError> {
+pub(super) fn count(
+    conn: &Connection,
+    scope: &Scope,
+    filter: &ThreadFilter,
+) -> Result<u64, StorageError> {
     let matcher = Matcher::new(conn, filter, Values::Skip);
     let mut count = 0;
     if let Some(ids) = &filter.ids {
         let mut statement = by_key(conn)?;
-        for key in named(conn, ids, "id")? {
+        for key in named(conn, scope, ids, "id")? {
             let mut thread = statement.query_row([key], from_row)?;
             count += u64::from(matcher.matches(key, &mut thread)?);
         }
         return Ok(count);
     }
-    let condition = condition(filter.status);
+    let condition = condition(scope, filter.status);
     if filter.metadata.is_none() && filter.values.is_none() {
         let count: i64 = conn
             .prepare_cached(&format!("SELECT count(*) FROM thread WHERE {condition}"))?
-            .query_row([], |row| row.get(0))?;
+            .query_row(params_from_iter(only(scope)), |row| row.get(0))?;
         return Ok(count.unsigned_abs());
     }
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {THREAD_COLUMNS} FROM thread WHERE {condition}"
     ))?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query(params_from_iter(only(scope)))?;
     while let Some(row) = rows.next()? {
         count += u64::from(matcher.matches(row.get(0)?, &mut from_row(row)?)?);
     }
@@ -84,14 +93,19 @@ pub(super) fn count(conn: &Connection, filter: &ThreadFilter) -> Result<u64, Sto
 }
 
 /// Spelled out, and for those that wait for someone with the condition of their small index, or the planner does not
-/// see that it may take that.
-fn condition(status: Option<ThreadStatus>) -> String {
-    match status {
+/// see that it may take that. Within a scope that is somebody's there is one parameter, their identity: spelled out
+/// for the same reason.
+fn condition(scope: &Scope, status: Option<ThreadStatus>) -> String {
+    let status = match status {
         None => "true".to_owned(),
         Some(status @ (ThreadStatus::Interrupted | ThreadStatus::Error)) => {
             format!("status > 1 AND status = {}", status.code())
         }
         Some(status) => format!("status = {}", status.code()),
+    };
+    match only(scope) {
+        Some(_) => format!("owner = ?1 AND {status}"),
+        None => status,
     }
 }
 
@@ -111,7 +125,12 @@ fn order(query: &ThreadQuery) -> String {
 
 /// The keys of threads that are named, each once, in order. Only the keys: whatever is named, a page holds no more
 /// threads than it shows.
-fn named(conn: &Connection, ids: &[ThreadId], order: &str) -> Result<Vec<i64>, StorageError> {
+fn named(
+    conn: &Connection,
+    scope: &Scope,
+    ids: &[ThreadId],
+    order: &str,
+) -> Result<Vec<i64>, StorageError> {
     let mut hex = String::from("[");
     for id in ids {
         if hex.len() > 1 {
@@ -123,9 +142,10 @@ fn named(conn: &Connection, ids: &[ThreadId], order: &str) -> Result<Vec<i64>, S
     }
     hex.push(']');
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT id FROM thread WHERE uuid IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY {order}"
+        "SELECT id FROM thread WHERE uuid IN (SELECT unhex(value) FROM json_each(?1)) \
+         AND (?2 IS NULL OR owner = ?2) ORDER BY {order}"
     ))?;
-    let keys = statement.query_map([hex], |row| row.get(0))?;
+    let keys = statement.query_map(params![hex, only(scope)], |row| row.get(0))?;
     Ok(keys.collect::<Result<_, _>>()?)
 }
 

@@ -23,7 +23,8 @@ pub(super) fn commit(
     step: StepCommit,
 ) -> Result<(), StorageError> {
     let held = claims::check(desk.conn, lease)?;
-    events::append(desk.conn, lease.thread_id, &step.events)?;
+    let owner = held.owner.as_deref();
+    events::append(desk.conn, lease.thread_id, owner, &step.events)?;
     match held.thread {
         Some(thread) => save_step(desk, thread, Some(held.key), step),
         None => Ok(()),
@@ -36,8 +37,8 @@ pub(super) fn append_events(
     lease: &Lease,
     events: &[StoredEvent],
 ) -> Result<(), StorageError> {
-    claims::check(desk.conn, lease)?;
-    events::append(desk.conn, lease.thread_id, events)
+    let held = claims::check(desk.conn, lease)?;
+    events::append(desk.conn, lease.thread_id, held.owner.as_deref(), events)
 }
 
 /// See [`Storage::finish_run`](crate::Storage::finish_run).
@@ -58,7 +59,8 @@ pub(super) fn finish(
     {
         return Ok(Finish::CancelRequested(wish));
     }
-    events::append(desk.conn, lease.thread_id, &end.step.events)?;
+    let owner = held.owner.as_deref();
+    events::append(desk.conn, lease.thread_id, owner, &end.step.events)?;
     match (held.thread, end.cancelled) {
         (None, _) => cancel::remove(desk.conn, held.key)?,
         (Some(thread), Some(CancelAction::Rollback)) => {
@@ -80,7 +82,7 @@ pub(super) fn finish(
         }
     }
     if let Some(delivery) = end.delivery {
-        deliveries::insert(desk.conn, &delivery)?;
+        deliveries::insert(desk.conn, &delivery, owner)?;
     }
     Ok(Finish::Ended)
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::thread::{Thread, ThreadStatus, Ttl};
-use selvedge_model::{Json, RunId, ThreadId, Timestamp};
+use selvedge_model::{Json, RunId, Scope, ThreadId, Timestamp};
 
 use super::codec::{Coded, coded, id, json, micros, optional_document, time};
 use super::load::{thread_key, visible_values};
 use super::prune;
+use super::scope::{only, owner};
 use super::writer::Desk;
 use crate::StorageError;
 use crate::types::{Insert, NewThread, Values};
@@ -22,16 +23,24 @@ pub(super) struct KnownThread {
     pub(super) key: i64,
     pub(super) metadata: Json,
     config: Json,
+    pub(super) owner: Option<String>,
 }
 
 /// Creates a thread without a state unless the id is taken.
-pub(super) fn create(desk: &Desk<'_>, new: &NewThread) -> Result<Insert<Thread>, StorageError> {
-    if let Some(thread) = read(desk.conn, new.thread_id, Values::Skip)? {
+pub(super) fn create(
+    desk: &Desk<'_>,
+    scope: &Scope,
+    new: &NewThread,
+) -> Result<Insert<Thread>, StorageError> {
+    if let Some(thread) = read(desk.conn, scope, new.thread_id, Values::Skip)? {
         return Ok(Insert::Exists(thread));
+    }
+    if is_taken(desk.conn, new.thread_id)? {
+        return Ok(Insert::Taken);
     }
     let config = Json::object::<&str>([]);
     let status = ThreadStatus::Idle;
-    insert(desk.conn, new, status, &config)?;
+    insert(desk.conn, scope, new, status, &config)?;
     Ok(Insert::Created(Thread {
         thread_id: new.thread_id,
         created_at: new.created_at,
@@ -46,16 +55,25 @@ pub(super) fn create(desk: &Desk<'_>, new: &NewThread) -> Result<Insert<Thread>,
     }))
 }
 
+/// Whether there is a thread with this id, whosever it is.
+pub(super) fn is_taken(conn: &Connection, thread: ThreadId) -> Result<bool, StorageError> {
+    let taken = conn
+        .prepare_cached("SELECT 1 FROM thread WHERE uuid = ?1")?
+        .exists([thread.0.as_bytes()])?;
+    Ok(taken)
+}
+
 /// Creates a thread. Where a run creates it, it rests idle once that has gone.
 pub(super) fn insert(
     conn: &Connection,
+    scope: &Scope,
     new: &NewThread,
     status: ThreadStatus,
     config: &Json,
 ) -> Result<i64, StorageError> {
     conn.prepare_cached(
         "INSERT INTO thread (uuid, status, created_at, updated_at, state_updated_at, metadata, config, ttl, \
-         ttl_strategy) VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5, ?6, ?7)",
+         ttl_strategy, owner) VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         new.thread_id.0.as_bytes(),
@@ -65,6 +83,7 @@ pub(super) fn insert(
         config.as_str(),
         new.ttl.map(|ttl| micros(ttl.after)),
         new.ttl.map_or(0, |ttl| ttl.strategy.code()),
+        owner(scope),
     ])?;
     Ok(conn.last_insert_rowid())
 }
@@ -72,15 +91,19 @@ pub(super) fn insert(
 /// The thread that a run wants to be on.
 pub(super) fn find(
     conn: &Connection,
+    scope: &Scope,
     thread: ThreadId,
 ) -> Result<Option<KnownThread>, StorageError> {
     let found = conn
-        .prepare_cached("SELECT id, metadata, config FROM thread WHERE uuid = ?1")?
-        .query_row([thread.0.as_bytes()], |row| {
+        .prepare_cached(
+            "SELECT id, metadata, config, owner FROM thread WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)",
+        )?
+        .query_row(params![thread.0.as_bytes(), only(scope)], |row| {
             Ok(KnownThread {
                 key: row.get(0)?,
                 metadata: json(row, 1)?,
                 config: json(row, 2)?,
+                owner: row.get(3)?,
             })
         })
         .optional()?;
@@ -121,14 +144,15 @@ pub(super) fn merged(earlier: &Json, later: &Json) -> Json {
 /// One thread.
 pub(super) fn read(
     conn: &Connection,
+    scope: &Scope,
     thread: ThreadId,
     values: Values,
 ) -> Result<Option<Thread>, StorageError> {
     let found = conn
         .prepare_cached(&format!(
-            "SELECT {THREAD_COLUMNS} FROM thread WHERE uuid = ?1"
+            "SELECT {THREAD_COLUMNS} FROM thread WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)"
         ))?
-        .query_row([thread.0.as_bytes()], |row| {
+        .query_row(params![thread.0.as_bytes(), only(scope)], |row| {
             Ok((row.get(0)?, from_row(row)?))
         })
         .optional()?;
@@ -170,9 +194,10 @@ fn ttl(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Ttl>> {
 /// See [`Storage::delete_thread`](crate::Storage::delete_thread).
 pub(super) fn delete(
     desk: &mut Desk<'_>,
+    scope: &Scope,
     thread: ThreadId,
 ) -> Result<Option<Vec<RunId>>, StorageError> {
-    let Some(key) = thread_key(desk.conn, thread)? else {
+    let Some(key) = thread_key(desk.conn, scope, thread)? else {
         return Ok(None);
     };
     prune::delete(desk, key).map(Some)

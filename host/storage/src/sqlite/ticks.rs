@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use selvedge_model::{CronId, Timestamp};
+use selvedge_model::{CronId, Scope, Timestamp};
 
 use super::codec::to_document;
 use super::crons::{COLUMNS, TABLES, bytes_of, from_row};
@@ -86,7 +86,7 @@ fn one(desk: &mut Desk<'_>, mut tick: CronTick) -> Result<Ticked, StorageError> 
         {
             return Ok(Ticked::Refused(Refusal::Busy));
         }
-        ticked = match runs::admit(desk, *run.run)? {
+        ticked = match runs::admit(desk, &Scope::Host, *run.run)? {
             Admission::Refused(refusal) => return Ok(Ticked::Refused(refusal)),
             accepted => Ticked::Fired(accepted),
         };

@@ -1,12 +1,13 @@
 //! Changing a thread from outside its runs: its state (also the one that it begins with), its metadata, its lifetime.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use selvedge_model::ThreadId;
 use selvedge_model::thread::Thread;
+use selvedge_model::{Scope, ThreadId};
 
 use super::checkpoints::save_step;
 use super::codec::{Coded, micros};
 use super::load::newest_id;
+use super::scope::{only, owner};
 use super::writer::Desk;
 use super::{cancel, events, steps, threads};
 use crate::StorageError;
@@ -15,15 +16,16 @@ use crate::types::{Insert, NewThread, ThreadPatch, ThreadUpdate, Updated, Values
 /// See [`Storage::create_thread`](crate::Storage::create_thread).
 pub(super) fn create(
     desk: &mut Desk<'_>,
+    scope: &Scope,
     new: &NewThread,
     given: Option<ThreadUpdate>,
 ) -> Result<Insert<Thread>, StorageError> {
-    let created = threads::create(desk, new)?;
+    let created = threads::create(desk, scope, new)?;
     let (Insert::Created(_), Some(given)) = (&created, given) else {
         return Ok(created);
     };
     // An error takes the thread back as well.
-    match state(desk, new.thread_id, given)? {
+    match state(desk, scope, new.thread_id, given)? {
         Updated::Done => {}
         other => {
             return Err(StorageError::Failed(format!(
@@ -31,7 +33,7 @@ pub(super) fn create(
             )));
         }
     }
-    let read = threads::read(desk.conn, new.thread_id, Values::Include)?;
+    let read = threads::read(desk.conn, scope, new.thread_id, Values::Include)?;
     read.map(Insert::Created)
         .ok_or_else(|| StorageError::Failed("a thread that was just created is gone".to_owned()))
 }
@@ -39,10 +41,11 @@ pub(super) fn create(
 /// See [`Storage::update_thread`](crate::Storage::update_thread).
 pub(super) fn state(
     desk: &mut Desk<'_>,
+    scope: &Scope,
     thread: ThreadId,
     update: ThreadUpdate,
 ) -> Result<Updated, StorageError> {
-    let Some(known) = threads::find(desk.conn, thread)? else {
+    let Some(known) = threads::find(desk.conn, scope, thread)? else {
         return Ok(Updated::NoThread);
     };
     let unended = cancel::unended_of(desk.conn, known.key)?;
@@ -53,7 +56,8 @@ pub(super) fn state(
     if newest_id(desk.conn, known.key)? != update.expected_newest {
         return Ok(Updated::Stale);
     }
-    events::append(desk.conn, thread, &update.step.events)?;
+    let owner = known.owner.as_deref();
+    events::append(desk.conn, thread, owner, &update.step.events)?;
     save_step(desk, known.key, None, update.step)?;
     if let Some(metadata) = &update.metadata {
         set_metadata(desk.conn, &known, metadata)?;
@@ -84,10 +88,11 @@ fn set_metadata(
 /// See [`Storage::patch_thread`](crate::Storage::patch_thread).
 pub(super) fn patch(
     desk: &Desk<'_>,
+    scope: &Scope,
     thread: ThreadId,
     patch: &ThreadPatch,
 ) -> Result<Option<Thread>, StorageError> {
-    let Some(known) = threads::find(desk.conn, thread)? else {
+    let Some(known) = threads::find(desk.conn, scope, thread)? else {
         return Ok(None);
     };
     if let Some(metadata) = &patch.metadata {
@@ -101,13 +106,14 @@ pub(super) fn patch(
     desk.conn
         .prepare_cached("UPDATE thread SET updated_at = ?2 WHERE id = ?1")?
         .execute(params![known.key, patch.now.as_micros()])?;
-    threads::read(desk.conn, thread, Values::Skip)
+    threads::read(desk.conn, scope, thread, Values::Skip)
 }
 
 /// See [`Storage::copy_thread`](crate::Storage::copy_thread). One unit, as long as the thread is large: a copy of
 /// half a thread is of no use to anyone.
 pub(super) fn copy(
     desk: &Desk<'_>,
+    scope: &Scope,
     from: ThreadId,
     to: ThreadId,
     now: selvedge_model::Timestamp,
@@ -117,13 +123,20 @@ pub(super) fn copy(
     let keys = conn
         .prepare_cached(
             "INSERT INTO thread (uuid, status, resting, created_at, updated_at, state_updated_at, metadata, config, \
-             outcome, ttl, ttl_strategy) \
+             outcome, ttl, ttl_strategy, owner) \
              SELECT ?2, iif(status = 1, 0, status), iif(status = 1, 0, status), ?3, ?3, state_updated_at, metadata, \
-             config, iif(status = 1, NULL, outcome), ttl, ttl_strategy FROM thread WHERE uuid = ?1 \
+             config, iif(status = 1, NULL, outcome), ttl, ttl_strategy, ?4 FROM thread \
+             WHERE uuid = ?1 AND (?5 IS NULL OR owner = ?5) \
              RETURNING id, (SELECT id FROM thread WHERE uuid = ?1)",
         )?
         .query_row(
-            params![from.0.as_bytes(), to.0.as_bytes(), now.as_micros()],
+            params![
+                from.0.as_bytes(),
+                to.0.as_bytes(),
+                now.as_micros(),
+                owner(scope),
+                only(scope)
+            ],
             |row| Ok::<(i64, i64), _>((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
@@ -148,5 +161,5 @@ pub(super) fn copy(
     ] {
         conn.prepare_cached(sql)?.execute([copy, original])?;
     }
-    threads::read(conn, to, Values::Skip)
+    threads::read(conn, scope, to, Values::Skip)
 }

@@ -3,12 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelRequest;
-use selvedge_model::{AssistantId, Timestamp};
+use selvedge_model::{AssistantId, Scope, Timestamp};
 
 use super::assistants::{bytes_of, read, same_content};
 use super::cancel::{self, Ending};
 use super::codec::{id, json, time};
 use super::contains::contains;
+use super::scope::{only, owner};
 use super::threads::merged;
 use super::weight::Weight;
 use super::writer::Desk;
@@ -25,7 +26,7 @@ enum Origin {
 /// See [`Storage::ensure_assistants`](crate::Storage::ensure_assistants).
 pub(super) fn ensure(desk: &Desk<'_>, defaults: Vec<Assistant>) -> Result<(), StorageError> {
     for mut wanted in defaults {
-        if let Some(stored) = read(desk.conn, wanted.assistant_id)? {
+        if let Some(stored) = read(desk.conn, &Scope::Host, wanted.assistant_id)? {
             let configured = newest_configured(desk.conn, wanted.assistant_id)?;
             if configured.is_some_and(|configured| same_content(&configured, &wanted)) {
                 continue;
@@ -33,7 +34,8 @@ pub(super) fn ensure(desk: &Desk<'_>, defaults: Vec<Assistant>) -> Result<(), St
             wanted.created_at = stored.created_at;
             wanted.version = next_version(desk.conn, wanted.assistant_id)?;
         }
-        put(desk.conn, &wanted)?;
+        put(desk.conn, &Scope::Host, &wanted)?;
+        make_system(desk.conn, wanted.assistant_id)?;
         add_version(desk.conn, &wanted, Origin::Configuration)?;
     }
     Ok(())
@@ -42,16 +44,20 @@ pub(super) fn ensure(desk: &Desk<'_>, defaults: Vec<Assistant>) -> Result<(), St
 /// See [`Storage::create_assistant`](crate::Storage::create_assistant).
 pub(super) fn create(
     desk: &Desk<'_>,
+    scope: &Scope,
     assistant: Assistant,
 ) -> Result<Insert<Assistant>, StorageError> {
-    if let Some(stored) = read(desk.conn, assistant.assistant_id)? {
+    if let Some(stored) = read(desk.conn, scope, assistant.assistant_id)? {
         return Ok(Insert::Exists(stored));
+    }
+    if read(desk.conn, &Scope::Host, assistant.assistant_id)?.is_some() {
+        return Ok(Insert::Taken);
     }
     let assistant = Assistant {
         version: 1,
         ..assistant
     };
-    put(desk.conn, &assistant)?;
+    put(desk.conn, scope, &assistant)?;
     add_version(desk.conn, &assistant, Origin::Caller)?;
     Ok(Insert::Created(assistant))
 }
@@ -59,11 +65,12 @@ pub(super) fn create(
 /// See [`Storage::update_assistant`](crate::Storage::update_assistant).
 pub(super) fn update(
     desk: &Desk<'_>,
+    scope: &Scope,
     assistant: AssistantId,
     patch: AssistantPatch,
     now: Timestamp,
 ) -> Result<Option<Assistant>, StorageError> {
-    let Some(stored) = read(desk.conn, assistant)? else {
+    let Some(stored) = to_change(desk.conn, scope, assistant)? else {
         return Ok(None);
     };
     let metadata = match &patch.metadata {
@@ -82,7 +89,7 @@ pub(super) fn update(
         version: next_version(desk.conn, assistant)?,
         description: patch.description.unwrap_or(stored.description),
     };
-    put(desk.conn, &updated)?;
+    put(desk.conn, scope, &updated)?;
     add_version(desk.conn, &updated, Origin::Caller)?;
     Ok(Some(updated))
 }
@@ -90,11 +97,12 @@ pub(super) fn update(
 /// See [`Storage::set_latest`](crate::Storage::set_latest).
 pub(super) fn set_latest(
     desk: &Desk<'_>,
+    scope: &Scope,
     assistant: AssistantId,
     version: i64,
     now: Timestamp,
 ) -> Result<Option<Assistant>, StorageError> {
-    let Some(stored) = read(desk.conn, assistant)? else {
+    let Some(stored) = to_change(desk.conn, scope, assistant)? else {
         return Ok(None);
     };
     let found = desk
@@ -113,13 +121,14 @@ pub(super) fn set_latest(
         updated_at: now,
         ..chosen
     };
-    put(desk.conn, &latest)?;
+    put(desk.conn, scope, &latest)?;
     Ok(Some(latest))
 }
 
 /// See [`Storage::delete_assistant`](crate::Storage::delete_assistant).
 pub(super) fn delete(
     desk: &mut Desk<'_>,
+    scope: &Scope,
     assistant: AssistantId,
     request: &CancelRequest,
     deliveries: &MakeDelivery,
@@ -127,8 +136,8 @@ pub(super) fn delete(
 ) -> Result<Option<Cancelled>, StorageError> {
     let deleted = desk
         .conn
-        .prepare_cached("DELETE FROM assistant WHERE uuid = ?1")?
-        .execute([assistant.0.as_bytes()])?;
+        .prepare_cached("DELETE FROM assistant WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)")?
+        .execute(params![assistant.0.as_bytes(), only(scope)])?;
     if deleted == 0 {
         return Ok(None);
     }
@@ -144,14 +153,15 @@ pub(super) fn delete(
 /// newest first, until the page is full.
 pub(super) fn list(
     conn: &Connection,
+    scope: &Scope,
     query: &VersionQuery,
 ) -> Result<Vec<Assistant>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM assistant a JOIN assistant_version v ON v.assistant = a.id \
-         WHERE a.uuid = ?1 ORDER BY v.version DESC"
+         WHERE a.uuid = ?1 AND (?2 IS NULL OR a.owner = ?2 OR a.system = 1) ORDER BY v.version DESC"
     ))?;
     let wanted = query.metadata.as_ref().map(|wanted| wanted.to_value());
-    let mut rows = statement.query([query.assistant_id.0.as_bytes()])?;
+    let mut rows = statement.query(params![query.assistant_id.0.as_bytes(), only(scope)])?;
     let (mut skip, mut weight) = (query.offset, Weight::default());
     let mut found = Vec::new();
     while found.len() < query.limit as usize {
@@ -235,11 +245,33 @@ fn add_version(
     Ok(())
 }
 
-/// Makes an assistant be as given.
-fn put(conn: &Connection, assistant: &Assistant) -> Result<(), StorageError> {
+/// An assistant that may be changed: not one of the configuration's, unless by an operator.
+fn to_change(
+    conn: &Connection,
+    scope: &Scope,
+    assistant: AssistantId,
+) -> Result<Option<Assistant>, StorageError> {
+    let may_be_changed = conn
+        .prepare_cached("SELECT 1 FROM assistant WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)")?
+        .exists(params![assistant.0.as_bytes(), only(scope)])?;
+    match may_be_changed {
+        true => read(conn, scope, assistant),
+        false => Ok(None),
+    }
+}
+
+/// Makes an assistant everybody's to read and run, whosever it was.
+fn make_system(conn: &Connection, assistant: AssistantId) -> Result<(), StorageError> {
+    conn.prepare_cached("UPDATE assistant SET system = 1, owner = NULL WHERE uuid = ?1")?
+        .execute([assistant.0.as_bytes()])?;
+    Ok(())
+}
+
+/// Makes an assistant be as given. One that there is stays whose it is.
+fn put(conn: &Connection, scope: &Scope, assistant: &Assistant) -> Result<(), StorageError> {
     conn.prepare_cached(
         "INSERT INTO assistant (uuid, graph_id, config, context, metadata, name, created_at, updated_at, version, \
-         description) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+         description, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
          ON CONFLICT (uuid) DO UPDATE SET graph_id = ?2, config = ?3, context = ?4, metadata = ?5, name = ?6, \
          created_at = ?7, updated_at = ?8, version = ?9, description = ?10",
     )?
@@ -254,6 +286,7 @@ fn put(conn: &Connection, assistant: &Assistant) -> Result<(), StorageError> {
         assistant.updated_at.as_micros(),
         assistant.version,
         assistant.description,
+        owner(scope),
     ])?;
     Ok(())
 }

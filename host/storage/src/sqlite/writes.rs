@@ -8,7 +8,7 @@ use selvedge_model::delivery::{Attempt, PutOff, Verdict};
 use selvedge_model::event::StoredEvent;
 use selvedge_model::run::{Lease, RunStatus};
 use selvedge_model::thread::Thread;
-use selvedge_model::{AssistantId, CronId, DeliveryId, Json, RunId, ThreadId, Timestamp};
+use selvedge_model::{AssistantId, CronId, DeliveryId, Json, RunId, Scope, ThreadId, Timestamp};
 
 use super::{
     Sqlite, cancel, claims, crons, deliveries, events, items, prune, runs, steps, threads, ticks,
@@ -40,115 +40,146 @@ impl Storage for Sqlite {
 
     async fn create_assistant(
         &self,
+        scope: &Scope,
         assistant: Assistant,
     ) -> Result<Insert<Assistant>, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(assistant_weight(&assistant), move |desk| {
-                versions::create(desk, assistant)
+                versions::create(desk, &scope, assistant)
             })
             .await
     }
 
     async fn update_assistant(
         &self,
+        scope: &Scope,
         id: AssistantId,
         patch: AssistantPatch,
         now: Timestamp,
     ) -> Result<Option<Assistant>, StorageError> {
+        let scope = scope.clone();
         let parts = [&patch.config, &patch.context, &patch.metadata];
         let bytes = UNIT_BYTES + parts.into_iter().flatten().map(Json::len).sum::<usize>();
         self.writer
-            .write(bytes, move |desk| versions::update(desk, id, patch, now))
+            .write(bytes, move |desk| {
+                versions::update(desk, &scope, id, patch, now)
+            })
             .await
     }
 
     async fn set_latest(
         &self,
+        scope: &Scope,
         id: AssistantId,
         version: i64,
         now: Timestamp,
     ) -> Result<Option<Assistant>, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES, move |desk| {
-                versions::set_latest(desk, id, version, now)
+                versions::set_latest(desk, &scope, id, version, now)
             })
             .await
     }
 
     async fn delete_assistant(
         &self,
+        scope: &Scope,
         id: AssistantId,
         request: CancelRequest,
         deliveries: MakeDelivery,
         now: Timestamp,
     ) -> Result<Option<Cancelled>, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES, move |desk| {
-                versions::delete(desk, id, &request, &deliveries, now)
+                versions::delete(desk, &scope, id, &request, &deliveries, now)
             })
             .await
     }
 
     async fn create_thread(
         &self,
+        scope: &Scope,
         thread: NewThread,
         state: Option<ThreadUpdate>,
     ) -> Result<Insert<Thread>, StorageError> {
+        let scope = scope.clone();
         let of_state = state.as_ref().map_or(0, |state| state.step.bytes());
         self.writer
             .write(UNIT_BYTES + thread.metadata.len() + of_state, move |desk| {
-                update::create(desk, &thread, state)
+                update::create(desk, &scope, &thread, state)
             })
             .await
     }
 
-    async fn delete_thread(&self, id: ThreadId) -> Result<Option<Vec<RunId>>, StorageError> {
+    async fn delete_thread(
+        &self,
+        scope: &Scope,
+        id: ThreadId,
+    ) -> Result<Option<Vec<RunId>>, StorageError> {
+        let scope = scope.clone();
         self.writer
-            .write(UNIT_BYTES, move |desk| threads::delete(desk, id))
+            .write(UNIT_BYTES, move |desk| threads::delete(desk, &scope, id))
             .await
     }
 
     async fn patch_thread(
         &self,
+        scope: &Scope,
         id: ThreadId,
         patch: ThreadPatch,
     ) -> Result<Option<Thread>, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(
                 UNIT_BYTES + patch.metadata.as_ref().map_or(0, Json::len),
-                move |desk| update::patch(desk, id, &patch),
+                move |desk| update::patch(desk, &scope, id, &patch),
             )
             .await
     }
 
     async fn update_thread(
         &self,
+        scope: &Scope,
         id: ThreadId,
         update: ThreadUpdate,
     ) -> Result<Updated, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES + update.step.bytes(), move |desk| {
-                update::state(desk, id, update)
+                update::state(desk, &scope, id, update)
             })
             .await
     }
 
     async fn copy_thread(
         &self,
+        scope: &Scope,
         from: ThreadId,
         to: ThreadId,
         now: Timestamp,
     ) -> Result<Option<Thread>, StorageError> {
+        let scope = scope.clone();
         self.writer
-            .write(UNIT_BYTES, move |desk| update::copy(desk, from, to, now))
+            .write(UNIT_BYTES, move |desk| {
+                update::copy(desk, &scope, from, to, now)
+            })
             .await
     }
 
-    async fn prune_threads(&self, ids: Vec<ThreadId>, how: Prune) -> Result<Pruned, StorageError> {
+    async fn prune_threads(
+        &self,
+        scope: &Scope,
+        ids: Vec<ThreadId>,
+        how: Prune,
+    ) -> Result<Pruned, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(
                 UNIT_BYTES + ids.len() * size_of::<ThreadId>(),
-                move |desk| prune::prune(desk, &ids, how),
+                move |desk| prune::prune(desk, &scope, &ids, how),
             )
             .await
     }
@@ -159,42 +190,53 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn admit_run(&self, run: NewRun) -> Result<Admission, StorageError> {
+    async fn admit_run(&self, scope: &Scope, run: NewRun) -> Result<Admission, StorageError> {
+        let scope = scope.clone();
         self.writer
-            .write(UNIT_BYTES + run.bytes(), |desk| runs::admit(desk, run))
+            .write(UNIT_BYTES + run.bytes(), move |desk| {
+                runs::admit(desk, &scope, run)
+            })
             .await
     }
 
-    async fn admit_runs(&self, runs: Vec<NewRun>) -> Result<Batch, StorageError> {
+    async fn admit_runs(&self, scope: &Scope, runs: Vec<NewRun>) -> Result<Batch, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(
                 runs.iter().map(|run| UNIT_BYTES + run.bytes()).sum(),
-                move |desk| runs::admit_all(desk, runs),
+                move |desk| runs::admit_all(desk, &scope, runs),
             )
             .await
     }
 
-    async fn cancel_runs(&self, cancel: CancelRuns) -> Result<Cancelled, StorageError> {
+    async fn cancel_runs(
+        &self,
+        scope: &Scope,
+        cancel: CancelRuns,
+    ) -> Result<Cancelled, StorageError> {
+        let scope = scope.clone();
         let named = match &cancel.which {
             WhichRuns::Named { ids, .. } => ids.len(),
             WhichRuns::Pending | WhichRuns::Running | WhichRuns::All => 0,
         };
         self.writer
             .write(UNIT_BYTES + named * size_of::<RunId>(), move |desk| {
-                cancel::cancel(desk, &cancel)
+                cancel::cancel(desk, &scope, &cancel)
             })
             .await
     }
 
     async fn delete_run(
         &self,
+        scope: &Scope,
         thread: Option<ThreadId>,
         id: RunId,
         now: Timestamp,
     ) -> Result<Option<RunStatus>, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES, move |desk| {
-                cancel::delete(desk, thread, id, now)
+                cancel::delete(desk, &scope, thread, id, now)
             })
             .await
     }
@@ -276,30 +318,39 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn put_item(&self, item: PutItem) -> Result<(), StorageError> {
+    async fn put_item(&self, scope: &Scope, item: PutItem) -> Result<(), StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES + items::weight(&item), move |desk| {
-                items::put(desk.conn, &item)
+                items::put(desk.conn, &scope, &item)
             })
             .await
     }
 
-    async fn delete_item(&self, namespace: Vec<String>, key: String) -> Result<bool, StorageError> {
+    async fn delete_item(
+        &self,
+        scope: &Scope,
+        namespace: Vec<String>,
+        key: String,
+    ) -> Result<bool, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES, move |desk| {
-                items::delete(desk.conn, &namespace, &key)
+                items::delete(desk.conn, &scope, &namespace, &key)
             })
             .await
     }
 
     async fn refresh_items(
         &self,
+        scope: &Scope,
         items: Vec<(Vec<String>, String)>,
         now: Timestamp,
     ) -> Result<(), StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES * items.len().max(1), move |desk| {
-                items::refresh(desk.conn, &items, now)
+                items::refresh(desk.conn, &scope, &items, now)
             })
             .await
     }
@@ -350,16 +401,30 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn redeliver(&self, id: DeliveryId, now: Timestamp) -> Result<bool, StorageError> {
+    async fn redeliver(
+        &self,
+        scope: &Scope,
+        id: DeliveryId,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let scope = scope.clone();
         self.writer
-            .write(UNIT_BYTES, move |desk| deliveries::redeliver(desk, id, now))
+            .write(UNIT_BYTES, move |desk| {
+                deliveries::redeliver(desk, &scope, id, now)
+            })
             .await
     }
 
-    async fn redeliver_ended(&self, which: Redeliver, now: Timestamp) -> Result<u64, StorageError> {
+    async fn redeliver_ended(
+        &self,
+        scope: &Scope,
+        which: Redeliver,
+        now: Timestamp,
+    ) -> Result<u64, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES, move |desk| {
-                deliveries::redeliver_ended(desk.conn, &which, now)
+                deliveries::redeliver_ended(desk.conn, &scope, &which, now)
             })
             .await
     }

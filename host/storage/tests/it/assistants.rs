@@ -1,8 +1,8 @@
 //! Promises about assistants.
 
-use selvedge_model::AssistantId;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelAction;
+use selvedge_model::{AssistantId, Scope};
 use selvedge_storage::{
     AssistantPatch, AssistantQuery, AssistantSort, Insert, MakeDelivery, VersionQuery,
 };
@@ -43,7 +43,7 @@ pub async fn default_assistants_exist_as_given_and_count_their_changes(home: &dy
         .unwrap();
     assert_eq!(
         storage
-            .assistant(first.assistant_id)
+            .assistant(&Scope::Host, first.assistant_id)
             .await
             .unwrap()
             .as_ref(),
@@ -64,12 +64,15 @@ pub async fn default_assistants_exist_as_given_and_count_their_changes(home: &dy
         ..changed
     };
     assert_eq!(
-        storage.assistant(first.assistant_id).await.unwrap(),
+        storage
+            .assistant(&Scope::Host, first.assistant_id)
+            .await
+            .unwrap(),
         Some(expected)
     );
     assert_eq!(
         storage
-            .assistant(AssistantId::default_of("other"))
+            .assistant(&Scope::Host, AssistantId::default_of("other"))
             .await
             .unwrap(),
         None
@@ -94,7 +97,10 @@ pub async fn assistants_are_found_by_name_graph_and_metadata_in_pages(home: &dyn
         offset: 0,
     };
     let names = async |query: &AssistantQuery| {
-        let page = storage.search_assistants(query.clone()).await.unwrap();
+        let page = storage
+            .search_assistants(&Scope::Host, query.clone())
+            .await
+            .unwrap();
         let names: Vec<String> = page.rows.into_iter().map(|a| a.name).collect();
         (names, page.more)
     };
@@ -146,7 +152,11 @@ fn numbers(versions: &[Assistant]) -> Vec<i64> {
 pub async fn an_assistant_is_created_once(home: &dyn Home) {
     let storage = home.open();
     let new = assistant("agent", "mine", "{}");
-    let Insert::Created(created) = storage.create_assistant(new.clone()).await.unwrap() else {
+    let Insert::Created(created) = storage
+        .create_assistant(&Scope::Host, new.clone())
+        .await
+        .unwrap()
+    else {
         panic!("it is new");
     };
     assert_eq!(created, new);
@@ -154,7 +164,8 @@ pub async fn an_assistant_is_created_once(home: &dyn Home) {
         name: "other".to_owned(),
         ..new.clone()
     };
-    let Insert::Exists(stored) = storage.create_assistant(other).await.unwrap() else {
+    let Insert::Exists(stored) = storage.create_assistant(&Scope::Host, other).await.unwrap()
+    else {
         panic!("it exists");
     };
     assert_eq!(stored, new);
@@ -164,7 +175,10 @@ pub async fn each_change_of_an_assistant_is_a_version(home: &dyn Home) {
     let storage = home.open();
     let first = assistant("agent", "mine", r#"{"a":1,"b":1}"#);
     let id = first.assistant_id;
-    storage.create_assistant(first.clone()).await.unwrap();
+    storage
+        .create_assistant(&Scope::Host, first.clone())
+        .await
+        .unwrap();
     let patch = AssistantPatch {
         graph_id: Some("other".to_owned()),
         config: Some(json(r#"{"tags":["t"]}"#)),
@@ -172,7 +186,10 @@ pub async fn each_change_of_an_assistant_is_a_version(home: &dyn Home) {
         metadata: Some(json(r#"{"b":2,"c":3}"#)),
         ..AssistantPatch::default()
     };
-    let second = storage.update_assistant(id, patch, at(5)).await.unwrap();
+    let second = storage
+        .update_assistant(&Scope::Host, id, patch, at(5))
+        .await
+        .unwrap();
     let second = second.unwrap();
     let expected = Assistant {
         graph_id: "other".to_owned(),
@@ -186,20 +203,35 @@ pub async fn each_change_of_an_assistant_is_a_version(home: &dyn Home) {
     assert_eq!(second, expected);
     let empty = AssistantPatch::default();
     storage
-        .update_assistant(id, empty.clone(), at(6))
+        .update_assistant(&Scope::Host, id, empty.clone(), at(6))
         .await
         .unwrap();
 
     // An old version becomes current as a whole, and is no new one.
-    let latest = storage.set_latest(id, 1, at(7)).await.unwrap().unwrap();
+    let latest = storage
+        .set_latest(&Scope::Host, id, 1, at(7))
+        .await
+        .unwrap()
+        .unwrap();
     let expected = Assistant {
         updated_at: at(7),
         ..first
     };
     assert_eq!(latest, expected);
-    assert_eq!(storage.assistant(id).await.unwrap(), Some(expected));
-    assert!(storage.set_latest(id, 99, at(7)).await.unwrap().is_none());
-    let fourth = storage.update_assistant(id, empty.clone(), at(8)).await;
+    assert_eq!(
+        storage.assistant(&Scope::Host, id).await.unwrap(),
+        Some(expected)
+    );
+    assert!(
+        storage
+            .set_latest(&Scope::Host, id, 99, at(7))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let fourth = storage
+        .update_assistant(&Scope::Host, id, empty.clone(), at(8))
+        .await;
     assert_eq!(fourth.unwrap().unwrap().version, 4);
 
     let query = VersionQuery {
@@ -208,7 +240,10 @@ pub async fn each_change_of_an_assistant_is_a_version(home: &dyn Home) {
         limit: 10,
         offset: 0,
     };
-    let versions = storage.assistant_versions(query.clone()).await.unwrap();
+    let versions = storage
+        .assistant_versions(&Scope::Host, query.clone())
+        .await
+        .unwrap();
     assert_eq!(numbers(&versions), [4, 3, 2, 1]);
     assert_eq!(versions[2].created_at, at(5));
     let page = VersionQuery {
@@ -216,23 +251,39 @@ pub async fn each_change_of_an_assistant_is_a_version(home: &dyn Home) {
         offset: 1,
         ..query.clone()
     };
-    let versions = storage.assistant_versions(page).await.unwrap();
+    let versions = storage
+        .assistant_versions(&Scope::Host, page)
+        .await
+        .unwrap();
     assert_eq!(numbers(&versions), [3, 2]);
     let with_c = VersionQuery {
         metadata: Some(json(r#"{"c":3}"#)),
         ..query.clone()
     };
-    let versions = storage.assistant_versions(with_c).await.unwrap();
+    let versions = storage
+        .assistant_versions(&Scope::Host, with_c)
+        .await
+        .unwrap();
     assert_eq!(numbers(&versions), [3, 2]);
 
     let unknown = AssistantId::default_of("unknown");
-    let missing = storage.update_assistant(unknown, empty, at(9)).await;
+    let missing = storage
+        .update_assistant(&Scope::Host, unknown, empty, at(9))
+        .await;
     assert!(missing.unwrap().is_none());
     let request = crate::cancelling::wish(CancelAction::Interrupt);
     let none = MakeDelivery::default();
-    let deleted = storage.delete_assistant(id, request, none, at(9)).await;
+    let deleted = storage
+        .delete_assistant(&Scope::Host, id, request, none, at(9))
+        .await;
     assert!(deleted.unwrap().is_some());
-    assert!(storage.assistant_versions(query).await.unwrap().is_empty());
+    assert!(
+        storage
+            .assistant_versions(&Scope::Host, query)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 pub async fn a_callers_change_of_a_default_assistant_lasts_until_the_configuration_changes(
@@ -246,14 +297,17 @@ pub async fn a_callers_change_of_a_default_assistant_lasts_until_the_configurati
             .ensure_assistants(vec![wanted.clone()])
             .await
             .unwrap();
-        storage.assistant(id).await.unwrap().unwrap()
+        storage.assistant(&Scope::Host, id).await.unwrap().unwrap()
     };
     ensure(&configured).await;
     let patch = AssistantPatch {
         name: Some("mine".to_owned()),
         ..AssistantPatch::default()
     };
-    storage.update_assistant(id, patch, at(1)).await.unwrap();
+    storage
+        .update_assistant(&Scope::Host, id, patch, at(1))
+        .await
+        .unwrap();
     let restarted = ensure(&configured).await;
     assert_eq!((restarted.name.as_str(), restarted.version), ("mine", 2));
     let changed = Assistant {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::run::{MultitaskStrategy, RunStatus};
 use selvedge_model::thread::ThreadStatus;
-use selvedge_model::{AssistantId, RunId, ThreadId};
+use selvedge_model::{AssistantId, RunId, Scope, ThreadId};
 use selvedge_storage::{
     Admission, Batch, CancelRuns, Cancelled, Finish, NewRun, Refusal, RunEnd, Storage,
     StorageError, ThreadNeed, Values, WhichRuns,
@@ -32,7 +32,7 @@ async fn cancel(storage: &Arc<dyn Storage>, which: WhichRuns, action: CancelActi
         deliveries: deliveries(),
         now: at(50),
     };
-    storage.cancel_runs(cancel).await.unwrap()
+    storage.cancel_runs(&Scope::Host, cancel).await.unwrap()
 }
 
 pub async fn cancel_one(storage: &Arc<dyn Storage>, run: RunId, action: CancelAction) -> Cancelled {
@@ -44,7 +44,7 @@ pub async fn cancel_one(storage: &Arc<dyn Storage>, run: RunId, action: CancelAc
 }
 
 async fn run_status(storage: &Arc<dyn Storage>, run: RunId) -> Option<RunStatus> {
-    let run = storage.run(None, run).await.unwrap();
+    let run = storage.run(&Scope::Host, None, run).await.unwrap();
     run.map(|run| run.status)
 }
 
@@ -66,7 +66,13 @@ pub async fn a_pending_run_that_is_cancelled_ends_at_once_and_its_thread_rests(h
         assert_eq!(status(&storage, thread).await, ThreadStatus::Idle);
         assert_eq!(storage.count_pending_runs().await.unwrap(), 0);
         assert!(storage.claim_runs(at(60), 9).await.unwrap().runs.is_empty());
-        assert!(storage.deliveries_of_run(pending).await.unwrap().is_empty());
+        assert!(
+            storage
+                .deliveries_of_run(&Scope::Host, pending)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         assert!(cancel_one(&storage, pending, action).await.is_empty());
     }
 }
@@ -116,7 +122,13 @@ pub async fn a_success_does_not_overwrite_a_wish_to_cancel(home: &dyn Home) {
         Finish::CancelRequested(wish(CancelAction::Interrupt))
     );
     assert_eq!(run_status(&storage, id).await, Some(RunStatus::Running));
-    assert!(storage.deliveries_of_run(id).await.unwrap().is_empty());
+    assert!(
+        storage
+            .deliveries_of_run(&Scope::Host, id)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 
     // The stronger wish wins, in whichever order they come.
     cancel_one(&storage, id, CancelAction::Rollback).await;
@@ -139,7 +151,14 @@ pub async fn a_success_does_not_overwrite_a_wish_to_cancel(home: &dyn Home) {
     };
     finish(&storage, lease, rolled_back).await;
     assert_eq!(run_status(&storage, id).await, None);
-    assert_eq!(storage.deliveries_of_run(id).await.unwrap().len(), 1);
+    assert_eq!(
+        storage
+            .deliveries_of_run(&Scope::Host, id)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(status(&storage, lease.thread_id).await, ThreadStatus::Idle);
 }
 
@@ -256,7 +275,8 @@ pub async fn a_run_that_interrupts_ends_those_before_it(home: &dyn Home) {
     let waiting = queued(&storage, new_run(thread, at(1))).await.run_id;
     let new = with_strategy(new_run(thread, at(2)), MultitaskStrategy::Interrupt);
     let new_id = new.run.run_id;
-    let Admission::Queued(_, superseded) = storage.admit_run(new).await.unwrap() else {
+    let Admission::Queued(_, superseded) = storage.admit_run(&Scope::Host, new).await.unwrap()
+    else {
         panic!("it waits for the running one");
     };
     assert_eq!(superseded.ended, [waiting]);
@@ -296,7 +316,9 @@ pub async fn a_run_that_rolls_back_takes_the_place_of_those_that_had_not_begun(h
         max_pending_runs: 2,
         ..with_strategy(new_run(thread, at(2)), MultitaskStrategy::Rollback)
     };
-    let Admission::Claimed(admitted, superseded) = storage.admit_run(new).await.unwrap() else {
+    let Admission::Claimed(admitted, superseded) =
+        storage.admit_run(&Scope::Host, new).await.unwrap()
+    else {
         panic!("nothing stands before it");
     };
     assert_eq!(superseded.deleted, [early, late]);
@@ -321,7 +343,7 @@ pub async fn a_batch_is_accepted_as_a_whole_or_not_at_all(home: &dyn Home) {
     let second = unclaimed(new_run(ThreadId::new(), at(0)));
     let ids = [good.run.run_id, second.run.run_id];
     let bad = existing(ThreadId::new());
-    let refused = storage.admit_runs(vec![good.clone(), second.clone(), bad]);
+    let refused = storage.admit_runs(&Scope::Host, vec![good.clone(), second.clone(), bad]);
     let Batch::Refused { position, refusal } = refused.await.unwrap() else {
         panic!("one is refused");
     };
@@ -330,10 +352,13 @@ pub async fn a_batch_is_accepted_as_a_whole_or_not_at_all(home: &dyn Home) {
         assert_eq!(run_status(&storage, id).await, None);
     }
     assert_eq!(storage.count_pending_runs().await.unwrap(), 0);
-    let thread = storage.thread(good.run.thread_id, Values::Skip);
+    let thread = storage.thread(&Scope::Host, good.run.thread_id, Values::Skip);
     assert!(thread.await.unwrap().is_none());
 
-    let accepted = storage.admit_runs(vec![good, second]).await.unwrap();
+    let accepted = storage
+        .admit_runs(&Scope::Host, vec![good, second])
+        .await
+        .unwrap();
     let Batch::Accepted(admissions) = accepted else {
         panic!("both are good");
     };
@@ -352,7 +377,12 @@ pub async fn deleting_a_run_frees_its_thread(home: &dyn Home) {
     let running = claimed(&storage, new_run(thread, at(2))).await;
     let waiting = queued(&storage, new_run(thread, at(3))).await.run_id;
 
-    let delete = async |run| storage.delete_run(Some(thread), run, at(5)).await.unwrap();
+    let delete = async |run| {
+        storage
+            .delete_run(&Scope::Host, Some(thread), run, at(5))
+            .await
+            .unwrap()
+    };
     assert_eq!(delete(RunId::new()).await, None);
     assert_eq!(delete(ended.run.run_id).await, Some(RunStatus::Success));
     assert_eq!(status(&storage, thread).await, ThreadStatus::Busy);
@@ -378,12 +408,15 @@ pub async fn deleting_an_assistant_cancels_its_runs(home: &dyn Home) {
     let request = wish(CancelAction::Interrupt);
     let delete = async || {
         let (request, now) = (request.clone(), at(1));
-        let deletion = storage.delete_assistant(id, request, deliveries(), now);
+        let deletion = storage.delete_assistant(&Scope::Host, id, request, deliveries(), now);
         deletion.await.unwrap()
     };
     assert_eq!(delete().await, None);
     let assistant = crate::assistants::assistant("agent", "agent", "{}");
-    storage.create_assistant(assistant).await.unwrap();
+    storage
+        .create_assistant(&Scope::Host, assistant)
+        .await
+        .unwrap();
     let cancelled = delete().await.unwrap();
     assert_eq!(
         (cancelled.ended, cancelled.marked),
@@ -391,5 +424,5 @@ pub async fn deleting_an_assistant_cancels_its_runs(home: &dyn Home) {
     );
     assert_eq!(delivered(&storage, pending.run_id).await, ["interrupt"]);
     assert_eq!(run_status(&storage, other).await, Some(RunStatus::Pending));
-    assert!(storage.assistant(id).await.unwrap().is_none());
+    assert!(storage.assistant(&Scope::Host, id).await.unwrap().is_none());
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use selvedge_model::checkpoint::{Change, ChannelValue, CheckpointWrite, PendingWrite, Source};
 use selvedge_model::json::MAX_DEPTH;
-use selvedge_model::{Json, TaskId};
+use selvedge_model::{Json, Scope, TaskId};
 use selvedge_storage::{PendingCommit, StepCommit, StorageError, Values};
 use uuid::Uuid;
 
@@ -44,7 +44,7 @@ pub async fn a_checkpoint_is_read_back_as_it_was_written(home: &dyn Home) {
         .unwrap();
 
     let saved = storage
-        .checkpoint(lease.thread_id, "", Some(first.id))
+        .checkpoint(&Scope::Host, lease.thread_id, "", Some(first.id))
         .await
         .unwrap()
         .unwrap();
@@ -69,7 +69,7 @@ pub async fn a_checkpoint_is_read_back_as_it_was_written(home: &dyn Home) {
     assert_eq!(checkpoint.values, values);
 
     let newest = storage
-        .checkpoint(lease.thread_id, "", None)
+        .checkpoint(&Scope::Host, lease.thread_id, "", None)
         .await
         .unwrap()
         .unwrap()
@@ -97,7 +97,7 @@ pub async fn the_newest_checkpoint_of_a_namespace_is_the_one_without_a_name(home
     storage.commit_step(lease, step(checkpoints)).await.unwrap();
     let newest = async |namespace| {
         let saved = storage
-            .checkpoint(lease.thread_id, namespace, None)
+            .checkpoint(&Scope::Host, lease.thread_id, namespace, None)
             .await
             .unwrap();
         saved.map(|saved| saved.checkpoint)
@@ -110,7 +110,7 @@ pub async fn the_newest_checkpoint_of_a_namespace_is_the_one_without_a_name(home
     );
     assert!(newest("node:2").await.is_none());
     let wrong = storage
-        .checkpoint(lease.thread_id, "", Some(checkpoint_id(3)))
+        .checkpoint(&Scope::Host, lease.thread_id, "", Some(checkpoint_id(3)))
         .await
         .unwrap();
     assert!(wrong.is_none());
@@ -142,7 +142,7 @@ pub async fn pending_writes_come_ordered_and_the_same_index_replaces(home: &dyn 
     };
     storage.commit_step(lease, later).await.unwrap();
     let saved = storage
-        .checkpoint(lease.thread_id, "", None)
+        .checkpoint(&Scope::Host, lease.thread_id, "", None)
         .await
         .unwrap()
         .unwrap();
@@ -175,7 +175,7 @@ pub async fn a_fork_grows_its_own_list(home: &dyn Home) {
         (6, list(&["1", "2", "3", "6"])),
     ] {
         let saved = storage
-            .checkpoint(lease.thread_id, "", Some(checkpoint_id(n)))
+            .checkpoint(&Scope::Host, lease.thread_id, "", Some(checkpoint_id(n)))
             .await
             .unwrap();
         assert_eq!(
@@ -205,7 +205,7 @@ pub async fn values_joined_beyond_the_depth_of_requests_are_read_back(home: &dyn
     );
     storage.commit_step(lease, step([first])).await.unwrap();
     let saved = storage
-        .checkpoint(lease.thread_id, "", None)
+        .checkpoint(&Scope::Host, lease.thread_id, "", None)
         .await
         .unwrap()
         .unwrap();
@@ -214,7 +214,7 @@ pub async fn values_joined_beyond_the_depth_of_requests_are_read_back(home: &dyn
     };
     assert_eq!(items[0].as_str(), deepest.as_str());
     let thread = storage
-        .thread(lease.thread_id, Values::Include)
+        .thread(&Scope::Host, lease.thread_id, Values::Include)
         .await
         .unwrap()
         .unwrap();
@@ -231,7 +231,7 @@ pub async fn a_step_on_an_unknown_parent_is_refused(home: &dyn Home) {
     ));
     assert!(
         storage
-            .checkpoint(lease.thread_id, "", None)
+            .checkpoint(&Scope::Host, lease.thread_id, "", None)
             .await
             .unwrap()
             .is_none()

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use selvedge_model::checkpoint::ChannelValue;
 use selvedge_model::run::RunStatus;
 use selvedge_model::thread::ThreadStatus;
-use selvedge_model::{RunId, ThreadId};
+use selvedge_model::{RunId, Scope, ThreadId};
 use selvedge_storage::sqlite::Sqlite;
 use selvedge_storage::{Storage, Values};
 
@@ -112,8 +112,12 @@ struct Seen {
 
 async fn check(storage: &Arc<dyn Storage>, ids: (ThreadId, RunId), told: &Told, seen: &mut Seen) {
     let (thread, run_id) = ids;
-    let run = storage.run(None, run_id).await.unwrap();
-    let deliveries = storage.deliveries_of_run(run_id).await.unwrap().len();
+    let run = storage.run(&Scope::Host, None, run_id).await.unwrap();
+    let deliveries = storage
+        .deliveries_of_run(&Scope::Host, run_id)
+        .await
+        .unwrap()
+        .len();
     let is_finished = deliveries == 1;
     assert!(
         is_finished || !told.finished,
@@ -137,7 +141,10 @@ async fn check(storage: &Arc<dyn Storage>, ids: (ThreadId, RunId), told: &Told, 
     }
     let Some(run) = run else {
         assert!(!told.admitted, "{run_id}: an admitted run is not lost");
-        let thread = storage.thread(thread, Values::Skip).await.unwrap();
+        let thread = storage
+            .thread(&Scope::Host, thread, Values::Skip)
+            .await
+            .unwrap();
         assert!(
             thread.is_none(),
             "{run_id}: no thread without the run that creates it"
@@ -145,14 +152,17 @@ async fn check(storage: &Arc<dyn Storage>, ids: (ThreadId, RunId), told: &Told, 
         return;
     };
     let status = storage
-        .thread(thread, Values::Skip)
+        .thread(&Scope::Host, thread, Values::Skip)
         .await
         .unwrap()
         .unwrap()
         .status;
     assert_eq!(run.status == RunStatus::Success, is_finished, "{run_id}");
     assert_eq!(status == ThreadStatus::Idle, is_finished, "{run_id}");
-    let saved = storage.checkpoint(thread, "", None).await.unwrap();
+    let saved = storage
+        .checkpoint(&Scope::Host, thread, "", None)
+        .await
+        .unwrap();
     let steps = match saved {
         None => 0,
         Some(saved) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::cron::{CatchUp, Cron, CronError, OnRunCompleted};
 use selvedge_model::run::MultitaskStrategy;
-use selvedge_model::{AssistantId, CronId, RunId, ThreadId};
+use selvedge_model::{AssistantId, CronId, RunId, Scope, ThreadId};
 use selvedge_storage::{
     Admission, CronFilter, CronInsert, CronQuery, CronReplace, CronRun, CronSort, CronTick,
     MakeDelivery, Refusal, Storage, ThreadNeed, Ticked,
@@ -128,7 +128,7 @@ pub async fn a_cron_needs_its_assistant_and_its_thread_and_goes_with_them(home: 
         ..cron(10)
     };
     created(&storage, on_thread.clone()).await;
-    storage.delete_thread(on).await.unwrap();
+    storage.delete_thread(&Scope::Host, on).await.unwrap();
     assert_eq!(storage.cron(on_thread.cron_id).await.unwrap(), None);
     // The configuration may change an assistant; its crons stay.
     let changed = assistant("agent", "agent", r#"{"changed":true}"#);
@@ -140,7 +140,7 @@ pub async fn a_cron_needs_its_assistant_and_its_thread_and_goes_with_them(home: 
     };
     let gone = stateless.assistant_id;
     storage
-        .delete_assistant(gone, request, MakeDelivery::default(), at(1))
+        .delete_assistant(&Scope::Host, gone, request, MakeDelivery::default(), at(1))
         .await
         .unwrap();
     assert_eq!(storage.cron(stateless.cron_id).await.unwrap(), None);
@@ -261,11 +261,24 @@ pub async fn a_due_time_and_its_run_become_true_together(home: &dyn Home) {
         assert_eq!(stored(&storage, cron.cron_id).await, cron, "{table}");
         assert_eq!(storage.count_pending_runs().await.unwrap(), 0, "{table}");
         let due = tick(&cron).run.unwrap().run.run.run_id;
-        assert_eq!(storage.run(None, due).await.unwrap().map(|_| ()), None);
+        assert_eq!(
+            storage
+                .run(&Scope::Host, None, due)
+                .await
+                .unwrap()
+                .map(|_| ()),
+            None
+        );
     }
     let fired = fire(&storage, tick(&cron)).await;
     let run = run_of(&fired).unwrap();
-    assert!(storage.run(None, run).await.unwrap().is_some());
+    assert!(
+        storage
+            .run(&Scope::Host, None, run)
+            .await
+            .unwrap()
+            .is_some()
+    );
     let after = stored(&storage, cron.cron_id).await;
     assert_eq!(after.next_run_date, Some(at(20)));
     assert_eq!(after.updated_at, cron.updated_at);
@@ -351,7 +364,10 @@ pub async fn a_run_that_is_refused_leaves_its_cron_due_and_others_fire(home: &dy
     run.thread = need;
     let mut refused = tick(&cron_on_thread);
     *refused.run.as_mut().unwrap().run = run.clone();
-    storage.admit_run(new_run(on, at(0))).await.unwrap();
+    storage
+        .admit_run(&Scope::Host, new_run(on, at(0)))
+        .await
+        .unwrap();
     let mut crowded = tick(&cron(0));
     let other = created(&storage, cron(10)).await;
     crowded.cron_id = other.cron_id;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use selvedge_model::DeliveryId;
 use selvedge_model::delivery::{Attempt, DeliveryStatus, NewDelivery, PutOff, Verdict};
+use selvedge_model::{DeliveryId, Scope};
 use selvedge_storage::{DeliveryQuery, Outbox, Redeliver, RunEnd, Storage, StorageError};
 
 use crate::given::{at, delivered, delivery, end, finish, running};
@@ -102,7 +102,7 @@ pub async fn every_attempt_is_recorded(home: &dyn Home) {
         .await
         .unwrap();
     let record = storage
-        .deliveries_of_run(delivery.run_id)
+        .deliveries_of_run(&Scope::Host, delivery.run_id)
         .await
         .unwrap()
         .remove(0);
@@ -140,7 +140,11 @@ pub async fn an_attempt_that_is_recorded_twice_is_recorded_once(home: &dyn Home)
             .await
             .unwrap();
     }
-    let record = storage.delivery(delivery.id).await.unwrap().unwrap();
+    let record = storage
+        .delivery(&Scope::Host, delivery.id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (record.status, record.attempts),
         (DeliveryStatus::Delivered, vec![attempt(1, 1)])
@@ -178,7 +182,11 @@ pub async fn what_is_put_off_comes_behind_first_attempts_unless_it_only_waits(ho
         claimed(&storage, 30, 9).await,
         [waits.id, first.id, behind.id]
     );
-    let due = storage.delivery(behind.id).await.unwrap().unwrap();
+    let due = storage
+        .delivery(&Scope::Host, behind.id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((due.attempt_count, due.attempts.len()), (0, 0));
     // One that is gone by now is nobody's mistake.
     let unknown = PutOff {
@@ -226,7 +234,11 @@ pub async fn what_is_pending_is_disabled_due_or_not_and_goes_on_where_it_was(hom
         (&first, DeliveryStatus::Disabled),
         (&arrived, DeliveryStatus::Delivered),
     ] {
-        let record = storage.delivery(delivery.id).await.unwrap().unwrap();
+        let record = storage
+            .delivery(&Scope::Host, delivery.id)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!((record.status, record.next_attempt_at), (status, None));
     }
     let disabled = Redeliver {
@@ -234,7 +246,13 @@ pub async fn what_is_pending_is_disabled_due_or_not_and_goes_on_where_it_was(hom
         since: at(0),
         before: at(9),
     };
-    assert_eq!(storage.redeliver_ended(disabled, at(50)).await.unwrap(), 2);
+    assert_eq!(
+        storage
+            .redeliver_ended(&Scope::Host, disabled, at(50))
+            .await
+            .unwrap(),
+        2
+    );
     let due = storage.claim_deliveries(at(50), 9).await.unwrap();
     let schedules: Vec<_> = due
         .deliveries
@@ -263,7 +281,10 @@ async fn ended(storage: &Arc<dyn Storage>, status: DeliveryStatus, seconds: i64)
 }
 
 async fn is_kept(storage: &Arc<dyn Storage>, delivery: &NewDelivery) -> bool {
-    let kept = storage.deliveries_of_run(delivery.run_id).await.unwrap();
+    let kept = storage
+        .deliveries_of_run(&Scope::Host, delivery.run_id)
+        .await
+        .unwrap();
     kept.iter().any(|record| record.id == delivery.id)
 }
 
@@ -343,7 +364,7 @@ async fn listed(
         limit,
         offset,
     };
-    let page = storage.list_deliveries(query).await.unwrap();
+    let page = storage.list_deliveries(&Scope::Host, query).await.unwrap();
     (page.rows.iter().map(|row| row.id).collect(), page.more)
 }
 
@@ -373,7 +394,10 @@ pub async fn deliveries_are_listed_newest_first_by_run_and_by_status(home: &dyn 
         limit: 9,
         offset: 0,
     };
-    let page = storage.list_deliveries(of_run.clone()).await.unwrap();
+    let page = storage
+        .list_deliveries(&Scope::Host, of_run.clone())
+        .await
+        .unwrap();
     let record = &page.rows[0];
     assert_eq!((page.rows.len(), record.id), (1, arrived.id));
     assert_eq!(
@@ -385,17 +409,40 @@ pub async fn deliveries_are_listed_newest_first_by_run_and_by_status(home: &dyn 
         status: Some(DeliveryStatus::Pending),
         ..of_run
     };
-    let page = storage.list_deliveries(other_status).await.unwrap();
+    let page = storage
+        .list_deliveries(&Scope::Host, other_status)
+        .await
+        .unwrap();
     assert!(page.rows.is_empty());
-    assert!(storage.delivery(DeliveryId::new()).await.unwrap().is_none());
+    assert!(
+        storage
+            .delivery(&Scope::Host, DeliveryId::new())
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 pub async fn a_delivery_that_ended_is_delivered_again_on_a_new_schedule(home: &dyn Home) {
     let storage = home.open();
     let delivery = ended(&storage, DeliveryStatus::Exhausted, 10).await;
-    assert!(storage.redeliver(delivery.id, at(50)).await.unwrap());
-    assert!(!storage.redeliver(DeliveryId::new(), at(50)).await.unwrap());
-    let record = storage.delivery(delivery.id).await.unwrap().unwrap();
+    assert!(
+        storage
+            .redeliver(&Scope::Host, delivery.id, at(50))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !storage
+            .redeliver(&Scope::Host, DeliveryId::new(), at(50))
+            .await
+            .unwrap()
+    );
+    let record = storage
+        .delivery(&Scope::Host, delivery.id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (record.status, record.next_attempt_at, record.ended_at),
         (DeliveryStatus::Pending, Some(at(50)), None)
@@ -434,11 +481,21 @@ pub async fn a_delivery_that_waits_is_due_at_once_and_one_under_way_is_left_to_i
         .record_attempt(delivery.id, attempt(1, 1), retry, at(1))
         .await
         .unwrap();
-    assert!(storage.redeliver(delivery.id, at(5)).await.unwrap());
+    assert!(
+        storage
+            .redeliver(&Scope::Host, delivery.id, at(5))
+            .await
+            .unwrap()
+    );
     let due = storage.claim_deliveries(at(5), 9).await.unwrap().deliveries;
     assert_eq!((due[0].attempts, due[0].tries), (1, 1));
 
-    assert!(storage.redeliver(delivery.id, at(6)).await.unwrap());
+    assert!(
+        storage
+            .redeliver(&Scope::Host, delivery.id, at(6))
+            .await
+            .unwrap()
+    );
     let again = storage.claim_deliveries(at(99), 9).await.unwrap();
     assert!(again.deliveries.is_empty());
     let arrived = Verdict::End(DeliveryStatus::Delivered);
@@ -446,7 +503,11 @@ pub async fn a_delivery_that_waits_is_due_at_once_and_one_under_way_is_left_to_i
         .record_attempt(delivery.id, attempt(2, 7), arrived, at(7))
         .await
         .unwrap();
-    let record = storage.delivery(delivery.id).await.unwrap().unwrap();
+    let record = storage
+        .delivery(&Scope::Host, delivery.id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(record.status, DeliveryStatus::Delivered);
 }
 
@@ -463,7 +524,12 @@ pub async fn what_ended_in_some_way_within_a_time_is_delivered_again(home: &dyn 
         before: at(30),
     };
     let only_exhausted = which(&[DeliveryStatus::Exhausted]);
-    let redeliver = async |which| storage.redeliver_ended(which, at(40)).await.unwrap();
+    let redeliver = async |which| {
+        storage
+            .redeliver_ended(&Scope::Host, which, at(40))
+            .await
+            .unwrap()
+    };
     assert_eq!(redeliver(only_exhausted.clone()).await, 1);
     assert_eq!(redeliver(only_exhausted).await, 0);
     let both = which(&[DeliveryStatus::Exhausted, DeliveryStatus::Blocked]);
@@ -475,7 +541,11 @@ pub async fn what_ended_in_some_way_within_a_time_is_delivered_again(home: &dyn 
         (arrived, DeliveryStatus::Delivered),
         (late, DeliveryStatus::Exhausted),
     ] {
-        let record = storage.delivery(delivery.id).await.unwrap().unwrap();
+        let record = storage
+            .delivery(&Scope::Host, delivery.id)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(record.status, status);
     }
 }

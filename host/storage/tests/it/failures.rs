@@ -1,10 +1,10 @@
 //! The first adversary: the database refuses one write of a promise, each in turn, and nothing of the promise
 //! has happened.
 
-use selvedge_model::ThreadId;
 use selvedge_model::delivery::PutOff;
 use selvedge_model::run::RunStatus;
 use selvedge_model::thread::ThreadStatus;
+use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::{RunEnd, StorageError, Values};
 
 use crate::given::{
@@ -48,7 +48,11 @@ pub async fn a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_be
             "{table}: {refused:?}"
         );
         home.mend();
-        let run = storage.run(None, lease.run_id).await.unwrap().unwrap();
+        let run = storage
+            .run(&Scope::Host, None, lease.run_id)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(run.status, RunStatus::Running, "{table}");
         assert_eq!(
             status(&storage, lease.thread_id).await,
@@ -56,7 +60,7 @@ pub async fn a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_be
             "{table}"
         );
         let newest = storage
-            .checkpoint(lease.thread_id, "", None)
+            .checkpoint(&Scope::Host, lease.thread_id, "", None)
             .await
             .unwrap()
             .unwrap();
@@ -75,11 +79,15 @@ pub async fn a_runs_terminal_status_its_last_checkpoint_and_its_delivery_rows_be
         );
     }
     finish(&storage, lease, last).await;
-    let run = storage.run(None, lease.run_id).await.unwrap().unwrap();
+    let run = storage
+        .run(&Scope::Host, None, lease.run_id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(run.status, RunStatus::Success);
     assert_eq!(status(&storage, lease.thread_id).await, ThreadStatus::Idle);
     let newest = storage
-        .checkpoint(lease.thread_id, "", None)
+        .checkpoint(&Scope::Host, lease.thread_id, "", None)
         .await
         .unwrap()
         .unwrap();
@@ -94,18 +102,25 @@ pub async fn an_admission_that_fails_leaves_nothing(home: &dyn Home) {
         let thread = ThreadId::new();
         let new = new_run(thread, at(0));
         home.break_table(table);
-        assert!(storage.admit_run(new.clone()).await.is_err(), "{table}");
+        assert!(
+            storage.admit_run(&Scope::Host, new.clone()).await.is_err(),
+            "{table}"
+        );
         home.mend();
         assert!(
             storage
-                .thread(thread, Values::Skip)
+                .thread(&Scope::Host, thread, Values::Skip)
                 .await
                 .unwrap()
                 .is_none(),
             "{table}"
         );
         assert!(
-            storage.run(None, new.run.run_id).await.unwrap().is_none(),
+            storage
+                .run(&Scope::Host, None, new.run.run_id)
+                .await
+                .unwrap()
+                .is_none(),
             "{table}"
         );
         assert_eq!(storage.count_pending_runs().await.unwrap(), 0);
@@ -127,7 +142,7 @@ pub async fn a_step_that_fails_leaves_nothing_and_can_be_tried_again(home: &dyn 
         assert!(storage.commit_step(lease, next()).await.is_err(), "{table}");
         home.mend();
         let newest = storage
-            .checkpoint(lease.thread_id, "", None)
+            .checkpoint(&Scope::Host, lease.thread_id, "", None)
             .await
             .unwrap()
             .unwrap();
@@ -135,7 +150,7 @@ pub async fn a_step_that_fails_leaves_nothing_and_can_be_tried_again(home: &dyn 
         storage.commit_step(lease, next()).await.unwrap();
     }
     let newest = storage
-        .checkpoint(lease.thread_id, "", None)
+        .checkpoint(&Scope::Host, lease.thread_id, "", None)
         .await
         .unwrap()
         .unwrap();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use selvedge_model::ThreadId;
 use selvedge_model::run::{Lease, RunStatus};
+use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::{RunEnd, Storage, StorageError};
 
 use crate::given::{at, claimed, delivery, end, finish, new_run, running, step, whole, write};
@@ -30,7 +30,12 @@ async fn assert_fenced(storage: &Arc<dyn Storage>, lease: Lease) {
         Err(StorageError::Fenced)
     ));
     let named = storage
-        .checkpoint(lease.thread_id, "", Some(crate::given::checkpoint_id(77)))
+        .checkpoint(
+            &Scope::Host,
+            lease.thread_id,
+            "",
+            Some(crate::given::checkpoint_id(77)),
+        )
         .await;
     assert!(named.unwrap().is_none());
     assert!(
@@ -72,7 +77,11 @@ pub async fn a_worker_that_lost_its_lease_cannot_write(home: &dyn Home) {
     let third = storage.claim_runs(at(4), 1).await.unwrap().runs[0].lease;
     assert_fenced(&storage, second).await;
     finish(&storage, third, end(5)).await;
-    let run = storage.run(None, third.run_id).await.unwrap().unwrap();
+    let run = storage
+        .run(&Scope::Host, None, third.run_id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(run.status, RunStatus::Success);
 }
 
@@ -86,6 +95,9 @@ pub async fn a_lease_ends_with_its_run(home: &dyn Home) {
 pub async fn a_lease_ends_when_its_thread_is_deleted(home: &dyn Home) {
     let storage = home.open();
     let lease = running(&storage).await;
-    storage.delete_thread(lease.thread_id).await.unwrap();
+    storage
+        .delete_thread(&Scope::Host, lease.thread_id)
+        .await
+        .unwrap();
     assert_fenced(&storage, lease).await;
 }

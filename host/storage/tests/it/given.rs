@@ -9,7 +9,9 @@ use selvedge_model::run::{
     ClaimedRun, Durability, Lease, MultitaskStrategy, Run, RunKwargs, RunStatus, StreamMode,
 };
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
-use selvedge_model::{AssistantId, CheckpointId, DeliveryId, Json, RunId, ThreadId, Timestamp};
+use selvedge_model::{
+    AssistantId, CheckpointId, DeliveryId, Json, RunId, Scope, ThreadId, Timestamp,
+};
 use selvedge_storage::{
     Admission, Finish, MakeDelivery, NewRun, NewThread, RunEnd, StepCommit, Storage, ThreadNeed,
     Values,
@@ -94,14 +96,14 @@ pub fn with_strategy(mut new: NewRun, strategy: MultitaskStrategy) -> NewRun {
 }
 
 pub async fn claimed(storage: &Arc<dyn Storage>, new: NewRun) -> ClaimedRun {
-    match storage.admit_run(new).await.unwrap() {
+    match storage.admit_run(&Scope::Host, new).await.unwrap() {
         Admission::Claimed(claimed, _) => *claimed,
         other => panic!("expected a claim, got {other:?}"),
     }
 }
 
 pub async fn queued(storage: &Arc<dyn Storage>, new: NewRun) -> Run {
-    match storage.admit_run(new).await.unwrap() {
+    match storage.admit_run(&Scope::Host, new).await.unwrap() {
         Admission::Queued(run, _) => *run,
         other => panic!("expected a place in the queue, got {other:?}"),
     }
@@ -122,12 +124,18 @@ pub async fn thread(storage: &Arc<dyn Storage>) -> ThreadId {
         created_at: at(0),
         ttl: None,
     };
-    storage.create_thread(new, None).await.unwrap();
+    storage
+        .create_thread(&Scope::Host, new, None)
+        .await
+        .unwrap();
     thread_id
 }
 
 pub async fn status(storage: &Arc<dyn Storage>, thread: ThreadId) -> ThreadStatus {
-    let thread = storage.thread(thread, Values::Skip).await.unwrap();
+    let thread = storage
+        .thread(&Scope::Host, thread, Values::Skip)
+        .await
+        .unwrap();
     thread.unwrap().status
 }
 

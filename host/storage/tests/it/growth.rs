@@ -1,8 +1,8 @@
 //! The cost of a step does not grow with the length of its thread, and neither does the file: in pages, not in
 //! time.
 
-use selvedge_model::Json;
 use selvedge_model::checkpoint::{Change, ChannelValue};
+use selvedge_model::{Json, Scope};
 use selvedge_storage::Storage;
 use selvedge_storage::sqlite::Sqlite;
 
@@ -50,7 +50,12 @@ async fn two_thousand_appends_cost_the_same_each_and_four_times_their_content_at
     );
 
     let saved = storage
-        .checkpoint(lease.thread_id, "", Some(checkpoint_id(APPENDS - 1)))
+        .checkpoint(
+            &Scope::Host,
+            lease.thread_id,
+            "",
+            Some(checkpoint_id(APPENDS - 1)),
+        )
         .await
         .unwrap();
     let ChannelValue::List(items) = &saved.unwrap().checkpoint.values["messages"] else {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use selvedge_model::Json;
 use selvedge_model::checkpoint::{Change, ChannelValue, CheckpointWrite};
+use selvedge_model::{Json, Scope};
 use selvedge_storage::Storage;
 
 use crate::given::{checkpoint_id, running, step, write};
@@ -151,7 +151,7 @@ async fn compare(
     model: &[Values],
 ) -> Result<(), TestCaseError> {
     let saved = storage
-        .checkpoint(thread, "", Some(checkpoint_id(at as u64)))
+        .checkpoint(&Scope::Host, thread, "", Some(checkpoint_id(at as u64)))
         .await
         .unwrap();
     prop_assert_eq!(

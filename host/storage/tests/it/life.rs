@@ -1,7 +1,7 @@
 //! Promises about opening, closing and coming back.
 
-use selvedge_model::ThreadId;
 use selvedge_model::run::RunStatus;
+use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::{StorageError, Values};
 
 use crate::given::{
@@ -60,7 +60,7 @@ pub async fn a_temporary_run_starts_again_from_its_input(home: &dyn Home) {
     assert_eq!(again.run.kwargs.input, first.run.kwargs.input);
     assert!(
         storage
-            .checkpoint(first.run.thread_id, "", None)
+            .checkpoint(&Scope::Host, first.run.thread_id, "", None)
             .await
             .unwrap()
             .is_none()
@@ -94,7 +94,7 @@ pub async fn closing_finishes_what_is_queued_and_refuses_the_rest(home: &dyn Hom
             tokio::spawn(async move {
                 let new = unclaimed(new_run(ThreadId::new(), at(0)));
                 let run = new.run.run_id;
-                (run, storage.admit_run(new).await)
+                (run, storage.admit_run(&Scope::Host, new).await)
             })
         })
         .collect();
@@ -108,7 +108,7 @@ pub async fn closing_finishes_what_is_queued_and_refuses_the_rest(home: &dyn Hom
     let storage = home.open();
     for write in writes {
         let (run, answer) = write.await.unwrap();
-        let stored = storage.run(None, run).await.unwrap();
+        let stored = storage.run(&Scope::Host, None, run).await.unwrap();
         match answer {
             Ok(_) => assert!(stored.is_some()),
             Err(error) => {
@@ -125,16 +125,20 @@ pub async fn what_was_answered_is_there_after_dropping_without_closing(home: &dy
     storage.commit_step(lease, steps).await.unwrap();
     drop(storage);
     let storage = home.open();
-    let run = storage.run(None, lease.run_id).await.unwrap().unwrap();
+    let run = storage
+        .run(&Scope::Host, None, lease.run_id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(run.status, RunStatus::Running);
     let saved = storage
-        .checkpoint(lease.thread_id, "", None)
+        .checkpoint(&Scope::Host, lease.thread_id, "", None)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(saved.checkpoint.values["log"], list(&["1"]));
     let thread = storage
-        .thread(lease.thread_id, Values::Include)
+        .thread(&Scope::Host, lease.thread_id, Values::Include)
         .await
         .unwrap()
         .unwrap();

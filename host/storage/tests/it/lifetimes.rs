@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use selvedge_model::ThreadId;
 use selvedge_model::thread::{ThreadStatus, Ttl, TtlStrategy};
+use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::{
     NewRun, NewThread, Prune, Pruned, RunEnd, Storage, Swept, ThreadNeed, ThreadPatch, Truncate,
     Values,
@@ -49,7 +49,10 @@ async fn ended(storage: &Arc<dyn Storage>, ttl: Option<Ttl>) -> ThreadId {
 }
 
 async fn exists(storage: &Arc<dyn Storage>, thread: ThreadId) -> bool {
-    let found = storage.thread(thread, Values::Skip).await.unwrap();
+    let found = storage
+        .thread(&Scope::Host, thread, Values::Skip)
+        .await
+        .unwrap();
     found.is_some()
 }
 
@@ -58,7 +61,10 @@ pub async fn pruned_threads_are_gone_with_their_runs(home: &dyn Home) {
     let rests = ended(&storage, None).await;
     let waits = queued(&storage, unclaimed(new_run(ThreadId::new(), at(0)))).await;
     let ids = vec![rests, ThreadId::new(), waits.thread_id];
-    let pruned = storage.prune_threads(ids, Prune::Delete).await.unwrap();
+    let pruned = storage
+        .prune_threads(&Scope::Host, ids, Prune::Delete)
+        .await
+        .unwrap();
     let expected = Pruned {
         threads: 2,
         unended: vec![waits.run_id],
@@ -74,27 +80,46 @@ pub async fn a_thread_that_is_trimmed_keeps_its_newest_checkpoint(home: &dyn Hom
     let busy = ended(&storage, None).await;
     queued(&storage, unclaimed(new_run(busy, at(6)))).await;
     let ids = vec![thread, busy];
-    let pruned = storage.prune_threads(ids, Prune::KeepLatest).await.unwrap();
+    let pruned = storage
+        .prune_threads(&Scope::Host, ids, Prune::KeepLatest)
+        .await
+        .unwrap();
     assert_eq!((pruned.threads, pruned.unended.len()), (1, 0));
-    let taken = storage.thread_storage(busy).await.unwrap().unwrap();
+    let taken = storage
+        .thread_storage(&Scope::Host, busy)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (taken.checkpoints.count, taken.channel_values.count),
         (3, 6)
     );
 
     // The list's rows are all of the newest; of the other channel only the last is.
-    let taken = storage.thread_storage(thread).await.unwrap().unwrap();
+    let taken = storage
+        .thread_storage(&Scope::Host, thread)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (taken.checkpoints.count, taken.channel_values.count),
         (1, 4)
     );
-    let saved = storage.checkpoint(thread, "", None).await.unwrap().unwrap();
+    let saved = storage
+        .checkpoint(&Scope::Host, thread, "", None)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(saved.checkpoint.id, checkpoint_id(3));
     assert_eq!(saved.checkpoint.values["log"], list(&["1", "1", "1"]));
     let lease = claimed(&storage, new_run(thread, at(7))).await.lease;
     let more = step([write(4, Some(3), [("log", append(&["2"]))])]);
     storage.commit_step(lease, more).await.unwrap();
-    let saved = storage.checkpoint(thread, "", None).await.unwrap().unwrap();
+    let saved = storage
+        .checkpoint(&Scope::Host, thread, "", None)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(saved.checkpoint.values["log"], list(&["1", "1", "1", "2"]));
 }
 
@@ -130,14 +155,23 @@ pub async fn a_thread_goes_when_its_time_has_come(home: &dyn Home) {
         ttl: delete(5),
         now: at(30),
     };
-    let patched = storage.patch_thread(never, patch.clone()).await.unwrap();
+    let patched = storage
+        .patch_thread(&Scope::Host, never, patch.clone())
+        .await
+        .unwrap();
     let patched = patched.unwrap();
     assert_eq!(
         (patched.ttl, patched.updated_at, patched.metadata),
         (delete(5), at(30), json(r#"{"a":1}"#))
     );
     assert_eq!(sweep(35, 10).await.deleted, 1);
-    assert!(storage.patch_thread(never, patch).await.unwrap().is_none());
+    assert!(
+        storage
+            .patch_thread(&Scope::Host, never, patch)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 pub async fn a_sweep_takes_no_more_than_it_may_and_the_oldest_first(home: &dyn Home) {
@@ -151,7 +185,10 @@ pub async fn a_sweep_takes_no_more_than_it_may_and_the_oldest_first(home: &dyn H
             ttl: Some(lifetime(TtlStrategy::Delete, seconds)),
         };
         threads.push(new.thread_id);
-        storage.create_thread(new, None).await.unwrap();
+        storage
+            .create_thread(&Scope::Host, new, None)
+            .await
+            .unwrap();
     }
     let swept = storage.sweep_threads(at(9), 2).await.unwrap();
     assert_eq!((swept.deleted, swept.next_due), (2, Some(at(3))));
@@ -171,7 +208,11 @@ pub async fn a_thread_that_was_trimmed_is_trimmed_again_after_it_changed(home: &
     };
     finish(&storage, lease, last).await;
     assert_eq!((sweep(110).await, sweep(111).await), (0, 1));
-    let taken = storage.thread_storage(thread).await.unwrap().unwrap();
+    let taken = storage
+        .thread_storage(&Scope::Host, thread)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(taken.checkpoints.count, 1);
 }
 
@@ -189,7 +230,7 @@ pub async fn emptying_runs_leaves_their_threads_at_rest(home: &dyn Home) {
     assert_eq!(status(&storage, thread).await, ThreadStatus::Idle);
     assert!(
         storage
-            .checkpoint(thread, "", None)
+            .checkpoint(&Scope::Host, thread, "", None)
             .await
             .unwrap()
             .is_some()
@@ -200,7 +241,10 @@ pub async fn emptying_runs_leaves_their_threads_at_rest(home: &dyn Home) {
         ..Truncate::default()
     };
     assert!(storage.truncate(what, at(8)).await.unwrap().is_empty());
-    let found = storage.thread(thread, Values::Include).await.unwrap();
+    let found = storage
+        .thread(&Scope::Host, thread, Values::Include)
+        .await
+        .unwrap();
     let found = found.unwrap();
     assert!(found.values.is_none() && found.outcome.is_none());
     let what = Truncate {

@@ -6,7 +6,7 @@ use selvedge_model::cancel::CancelAction;
 use selvedge_model::checkpoint::{CheckpointWrite, PendingWrite, SavedCheckpoint};
 use selvedge_model::run::{Lease, RunError, RunStatus};
 use selvedge_model::thread::{Interrupt, ThreadOutcome, ThreadStatus};
-use selvedge_model::{TaskId, ThreadId};
+use selvedge_model::{Scope, TaskId, ThreadId};
 use selvedge_storage::{
     HistoryQuery, PendingCommit, RunEnd, StepCommit, Storage, ThreadStorage, Values,
 };
@@ -27,8 +27,12 @@ async fn contents(storage: &Arc<dyn Storage>, thread: ThreadId) -> (String, Thre
         metadata: None,
         limit: 100,
     };
-    let history: Vec<SavedCheckpoint> = storage.history(query).await.unwrap().rows;
-    let taken = storage.thread_storage(thread).await.unwrap().unwrap();
+    let history: Vec<SavedCheckpoint> = storage.history(&Scope::Host, query).await.unwrap().rows;
+    let taken = storage
+        .thread_storage(&Scope::Host, thread)
+        .await
+        .unwrap()
+        .unwrap();
     (format!("{history:#?}"), taken)
 }
 
@@ -124,8 +128,18 @@ pub async fn a_run_that_is_rolled_back_leaves_its_thread_as_it_was(home: &dyn Ho
     };
     finish(&storage, second, end).await;
     assert_eq!(contents(&storage, thread).await, before);
-    assert!(storage.run(None, second.run_id).await.unwrap().is_none());
-    let after = storage.thread(thread, Values::Skip).await.unwrap().unwrap();
+    assert!(
+        storage
+            .run(&Scope::Host, None, second.run_id)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let after = storage
+        .thread(&Scope::Host, thread, Values::Skip)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (after.status, after.state_updated_at, after.updated_at),
         (ThreadStatus::Interrupted, at(2), at(9))
@@ -140,9 +154,17 @@ pub async fn a_run_that_is_rolled_back_leaves_its_thread_as_it_was(home: &dyn Ho
     // And it goes on from there, in the same segments.
     let third = claimed(&storage, new_run(thread, at(10))).await.lease;
     commit(&storage, third, step([grow(7, Some(2))])).await;
-    let saved = storage.checkpoint(thread, "", None).await.unwrap().unwrap();
+    let saved = storage
+        .checkpoint(&Scope::Host, thread, "", None)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(saved.checkpoint.values["log"], list(&["1", "2", "7"]));
-    let rows = storage.thread_storage(thread).await.unwrap().unwrap();
+    let rows = storage
+        .thread_storage(&Scope::Host, thread)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(rows.by_channel["log"].count, 3);
 }
 
@@ -157,13 +179,18 @@ pub async fn a_first_run_that_is_rolled_back_leaves_an_empty_thread(home: &dyn H
     };
     commit(&storage, lease, steps).await;
     finish(&storage, lease, rolled_back(5)).await;
-    let thread = storage.thread(lease.thread_id, Values::Include).await;
+    let thread = storage
+        .thread(&Scope::Host, lease.thread_id, Values::Include)
+        .await;
     let thread = thread.unwrap().unwrap();
     assert_eq!(
         (thread.status, thread.values, thread.state_updated_at),
         (ThreadStatus::Idle, None, at(0))
     );
-    let taken = storage.thread_storage(lease.thread_id).await.unwrap();
+    let taken = storage
+        .thread_storage(&Scope::Host, lease.thread_id)
+        .await
+        .unwrap();
     assert_eq!(taken.unwrap(), ThreadStorage::default());
 }
 
@@ -173,14 +200,17 @@ pub async fn deleting_a_run_under_way_undoes_it_and_one_that_ended_stays(home: &
     let first = claimed(&storage, new_run(thread, at(0))).await.lease;
     commit(&storage, first, step([grow(1, None)])).await;
     finish(&storage, first, end(1)).await;
-    storage.delete_run(None, first.run_id, at(2)).await.unwrap();
+    storage
+        .delete_run(&Scope::Host, None, first.run_id, at(2))
+        .await
+        .unwrap();
     let before = contents(&storage, thread).await;
 
     // A row of the first run's number may be the second's.
     let second = claimed(&storage, new_run(thread, at(3))).await.lease;
     commit(&storage, second, step([grow(2, Some(1))])).await;
     storage
-        .delete_run(None, second.run_id, at(4))
+        .delete_run(&Scope::Host, None, second.run_id, at(4))
         .await
         .unwrap();
     assert_eq!(contents(&storage, thread).await, before);
@@ -214,6 +244,9 @@ pub async fn undoing_survives_a_restart_and_nothing_is_kept_for_it_afterwards(ho
     finish(&storage, third, end(6)).await;
     let after = contents(&storage, thread).await;
     assert_ne!(after, before);
-    storage.delete_run(None, third.run_id, at(7)).await.unwrap();
+    storage
+        .delete_run(&Scope::Host, None, third.run_id, at(7))
+        .await
+        .unwrap();
     assert_eq!(contents(&storage, thread).await, after);
 }

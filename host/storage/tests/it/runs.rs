@@ -2,7 +2,7 @@
 
 use selvedge_model::run::{Breakpoints, Command, MultitaskStrategy, RunStatus};
 use selvedge_model::thread::ThreadStatus;
-use selvedge_model::{Json, ThreadId};
+use selvedge_model::{Json, Scope, ThreadId};
 use selvedge_storage::{
     Admission, NewRun, Refusal, RunEnd, RunQuery, StorageError, ThreadNeed, Values,
 };
@@ -18,7 +18,11 @@ pub async fn a_run_is_claimed_at_once_when_nothing_stands_before_it(home: &dyn H
     let admitted = claimed(&storage, new_run(ThreadId::new(), at(5))).await;
     assert_eq!((admitted.attempt, admitted.started_at), (1, at(5)));
     let stored = storage
-        .run(Some(admitted.run.thread_id), admitted.run.run_id)
+        .run(
+            &Scope::Host,
+            Some(admitted.run.thread_id),
+            admitted.run.run_id,
+        )
         .await
         .unwrap()
         .unwrap();
@@ -30,7 +34,7 @@ pub async fn a_run_is_claimed_at_once_when_nothing_stands_before_it(home: &dyn H
     assert_eq!(storage.count_pending_runs().await.unwrap(), 0);
     assert!(
         storage
-            .run(Some(ThreadId::new()), admitted.run.run_id)
+            .run(&Scope::Host, Some(ThreadId::new()), admitted.run.run_id)
             .await
             .unwrap()
             .is_none()
@@ -126,13 +130,13 @@ pub async fn a_busy_thread_refuses_a_run_that_will_not_wait(home: &dyn Home) {
     let first = claimed(&storage, new_run(thread, at(0))).await;
     let impatient = || with_strategy(new_run(thread, at(1)), MultitaskStrategy::Reject);
     assert!(matches!(
-        storage.admit_run(impatient()).await.unwrap(),
+        storage.admit_run(&Scope::Host, impatient()).await.unwrap(),
         Admission::Refused(Refusal::Busy)
     ));
     finish(&storage, first.lease, end(2)).await;
     queued(&storage, unclaimed(new_run(thread, at(90)))).await;
     assert!(matches!(
-        storage.admit_run(impatient()).await.unwrap(),
+        storage.admit_run(&Scope::Host, impatient()).await.unwrap(),
         Admission::Refused(Refusal::Busy)
     ));
     let query = RunQuery {
@@ -141,7 +145,10 @@ pub async fn a_busy_thread_refuses_a_run_that_will_not_wait(home: &dyn Home) {
         limit: 10,
         offset: 0,
     };
-    assert_eq!(storage.list_runs(query).await.unwrap().len(), 2);
+    assert_eq!(
+        storage.list_runs(&Scope::Host, query).await.unwrap().len(),
+        2
+    );
 }
 
 pub async fn a_run_needs_its_thread_unless_it_may_create_it(home: &dyn Home) {
@@ -155,12 +162,15 @@ pub async fn a_run_needs_its_thread_unless_it_may_create_it(home: &dyn Home) {
     };
     let missing = ThreadId::new();
     assert!(matches!(
-        storage.admit_run(existing(missing)).await.unwrap(),
+        storage
+            .admit_run(&Scope::Host, existing(missing))
+            .await
+            .unwrap(),
         Admission::Refused(Refusal::NoThread)
     ));
     assert!(
         storage
-            .thread(missing, Values::Skip)
+            .thread(&Scope::Host, missing, Values::Skip)
             .await
             .unwrap()
             .is_none()
@@ -169,7 +179,7 @@ pub async fn a_run_needs_its_thread_unless_it_may_create_it(home: &dyn Home) {
     claimed(&storage, new_run(missing, at(0))).await;
     assert!(
         storage
-            .thread(missing, Values::Skip)
+            .thread(&Scope::Host, missing, Values::Skip)
             .await
             .unwrap()
             .is_some()
@@ -186,12 +196,15 @@ pub async fn too_many_pending_runs_are_refused_and_leave_nothing(home: &dyn Home
     queued(&storage, limited(ThreadId::new())).await;
     let refused = ThreadId::new();
     assert!(matches!(
-        storage.admit_run(limited(refused)).await.unwrap(),
+        storage
+            .admit_run(&Scope::Host, limited(refused))
+            .await
+            .unwrap(),
         Admission::Refused(Refusal::TooManyPending)
     ));
     assert!(
         storage
-            .thread(refused, Values::Skip)
+            .thread(&Scope::Host, refused, Values::Skip)
             .await
             .unwrap()
             .is_none()
@@ -213,7 +226,11 @@ pub async fn what_a_run_was_asked_for_is_read_back_as_it_was(home: &dyn Home) {
     kwargs.webhook = Some("https://hooks.example.com/in".to_owned());
     kwargs.input = json(r#"{"text":"ü \"quoted\" \n","n":12345678901234567890123}"#);
     let asked = queued(&storage, new).await;
-    let stored = storage.run(None, asked.run_id).await.unwrap().unwrap();
+    let stored = storage
+        .run(&Scope::Host, None, asked.run_id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         serde_json::to_string(&stored).unwrap(),
         serde_json::to_string(&asked).unwrap()
@@ -239,7 +256,7 @@ pub async fn runs_are_listed_newest_first(home: &dyn Home) {
             limit,
             offset,
         };
-        let runs = storage.list_runs(query).await.unwrap();
+        let runs = storage.list_runs(&Scope::Host, query).await.unwrap();
         runs.iter().map(|run| run.run_id).collect::<Vec<_>>()
     };
     assert_eq!(list(None, 10, 0).await, ids);
@@ -267,21 +284,37 @@ pub async fn a_temporary_run_has_no_thread_and_leaves_only_its_delivery(home: &d
     let run = claimed(&storage, temporary(new_run(ThreadId::new(), at(0)))).await;
     assert!(
         storage
-            .thread(run.run.thread_id, Values::Include)
+            .thread(&Scope::Host, run.run.thread_id, Values::Include)
             .await
             .unwrap()
             .is_none()
     );
-    assert!(storage.run(None, run.run.run_id).await.unwrap().is_some());
+    assert!(
+        storage
+            .run(&Scope::Host, None, run.run.run_id)
+            .await
+            .unwrap()
+            .is_some()
+    );
     let delivery = delivery(&run.lease, 1);
     let last = RunEnd {
         delivery: Some(delivery.clone()),
         ..end(1)
     };
     finish(&storage, run.lease, last).await;
-    assert!(storage.run(None, run.run.run_id).await.unwrap().is_none());
+    assert!(
+        storage
+            .run(&Scope::Host, None, run.run.run_id)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(
-        storage.deliveries_of_run(run.run.run_id).await.unwrap()[0].id,
+        storage
+            .deliveries_of_run(&Scope::Host, run.run.run_id)
+            .await
+            .unwrap()[0]
+            .id,
         delivery.id
     );
 }
@@ -300,11 +333,18 @@ pub async fn a_list_of_runs_that_would_not_fit_says_how_many_do(home: &dyn Home)
         limit,
         offset: 0,
     };
-    let all = storage.list_runs(query(10)).await;
+    let all = storage.list_runs(&Scope::Host, query(10)).await;
     assert!(
         matches!(all, Err(StorageError::TooLarge { fit: 2, .. })),
         "{:?}",
         all.map(|runs| runs.len())
     );
-    assert_eq!(storage.list_runs(query(2)).await.unwrap().len(), 2);
+    assert_eq!(
+        storage
+            .list_runs(&Scope::Host, query(2))
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
 }

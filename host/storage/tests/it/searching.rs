@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use selvedge_model::ThreadId;
 use selvedge_model::run::RunStatus;
 use selvedge_model::thread::ThreadStatus;
+use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::{
     NewThread, RunEnd, Storage, StorageError, ThreadFilter, ThreadQuery, ThreadSort, Values,
 };
@@ -31,7 +31,7 @@ fn query(filter: ThreadFilter) -> ThreadQuery {
 }
 
 async fn found(storage: &Arc<dyn Storage>, query: ThreadQuery) -> Vec<u128> {
-    let page = storage.search_threads(query).await.unwrap();
+    let page = storage.search_threads(&Scope::Host, query).await.unwrap();
     page.rows
         .iter()
         .map(|thread| thread.thread_id.0.as_u128())
@@ -52,7 +52,10 @@ async fn four_threads(storage: &Arc<dyn Storage>) {
             created_at: at(seconds),
             ttl: None,
         };
-        storage.create_thread(new, None).await.unwrap();
+        storage
+            .create_thread(&Scope::Host, new, None)
+            .await
+            .unwrap();
     }
     queued(storage, unclaimed(new_run(id(1), at(20)))).await;
     let lease = claimed(storage, new_run(id(3), at(10))).await.lease;
@@ -110,7 +113,10 @@ pub async fn threads_are_found_by_what_they_are(home: &dyn Home) {
         ),
     ] {
         let text = format!("{filter:?}");
-        let count = storage.count_threads(filter.clone()).await.unwrap();
+        let count = storage
+            .count_threads(&Scope::Host, filter.clone())
+            .await
+            .unwrap();
         assert_eq!(count, expected.len() as u64, "{text}");
         assert_eq!(found(&storage, query(filter)).await, expected, "{text}");
     }
@@ -135,9 +141,15 @@ pub async fn threads_are_sorted_and_come_in_pages(home: &dyn Home) {
         };
         assert_eq!(found(&storage, sorted(false, 0)).await, expected[..2]);
         assert_eq!(found(&storage, sorted(false, 2)).await, expected[2..]);
-        let page = storage.search_threads(sorted(false, 1)).await.unwrap();
+        let page = storage
+            .search_threads(&Scope::Host, sorted(false, 1))
+            .await
+            .unwrap();
         assert!(page.more, "{sort_by:?}");
-        let page = storage.search_threads(sorted(false, 2)).await.unwrap();
+        let page = storage
+            .search_threads(&Scope::Host, sorted(false, 2))
+            .await
+            .unwrap();
         assert!(!page.more, "{sort_by:?}");
         let mut reversed = expected;
         reversed.reverse();
@@ -162,12 +174,15 @@ pub async fn threads_are_found_with_their_values_when_asked(home: &dyn Home) {
         values: Values::Include,
         ..query(ThreadFilter::default())
     };
-    let page = storage.search_threads(with_values).await.unwrap();
+    let page = storage
+        .search_threads(&Scope::Host, with_values)
+        .await
+        .unwrap();
     let values = json(r#"{"city":{"name":"Ulm"}}"#);
     assert_eq!(page.rows[0].values, Some(values));
     assert_eq!(page.rows[1].values, None);
     let without = query(ThreadFilter::default());
-    let page = storage.search_threads(without).await.unwrap();
+    let page = storage.search_threads(&Scope::Host, without).await.unwrap();
     assert_eq!(page.rows[0].values, None);
 }
 
@@ -187,7 +202,9 @@ pub async fn a_page_of_threads_is_bounded_in_bytes(home: &dyn Home) {
         limit,
         ..query(ThreadFilter::default())
     };
-    let refused = storage.search_threads(page(Values::Include, 3)).await;
+    let refused = storage
+        .search_threads(&Scope::Host, page(Values::Include, 3))
+        .await;
     assert!(matches!(
         refused,
         Err(StorageError::TooLarge { fit: 2, .. })

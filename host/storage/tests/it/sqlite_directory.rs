@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use selvedge_model::checkpoint::{Change, ChannelValue};
 use selvedge_model::run::RunStatus;
 use selvedge_model::thread::ThreadStatus;
-use selvedge_model::{Json, RunId, ThreadId};
+use selvedge_model::{Json, RunId, Scope, ThreadId};
 use selvedge_storage::sqlite::{Options, Sqlite};
 use selvedge_storage::{Reads, Storage, StorageError, VersionQuery};
 
@@ -118,7 +118,14 @@ async fn a_directory_of_the_first_version_is_brought_up_to_date() {
         .unwrap();
     drop(first);
     let storage = Sqlite::open(home.options()).unwrap();
-    assert_eq!(storage.deliveries_of_run(run).await.unwrap().len(), 1);
+    assert_eq!(
+        storage
+            .deliveries_of_run(&Scope::Host, run)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(storage.prune_deliveries(at(1)).await.unwrap(), 0);
     assert_eq!(storage.prune_deliveries(at(2)).await.unwrap(), 1);
 }
@@ -156,13 +163,19 @@ async fn what_the_first_version_could_hold_is_brought_along() {
         limit: 9,
         offset: 0,
     };
-    let versions = storage.assistant_versions(versions).await.unwrap();
+    let versions = storage
+        .assistant_versions(&Scope::Host, versions)
+        .await
+        .unwrap();
     assert_eq!((versions.len(), versions[0].version), (1, 3));
     // Each rests in the status that it had; one that was busy, idle.
     for n in 0..4 {
         let new = unclaimed(new_run(thread(n), at(0)));
         let run = queued(&storage, new).await.run_id;
-        storage.delete_run(None, run, at(1)).await.unwrap();
+        storage
+            .delete_run(&Scope::Host, None, run, at(1))
+            .await
+            .unwrap();
     }
     let mut resting = Vec::new();
     for n in 0..4 {
@@ -180,7 +193,10 @@ async fn what_the_first_version_could_hold_is_brought_along() {
     let lease = claimed(&storage, new_run(thread(0), at(2))).await.lease;
     let more = step([write(2, Some(1), [("log", append(&["2"]))])]);
     storage.commit_step(lease, more).await.unwrap();
-    let saved = storage.checkpoint(thread(0), "", None).await.unwrap();
+    let saved = storage
+        .checkpoint(&Scope::Host, thread(0), "", None)
+        .await
+        .unwrap();
     assert_eq!(saved.unwrap().checkpoint.values["log"], list(&["1", "2"]));
 }
 
@@ -217,7 +233,11 @@ async fn after_closing_the_database_file_alone_is_the_whole() {
     let file = "selvedge.db";
     std::fs::copy(home.path().join(file), copy.path().join(file)).unwrap();
     let storage = Sqlite::open(copy.options()).unwrap();
-    let copied = storage.run(None, run.run.run_id).await.unwrap().unwrap();
+    let copied = storage
+        .run(&Scope::Host, None, run.run.run_id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(copied.status, RunStatus::Success);
 }
 
@@ -228,7 +248,7 @@ async fn fill(storage: &std::sync::Arc<dyn Storage>) -> Vec<ThreadId> {
         let mut new = new_run(ThreadId::new(), at(0));
         new.run.kwargs.input = Json::string(&"x".repeat(20_000));
         let thread = new.run.thread_id;
-        match storage.admit_run(new).await {
+        match storage.admit_run(&Scope::Host, new).await {
             Ok(_) => fitted.push(thread),
             Err(StorageError::Full) => return fitted,
             Err(other) => panic!("expected Full, got {other:?}"),
@@ -258,7 +278,13 @@ async fn at_the_configured_size_writes_fail_as_full_until_something_is_deleted()
     storage.check().await.unwrap();
     assert_intact(&home).await;
     for thread in &fitted[..5] {
-        assert!(storage.delete_thread(*thread).await.unwrap().is_some());
+        assert!(
+            storage
+                .delete_thread(&Scope::Host, *thread)
+                .await
+                .unwrap()
+                .is_some()
+        );
     }
     let run = claimed(&storage, new_run(ThreadId::new(), at(1))).await;
     finish(&storage, run.lease, end(2)).await;
@@ -328,7 +354,7 @@ async fn on_a_full_disk_nothing_is_damaged_and_room_makes_it_work_again() {
         .await;
     assert!(matches!(refused, Err(StorageError::Full)), "{refused:?}");
     let saved = storage
-        .checkpoint(run.run.thread_id, "", None)
+        .checkpoint(&Scope::Host, run.run.thread_id, "", None)
         .await
         .unwrap()
         .unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use selvedge_model::run::Lease;
 use selvedge_model::thread::Thread;
-use selvedge_model::{Json, ThreadId};
+use selvedge_model::{Json, Scope, ThreadId};
 use selvedge_storage::sqlite::{Options, Sqlite};
 use selvedge_storage::{Insert, NewThread, Storage, StorageError};
 
@@ -60,7 +60,7 @@ async fn stall<'a>(home: &SqliteHome, storage: &'a Arc<dyn Storage>) -> Asked<'a
         created_at: at(0),
         ttl: None,
     };
-    let plug = Asked::new(storage.create_thread(new, None));
+    let plug = Asked::new(storage.create_thread(&Scope::Host, new, None));
     // The unit has begun once its transaction keeps others from writing.
     let other = home.database();
     other.busy_timeout(Duration::ZERO).unwrap();
@@ -107,7 +107,7 @@ async fn a_unit_that_fails_does_not_harm_the_others_of_its_group() {
     }
     for (position, result) in results.iter().enumerate() {
         let saved = storage
-            .checkpoint(leases[position].thread_id, "", None)
+            .checkpoint(&Scope::Host, leases[position].thread_id, "", None)
             .await
             .unwrap();
         if position == 2 {
@@ -153,7 +153,7 @@ async fn a_commit_that_fails_answers_everyone_with_an_error_and_nothing_happened
         .collect();
     let claim = Asked::new(storage.claim_runs(at(1), 9));
     let claim_delivery = Asked::new(storage.claim_deliveries(at(9), 9));
-    let deletion = Asked::new(storage.delete_thread(leases[0].thread_id));
+    let deletion = Asked::new(storage.delete_thread(&Scope::Host, leases[0].thread_id));
     plug.0.await.unwrap();
     for commit in commits {
         assert_dangling(&commit.0.await);
@@ -174,7 +174,7 @@ async fn a_commit_that_fails_answers_everyone_with_an_error_and_nothing_happened
         assert!(commit(&storage, lease, 3).0.await.is_err());
         commit(&storage, lease, 2).0.await.unwrap();
         let saved = storage
-            .checkpoint(lease.thread_id, "", None)
+            .checkpoint(&Scope::Host, lease.thread_id, "", None)
             .await
             .unwrap()
             .unwrap()
@@ -204,10 +204,17 @@ async fn a_writer_that_stalls_refuses_more_than_it_may_queue_and_then_goes_on() 
     let storage: Arc<dyn Storage> = Sqlite::open(options).unwrap();
     let lease = running(&storage).await;
     let plug = stall(&home, &storage).await;
-    let admit = |_| Asked::new(storage.admit_run(unclaimed(new_run(ThreadId::new(), at(0)))));
+    let admit =
+        |_| Asked::new(storage.admit_run(&Scope::Host, unclaimed(new_run(ThreadId::new(), at(0)))));
     let admissions: Vec<_> = (0..20).map(admit).collect();
     // Reads do not wait for the writer.
-    assert!(storage.run(None, lease.run_id).await.unwrap().is_some());
+    assert!(
+        storage
+            .run(&Scope::Host, None, lease.run_id)
+            .await
+            .unwrap()
+            .is_some()
+    );
     let mut accepted = Vec::new();
     for admission in admissions {
         match admission.0.await {
@@ -233,7 +240,7 @@ async fn a_write_larger_than_the_whole_queue_is_done_among_small_ones() {
     let admit = |input: usize| {
         let mut new = unclaimed(new_run(ThreadId::new(), at(0)));
         new.run.kwargs.input = Json::string(&"x".repeat(input));
-        Asked::new(storage.admit_run(new))
+        Asked::new(storage.admit_run(&Scope::Host, new))
     };
     let (before, large, after) = (admit(10), admit(12 << 20), admit(10));
     assert!(matches!(after.0.await, Err(StorageError::Overloaded)));
@@ -254,7 +261,7 @@ async fn a_caller_that_goes_away_leaves_its_write_to_be_done() {
     let storage = home.open();
     assert!(
         storage
-            .checkpoint(lease.thread_id, "", None)
+            .checkpoint(&Scope::Host, lease.thread_id, "", None)
             .await
             .unwrap()
             .is_some()

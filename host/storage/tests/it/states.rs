@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use selvedge_model::checkpoint::{CheckpointWrite, PendingWrite, Source};
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
-use selvedge_model::{TaskId, ThreadId};
+use selvedge_model::{Scope, TaskId, ThreadId};
 use selvedge_storage::{
     HistoryQuery, Insert, NewThread, PendingCommit, RunEnd, StepCommit, Storage, StorageError,
     ThreadUpdate, Updated, Usage, Values,
@@ -67,7 +67,7 @@ async fn with_history(storage: &Arc<dyn Storage>) -> ThreadId {
 }
 
 async fn history(storage: &Arc<dyn Storage>, query: HistoryQuery) -> (Vec<i64>, bool) {
-    let page = storage.history(query).await.unwrap();
+    let page = storage.history(&Scope::Host, query).await.unwrap();
     let steps = page.rows.iter().map(|saved| saved.checkpoint.step + 1);
     (steps.collect(), page.more)
 }
@@ -101,7 +101,12 @@ pub async fn history_is_listed_newest_first(home: &dyn Home) {
     let unknown = some(&|q| q.thread_id = ThreadId::new());
     assert_eq!(unknown.await, (vec![], false));
 
-    let newest = storage.history(all).await.unwrap().rows.remove(0);
+    let newest = storage
+        .history(&Scope::Host, all)
+        .await
+        .unwrap()
+        .rows
+        .remove(0);
     assert_eq!(newest.checkpoint.values["log"], list(&["1", "2", "3"]));
     assert_eq!(newest.pending.len(), 1);
 }
@@ -133,17 +138,20 @@ pub async fn a_state_is_changed_when_it_is_the_one_that_was_seen(home: &dyn Home
             ..grow(n, Some(parent), "{}")
         }])
     };
-    let stale = storage.update_thread(thread_id, update(change(4, 2), Some(2)));
+    let stale = storage.update_thread(&Scope::Host, thread_id, update(change(4, 2), Some(2)));
     assert_eq!(stale.await.unwrap(), Updated::Stale);
-    let stale = storage.update_thread(thread_id, update(change(4, 2), None));
+    let stale = storage.update_thread(&Scope::Host, thread_id, update(change(4, 2), None));
     assert_eq!(stale.await.unwrap(), Updated::Stale);
     // A branch from an earlier checkpoint, by someone who has seen the newest.
-    let done = storage.update_thread(thread_id, update(change(4, 2), Some(3)));
+    let done = storage.update_thread(&Scope::Host, thread_id, update(change(4, 2), Some(3)));
     assert_eq!(done.await.unwrap(), Updated::Done);
-    let lost = storage.update_thread(thread_id, update(change(5, 3), Some(3)));
+    let lost = storage.update_thread(&Scope::Host, thread_id, update(change(5, 3), Some(3)));
     assert_eq!(lost.await.unwrap(), Updated::Stale);
 
-    let found = storage.thread(thread_id, Values::Include).await.unwrap();
+    let found = storage
+        .thread(&Scope::Host, thread_id, Values::Include)
+        .await
+        .unwrap();
     let found = found.unwrap();
     assert_eq!(found.values, Some(json(r#"{"log":[1,2,4]}"#)));
     assert_eq!(
@@ -151,7 +159,7 @@ pub async fn a_state_is_changed_when_it_is_the_one_that_was_seen(home: &dyn Home
         (ThreadStatus::Interrupted, at(20), at(4))
     );
     assert_eq!(found.metadata, json(r#"{"graph_id":"agent"}"#));
-    let missing = storage.update_thread(ThreadId::new(), update(change(1, 1), None));
+    let missing = storage.update_thread(&Scope::Host, ThreadId::new(), update(change(1, 1), None));
     assert_eq!(missing.await.unwrap(), Updated::NoThread);
 }
 
@@ -166,13 +174,18 @@ pub async fn a_thread_is_created_with_its_state_or_not_at_all(home: &dyn Home) {
     let state = |checkpoints: [CheckpointWrite; 2]| update(step(checkpoints), None);
     // Its second checkpoint stands on one that there is not.
     let torn = state([grow(1, None, "{}"), grow(3, Some(2), "{}")]);
-    let refused = storage.create_thread(new.clone(), Some(torn)).await;
+    let refused = storage
+        .create_thread(&Scope::Host, new.clone(), Some(torn))
+        .await;
     assert!(matches!(refused, Err(StorageError::Failed(_))));
-    let found = storage.thread(new.thread_id, Values::Skip).await.unwrap();
+    let found = storage
+        .thread(&Scope::Host, new.thread_id, Values::Skip)
+        .await
+        .unwrap();
     assert!(found.is_none());
 
     let whole = state([grow(1, None, "{}"), grow(2, Some(1), "{}")]);
-    let created = storage.create_thread(new.clone(), Some(whole.clone()));
+    let created = storage.create_thread(&Scope::Host, new.clone(), Some(whole.clone()));
     let Insert::Created(thread) = created.await.unwrap() else {
         panic!("it is new");
     };
@@ -181,7 +194,10 @@ pub async fn a_thread_is_created_with_its_state_or_not_at_all(home: &dyn Home) {
         (thread.status, thread.created_at, thread.updated_at),
         (ThreadStatus::Interrupted, at(0), at(20))
     );
-    let again = storage.create_thread(new, Some(whole)).await.unwrap();
+    let again = storage
+        .create_thread(&Scope::Host, new, Some(whole))
+        .await
+        .unwrap();
     assert!(matches!(again, Insert::Exists(_)));
 }
 
@@ -189,15 +205,21 @@ pub async fn a_thread_that_never_ran_can_be_given_a_state(home: &dyn Home) {
     let storage = home.open();
     let thread_id = thread(&storage).await;
     let first = update(step([grow(1, None, "{}")]), None);
-    let done = storage.update_thread(thread_id, first).await.unwrap();
+    let done = storage
+        .update_thread(&Scope::Host, thread_id, first)
+        .await
+        .unwrap();
     assert_eq!(done, Updated::Done);
     // It is nobody's run's, so no rollback takes it.
     let lease = claimed(&storage, new_run(thread_id, at(30))).await.lease;
     storage
-        .delete_run(None, lease.run_id, at(31))
+        .delete_run(&Scope::Host, None, lease.run_id, at(31))
         .await
         .unwrap();
-    let saved = storage.checkpoint(thread_id, "", None).await.unwrap();
+    let saved = storage
+        .checkpoint(&Scope::Host, thread_id, "", None)
+        .await
+        .unwrap();
     assert_eq!(saved.unwrap().checkpoint.id, checkpoint_id(1));
 }
 
@@ -207,9 +229,15 @@ pub async fn a_thread_with_runs_under_way_is_not_changed_from_outside(home: &dyn
     let pending = queued(&storage, unclaimed(new_run(ThreadId::new(), at(0)))).await;
     for run in [running, pending] {
         let change = update(step([grow(1, None, "{}")]), None);
-        let busy = storage.update_thread(run.thread_id, change).await.unwrap();
+        let busy = storage
+            .update_thread(&Scope::Host, run.thread_id, change)
+            .await
+            .unwrap();
         assert_eq!(busy, Updated::Busy(vec![run.run_id]));
-        let saved = storage.checkpoint(run.thread_id, "", None).await.unwrap();
+        let saved = storage
+            .checkpoint(&Scope::Host, run.thread_id, "", None)
+            .await
+            .unwrap();
         assert!(saved.is_none());
     }
 }
@@ -218,15 +246,26 @@ pub async fn a_copy_has_the_history_and_a_life_of_its_own(home: &dyn Home) {
     let storage = home.open();
     let original = with_history(&storage).await;
     let copy = ThreadId::new();
-    let copied = storage.copy_thread(original, copy, at(9)).await.unwrap();
+    let copied = storage
+        .copy_thread(&Scope::Host, original, copy, at(9))
+        .await
+        .unwrap();
     let copied = copied.unwrap();
     assert_eq!(
         (copied.thread_id, copied.status, copied.created_at),
         (copy, ThreadStatus::Idle, at(9))
     );
     let contents = async |thread| {
-        let saved = storage.checkpoint(thread, "", None).await.unwrap().unwrap();
-        let taken = storage.thread_storage(thread).await.unwrap().unwrap();
+        let saved = storage
+            .checkpoint(&Scope::Host, thread, "", None)
+            .await
+            .unwrap()
+            .unwrap();
+        let taken = storage
+            .thread_storage(&Scope::Host, thread)
+            .await
+            .unwrap()
+            .unwrap();
         (format!("{saved:?}"), taken)
     };
     assert_eq!(contents(copy).await, contents(original).await);
@@ -234,32 +273,51 @@ pub async fn a_copy_has_the_history_and_a_life_of_its_own(home: &dyn Home) {
     let on = |thread: ThreadId| format!(r#"{{"by":"x","thread_id":"{thread}"}}"#);
     let more = step([grow(4, Some(3), &on(copy))]);
     storage.commit_step(lease, more).await.unwrap();
-    storage.delete_thread(original).await.unwrap();
-    let saved = storage.checkpoint(copy, "", None).await.unwrap().unwrap();
+    storage.delete_thread(&Scope::Host, original).await.unwrap();
+    let saved = storage
+        .checkpoint(&Scope::Host, copy, "", None)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(saved.checkpoint.values["log"], list(&["1", "2", "3", "4"]));
 
     // A run under way stays behind.
     let second = ThreadId::new();
-    let copied = storage.copy_thread(copy, second, at(11)).await.unwrap();
-    assert_eq!(copied.unwrap().status, ThreadStatus::Idle);
-    storage
-        .delete_run(None, lease.run_id, at(12))
+    let copied = storage
+        .copy_thread(&Scope::Host, copy, second, at(11))
         .await
         .unwrap();
-    let saved = storage.checkpoint(second, "", None).await.unwrap().unwrap();
+    assert_eq!(copied.unwrap().status, ThreadStatus::Idle);
+    storage
+        .delete_run(&Scope::Host, None, lease.run_id, at(12))
+        .await
+        .unwrap();
+    let saved = storage
+        .checkpoint(&Scope::Host, second, "", None)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(saved.checkpoint.id, checkpoint_id(4));
     assert_eq!(saved.checkpoint.metadata, json(&on(second)));
 
-    let missing = storage.copy_thread(original, ThreadId::new(), at(12)).await;
+    let missing = storage
+        .copy_thread(&Scope::Host, original, ThreadId::new(), at(12))
+        .await;
     assert!(missing.unwrap().is_none());
-    let taken = storage.copy_thread(copy, second, at(12)).await;
+    let taken = storage
+        .copy_thread(&Scope::Host, copy, second, at(12))
+        .await;
     assert!(matches!(taken, Err(StorageError::Failed(_))), "{taken:?}");
 }
 
 pub async fn what_a_thread_takes_is_told_by_channel(home: &dyn Home) {
     let storage = home.open();
     let thread = with_history(&storage).await;
-    let taken = storage.thread_storage(thread).await.unwrap().unwrap();
+    let taken = storage
+        .thread_storage(&Scope::Host, thread)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(taken.checkpoints.count, 3);
     assert!(taken.checkpoints.bytes > 0);
     // `[1]`, `[2]` and `[3]`.
@@ -267,6 +325,9 @@ pub async fn what_a_thread_takes_is_told_by_channel(home: &dyn Home) {
     assert_eq!(taken.channel_values, values);
     assert_eq!(taken.by_channel["log"], values);
     assert_eq!(taken.pending_writes, Usage { count: 1, bytes: 5 });
-    let missing = storage.thread_storage(ThreadId::new()).await.unwrap();
+    let missing = storage
+        .thread_storage(&Scope::Host, ThreadId::new())
+        .await
+        .unwrap();
     assert!(missing.is_none());
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use selvedge_model::Timestamp;
 use selvedge_model::item::Item;
+use selvedge_model::{Scope, Timestamp};
 use selvedge_storage::{
     ItemFilter, ItemQuery, LabelPattern, NamespaceQuery, PutItem, Storage, StorageError, Truncate,
 };
@@ -31,12 +31,12 @@ fn item(path: &str, key: &str, value: &str) -> PutItem {
 }
 
 async fn get(storage: &Arc<dyn Storage>, path: &str, key: &str, now: Timestamp) -> Option<Item> {
-    let found = storage.item(labels(path), key.to_owned(), now);
+    let found = storage.item(&Scope::Host, labels(path), key.to_owned(), now);
     found.await.unwrap()
 }
 
 async fn found(storage: &Arc<dyn Storage>, query: ItemQuery) -> (Vec<String>, bool) {
-    let page = storage.search_items(query).await.unwrap();
+    let page = storage.search_items(&Scope::Host, query).await.unwrap();
     let names = page
         .rows
         .iter()
@@ -57,7 +57,7 @@ fn query(path: &[&str], filter: &str) -> ItemQuery {
 pub async fn an_item_is_kept_where_it_is_put(home: &dyn Home) {
     let storage = home.open();
     storage
-        .put_item(item("u/1", "k", r#"{"a":1}"#))
+        .put_item(&Scope::Host, item("u/1", "k", r#"{"a":1}"#))
         .await
         .unwrap();
     let first = get(&storage, "u/1", "k", at(0)).await.unwrap();
@@ -72,13 +72,17 @@ pub async fn an_item_is_kept_where_it_is_put(home: &dyn Home) {
         now: at(5),
         ..item("u/1", "k", r#"{"a":2}"#)
     };
-    storage.put_item(again).await.unwrap();
+    storage.put_item(&Scope::Host, again).await.unwrap();
     let second = get(&storage, "u/1", "k", at(5)).await.unwrap();
     assert_eq!(
         (second.created_at, second.updated_at, second.value),
         (at(0), at(5), json(r#"{"a":2}"#))
     );
-    let delete = async || storage.delete_item(labels("u/1"), "k".to_owned()).await;
+    let delete = async || {
+        storage
+            .delete_item(&Scope::Host, labels("u/1"), "k".to_owned())
+            .await
+    };
     assert!(delete().await.unwrap());
     assert!(!delete().await.unwrap());
     assert!(get(&storage, "u/1", "k", at(5)).await.is_none());
@@ -93,7 +97,10 @@ pub async fn items_are_found_under_a_namespace(home: &dyn Home) {
         ("u/1", "a", r#"{"n":4}"#),
         ("v", "a", r#"{"n":5}"#),
     ] {
-        storage.put_item(item(path, key, value)).await.unwrap();
+        storage
+            .put_item(&Scope::Host, item(path, key, value))
+            .await
+            .unwrap();
     }
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     for (path, filter, expected) in [
@@ -135,9 +142,14 @@ pub async fn a_page_of_items_is_bounded_in_bytes(home: &dyn Home) {
     let storage = home.open();
     let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(12 << 20));
     for key in ["a", "b", "c"] {
-        storage.put_item(item("u", key, &large)).await.unwrap();
+        storage
+            .put_item(&Scope::Host, item("u", key, &large))
+            .await
+            .unwrap();
     }
-    let refused = storage.search_items(query(&["u"], "{}")).await;
+    let refused = storage
+        .search_items(&Scope::Host, query(&["u"], "{}"))
+        .await;
     assert!(
         matches!(refused, Err(StorageError::TooLarge { fit: 2, .. })),
         "{:?}",
@@ -147,14 +159,25 @@ pub async fn a_page_of_items_is_bounded_in_bytes(home: &dyn Home) {
         limit: 2,
         ..query(&["u"], "{}")
     };
-    assert_eq!(storage.search_items(two).await.unwrap().rows.len(), 2);
+    assert_eq!(
+        storage
+            .search_items(&Scope::Host, two)
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        2
+    );
 }
 
 pub async fn namespaces_are_listed_each_once(home: &dyn Home) {
     let storage = home.open();
     for path in ["u/1/notes", "u/1/mail", "u/2/notes", "u/10", "v"] {
         for key in ["a", "b"] {
-            storage.put_item(item(path, key, "{}")).await.unwrap();
+            storage
+                .put_item(&Scope::Host, item(path, key, "{}"))
+                .await
+                .unwrap();
         }
     }
     let all = NamespaceQuery {
@@ -166,7 +189,7 @@ pub async fn namespaces_are_listed_each_once(home: &dyn Home) {
         now: at(0),
     };
     let listed = async |query: NamespaceQuery| {
-        let namespaces = storage.list_namespaces(query).await.unwrap();
+        let namespaces = storage.list_namespaces(&Scope::Host, query).await.unwrap();
         let paths: Vec<String> = namespaces.iter().map(|labels| labels.join("/")).collect();
         paths.join(" ")
     };
@@ -217,13 +240,19 @@ pub async fn an_item_goes_when_its_time_has_come_unless_it_is_read(home: &dyn Ho
         ..item("u", key, "{}")
     };
     for key in ["a", "b", "c"] {
-        storage.put_item(mortal(key)).await.unwrap();
+        storage.put_item(&Scope::Host, mortal(key)).await.unwrap();
     }
-    storage.put_item(item("u", "stays", "{}")).await.unwrap();
+    storage
+        .put_item(&Scope::Host, item("u", "stays", "{}"))
+        .await
+        .unwrap();
     let read = get(&storage, "u", "a", at(9)).await.unwrap();
     assert_eq!(read.ttl, Some(Duration::from_secs(10)));
     let names = ["a", "stays"].map(|key| (labels("u"), key.to_owned()));
-    storage.refresh_items(names.to_vec(), at(9)).await.unwrap();
+    storage
+        .refresh_items(&Scope::Host, names.to_vec(), at(9))
+        .await
+        .unwrap();
 
     // What has expired is not there, swept or not.
     assert!(get(&storage, "u", "b", at(10)).await.is_none());
@@ -243,7 +272,7 @@ pub async fn an_item_goes_when_its_time_has_come_unless_it_is_read(home: &dyn Ho
         now: at(20),
         ..mortal("a")
     };
-    storage.put_item(again).await.unwrap();
+    storage.put_item(&Scope::Host, again).await.unwrap();
     let again = get(&storage, "u", "a", at(20)).await.unwrap();
     assert_eq!(again.created_at, at(20));
     let last = NamespaceQuery {
@@ -254,5 +283,8 @@ pub async fn an_item_goes_when_its_time_has_come_unless_it_is_read(home: &dyn Ho
         offset: 0,
         now: at(99),
     };
-    assert_eq!(storage.list_namespaces(last).await.unwrap(), [labels("u")]);
+    assert_eq!(
+        storage.list_namespaces(&Scope::Host, last).await.unwrap(),
+        [labels("u")]
+    );
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use selvedge_model::event::{EventId, EventKind, StoredEvent, StreamEvent};
 use selvedge_model::run::{Lease, StreamMode};
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
-use selvedge_model::{Json, RunId, ThreadId};
+use selvedge_model::{Json, RunId, Scope, ThreadId};
 use selvedge_storage::{
     EventQuery, RunEnd, StepCommit, Storage, StorageError, ThreadUpdate, Updated,
 };
@@ -47,7 +47,7 @@ fn query(lease: &Lease) -> EventQuery {
 
 /// The texts of the events, and whether there are more.
 async fn texts(storage: &Arc<dyn Storage>, query: EventQuery) -> (Vec<String>, bool) {
-    let page = storage.events(query).await.unwrap();
+    let page = storage.events(&Scope::Host, query).await.unwrap();
     let texts = page.rows.iter().map(|stored| {
         let data: String = stored.event.data.decode().unwrap();
         data
@@ -90,7 +90,12 @@ pub async fn events_are_read_back_in_order_from_anywhere(home: &dyn Home) {
     };
     assert_eq!(texts(&storage, some).await, (all[..3].to_vec(), true));
 
-    let read = storage.events(query(&lease)).await.unwrap().rows.remove(0);
+    let read = storage
+        .events(&Scope::Host, query(&lease))
+        .await
+        .unwrap()
+        .rows
+        .remove(0);
     let written = of_run(1, 0);
     assert_eq!((read.id, read.run), (written.id, written.run));
     assert_eq!(read.event.kind, written.event.kind);
@@ -118,15 +123,24 @@ pub async fn a_threads_stream_is_that_of_its_runs_and_its_own(home: &dyn Home) {
         expected_newest: Some(checkpoint_id(9)),
         ..told.clone()
     };
-    let newest = storage.checkpoint(thread, "", None).await.unwrap();
+    let newest = storage
+        .checkpoint(&Scope::Host, thread, "", None)
+        .await
+        .unwrap();
     let told = ThreadUpdate {
         expected_newest: newest.map(|saved| saved.checkpoint.id),
         ..told
     };
     // What is not stored is not told.
-    let updated = storage.update_thread(thread, stale).await.unwrap();
+    let updated = storage
+        .update_thread(&Scope::Host, thread, stale)
+        .await
+        .unwrap();
     assert_eq!(updated, Updated::Stale);
-    let updated = storage.update_thread(thread, told).await.unwrap();
+    let updated = storage
+        .update_thread(&Scope::Host, thread, told)
+        .await
+        .unwrap();
     assert_eq!(updated, Updated::Done);
     let second = claimed(&storage, new_run(thread, at(4))).await.lease;
     let events = vec![event(5, 0, Some(second.run_id))];
@@ -186,10 +200,16 @@ pub async fn events_stay_a_while_after_their_run(home: &dyn Home) {
         leases.push(lease);
     }
     finish(&storage, leases[0], end(2)).await;
-    storage.delete_thread(leases[1].thread_id).await.unwrap();
+    storage
+        .delete_thread(&Scope::Host, leases[1].thread_id)
+        .await
+        .unwrap();
     for lease in &leases {
         assert_eq!(texts(&storage, query(lease)).await.0.len(), 1);
-        let thread = storage.thread_of_events(lease.run_id).await.unwrap();
+        let thread = storage
+            .thread_of_events(&Scope::Host, lease.run_id)
+            .await
+            .unwrap();
         assert_eq!(thread, Some(lease.thread_id));
     }
     assert_eq!(storage.sweep_events(at(1)).await.unwrap(), 0);
@@ -197,7 +217,10 @@ pub async fn events_stay_a_while_after_their_run(home: &dyn Home) {
     assert_eq!(storage.sweep_events(at(999)).await.unwrap(), 2);
     assert_eq!(storage.sweep_events(at(999)).await.unwrap(), 0);
     assert!(texts(&storage, query(&leases[0])).await.0.is_empty());
-    let swept = storage.thread_of_events(leases[0].run_id).await.unwrap();
+    let swept = storage
+        .thread_of_events(&Scope::Host, leases[0].run_id)
+        .await
+        .unwrap();
     assert_eq!(swept, None);
     assert_eq!(texts(&storage, query(&leases[2])).await.0.len(), 1);
 }

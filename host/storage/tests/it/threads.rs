@@ -1,8 +1,8 @@
 //! Promises about threads.
 
-use selvedge_model::ThreadId;
 use selvedge_model::run::{RunError, RunStatus};
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
+use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::{Admission, Insert, NewRun, NewThread, Refusal, RunEnd, ThreadNeed, Values};
 
 use crate::given::{
@@ -20,7 +20,11 @@ pub async fn a_thread_is_created_once(home: &dyn Home) {
         created_at: at(1),
         ttl: None,
     };
-    let Insert::Created(thread) = storage.create_thread(new.clone(), None).await.unwrap() else {
+    let Insert::Created(thread) = storage
+        .create_thread(&Scope::Host, new.clone(), None)
+        .await
+        .unwrap()
+    else {
         panic!("it is new");
     };
     assert_eq!(
@@ -31,13 +35,17 @@ pub async fn a_thread_is_created_once(home: &dyn Home) {
         metadata: json("{}"),
         ..new.clone()
     };
-    let Insert::Exists(thread) = storage.create_thread(again, None).await.unwrap() else {
+    let Insert::Exists(thread) = storage
+        .create_thread(&Scope::Host, again, None)
+        .await
+        .unwrap()
+    else {
         panic!("it exists");
     };
     assert_eq!(thread.metadata, new.metadata);
     assert!(
         storage
-            .thread(ThreadId::new(), Values::Include)
+            .thread(&Scope::Host, ThreadId::new(), Values::Include)
             .await
             .unwrap()
             .is_none()
@@ -62,7 +70,11 @@ pub async fn a_run_brings_metadata_and_config_to_its_thread(home: &dyn Home) {
     .await;
     finish(&storage, first.lease, end(2)).await;
     claimed(&storage, bring(r#"{"graph_id":"b"}"#, "{}")).await;
-    let thread = storage.thread(thread, Values::Skip).await.unwrap().unwrap();
+    let thread = storage
+        .thread(&Scope::Host, thread, Values::Skip)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(thread.metadata.as_str(), r#"{"graph_id":"b","kept":1}"#);
     assert_eq!(thread.config.as_str(), r#"{"tags":["x"]}"#);
     assert_eq!(thread.status, ThreadStatus::Busy);
@@ -86,11 +98,15 @@ pub async fn deleting_a_thread_names_each_run_that_had_not_ended_whoever_was_adm
                 },
                 ..new_run(thread, at(3))
             };
-            tokio::spawn(async move { storage.admit_run(new).await.unwrap() })
+            tokio::spawn(async move { storage.admit_run(&Scope::Host, new).await.unwrap() })
         })
         .collect();
     let elsewhere = running(&storage).await;
-    let unended = storage.delete_thread(thread).await.unwrap().unwrap();
+    let unended = storage
+        .delete_thread(&Scope::Host, thread)
+        .await
+        .unwrap()
+        .unwrap();
     let mut admitted = 1;
     for admission in admissions {
         match admission.await.unwrap() {
@@ -104,7 +120,13 @@ pub async fn deleting_a_thread_names_each_run_that_had_not_ended_whoever_was_adm
     }
     assert_eq!(unended.len(), admitted);
     assert!(!unended.contains(&ended.run_id) && !unended.contains(&elsewhere.run_id));
-    assert!(storage.delete_thread(thread).await.unwrap().is_none());
+    assert!(
+        storage
+            .delete_thread(&Scope::Host, thread)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 pub async fn deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_deliveries(
@@ -133,26 +155,38 @@ pub async fn deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_del
     .await;
     assert_eq!(storage.count_pending_runs().await.unwrap(), 1);
 
-    let unended = storage.delete_thread(lease.thread_id).await.unwrap();
+    let unended = storage
+        .delete_thread(&Scope::Host, lease.thread_id)
+        .await
+        .unwrap();
     assert_eq!(unended, Some(vec![waiting.run_id]));
-    let again = storage.delete_thread(lease.thread_id).await.unwrap();
+    let again = storage
+        .delete_thread(&Scope::Host, lease.thread_id)
+        .await
+        .unwrap();
     assert!(again.is_none());
     assert!(
         storage
-            .thread(lease.thread_id, Values::Skip)
+            .thread(&Scope::Host, lease.thread_id, Values::Skip)
             .await
             .unwrap()
             .is_none()
     );
     assert!(
         storage
-            .checkpoint(lease.thread_id, "", None)
+            .checkpoint(&Scope::Host, lease.thread_id, "", None)
             .await
             .unwrap()
             .is_none()
     );
     for gone in [lease.run_id, waiting.run_id] {
-        assert!(storage.run(None, gone).await.unwrap().is_none());
+        assert!(
+            storage
+                .run(&Scope::Host, None, gone)
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
     assert_eq!(storage.count_pending_runs().await.unwrap(), 0);
     assert!(storage.claim_runs(at(9), 10).await.unwrap().runs.is_empty());
@@ -178,7 +212,7 @@ pub async fn deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_del
         .await
         .unwrap();
     let saved = storage
-        .checkpoint(lease.thread_id, "", None)
+        .checkpoint(&Scope::Host, lease.thread_id, "", None)
         .await
         .unwrap()
         .unwrap();
@@ -219,7 +253,7 @@ pub async fn a_threads_values_are_the_authors_channels_of_its_newest_checkpoint(
     finish(&storage, lease, failed.clone()).await;
 
     let thread = storage
-        .thread(lease.thread_id, Values::Include)
+        .thread(&Scope::Host, lease.thread_id, Values::Include)
         .await
         .unwrap()
         .unwrap();
@@ -234,7 +268,7 @@ pub async fn a_threads_values_are_the_authors_channels_of_its_newest_checkpoint(
     );
     assert_eq!((thread.updated_at, thread.state_updated_at), (at(7), at(2)));
     let skipped = storage
-        .thread(lease.thread_id, Values::Skip)
+        .thread(&Scope::Host, lease.thread_id, Values::Skip)
         .await
         .unwrap()
         .unwrap();

@@ -9,7 +9,7 @@ use selvedge_model::delivery::DeliveryStatus;
 use selvedge_model::run::{Durability, MultitaskStrategy, Run, RunKwargs, RunStatus, StreamMode};
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
 use selvedge_model::time::Clock;
-use selvedge_model::{AssistantId, Json, RunId, ThreadId, Timestamp};
+use selvedge_model::{AssistantId, Json, RunId, Scope, ThreadId, Timestamp};
 use selvedge_storage::sqlite::{self, Sqlite};
 use selvedge_storage::{
     Admission, DeliveryRecord, Finish, MakeDelivery, NewRun, RunEnd, StepCommit, Storage,
@@ -115,7 +115,9 @@ impl Host {
     pub async fn run_ends(&self, url: &str) -> RunId {
         let new = new_run(url, self.clock.now());
         let run_id = new.run.run_id;
-        let Admission::Claimed(claimed, _) = self.storage.admit_run(new).await.unwrap() else {
+        let Admission::Claimed(claimed, _) =
+            self.storage.admit_run(&Scope::Host, new).await.unwrap()
+        else {
             panic!("the run was not claimed");
         };
         let values = Json::parse(r#"{"log":["a","b"]}"#).unwrap();
@@ -144,7 +146,11 @@ impl Host {
     }
 
     pub async fn delivery(&self, run: RunId) -> DeliveryRecord {
-        self.storage.deliveries_of_run(run).await.unwrap().remove(0)
+        self.storage
+            .deliveries_of_run(&Scope::Host, run)
+            .await
+            .unwrap()
+            .remove(0)
     }
 
     pub async fn ended_as(&self, run: RunId, status: DeliveryStatus) -> DeliveryRecord {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use selvedge_egress::{ClientOptions, PolicyOptions, Resolver};
+use selvedge_model::Scope;
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_webhook::{Options, StartError, Webhooks};
 
@@ -102,7 +103,7 @@ async fn while_disabled_urls_are_judged_and_nothing_is_sent() {
     let run = host.run_ends(&receiver.url("/")).await;
     assert!(
         host.storage
-            .deliveries_of_run(run)
+            .deliveries_of_run(&Scope::Host, run)
             .await
             .unwrap()
             .is_empty()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use selvedge_model::Scope;
 use selvedge_model::delivery::DeliveryStatus;
 use selvedge_model::time::Clock as _;
 use selvedge_webhook::Options;
@@ -132,7 +133,11 @@ async fn what_ended_longer_ago_than_it_is_to_be_kept_is_deleted_also_while_webho
     };
     let host = host.restart(disabled).await;
     eventually("the deletion of the old delivery", async || {
-        let kept = host.storage.deliveries_of_run(old).await.unwrap();
+        let kept = host
+            .storage
+            .deliveries_of_run(&Scope::Host, old)
+            .await
+            .unwrap();
         kept.is_empty().then_some(())
     })
     .await;
@@ -142,7 +147,11 @@ async fn what_ended_longer_ago_than_it_is_to_be_kept_is_deleted_also_while_webho
     host.clock.turn(Duration::from_hours(24 * 20));
     let host = host.restart(options()).await;
     eventually("the deletion of the young delivery", async || {
-        let kept = host.storage.deliveries_of_run(young).await.unwrap();
+        let kept = host
+            .storage
+            .deliveries_of_run(&Scope::Host, young)
+            .await
+            .unwrap();
         kept.is_empty().then_some(())
     })
     .await;

@@ -1,0 +1,19 @@
+-- Version 7: whom rows belong to, where callers have to say who they are. NULL: nobody.
+--
+-- In store_item the column `namespace` begins with the owner; see namespaces.rs.
+
+-- `system` marks the default assistants of the configuration, which everybody may read and run.
+ALTER TABLE assistant ADD COLUMN owner TEXT;
+ALTER TABLE assistant ADD COLUMN system INTEGER NOT NULL DEFAULT 0;
+UPDATE assistant SET system = 1 WHERE id IN (SELECT assistant FROM assistant_version WHERE configured = 1);
+
+ALTER TABLE thread ADD COLUMN owner TEXT;
+ALTER TABLE run ADD COLUMN owner TEXT;
+ALTER TABLE event_log ADD COLUMN owner TEXT;
+ALTER TABLE delivery ADD COLUMN owner TEXT;
+
+-- Without authentication nothing is in these.
+CREATE INDEX assistant_of_owner ON assistant (owner, created_at) WHERE owner IS NOT NULL;
+CREATE INDEX thread_of_owner_by_age ON thread (owner, created_at) WHERE owner IS NOT NULL;
+CREATE INDEX thread_of_owner_by_update ON thread (owner, updated_at) WHERE owner IS NOT NULL;
+CREATE INDEX delivery_of_owner ON delivery (owner) WHERE owner IS NOT NULL;
