@@ -8,15 +8,20 @@ use axum::response::{IntoResponse, Response};
 use selvedge_storage::Truncate;
 use serde_json::json;
 
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::request::ObjectBody;
 use crate::routes::Edge;
+use crate::who::Who;
 
 /// Empties the tables that the body names; without any, none.
 pub(crate) async fn truncate(
     State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
+    if !caller.is_operator() {
+        return Err(ApiError::forbidden());
+    }
     let named = |name: &str| -> ApiResult<bool> { Ok(fields.boolean(name)?.unwrap_or(false)) };
     let what = Truncate {
         runs: named("runs")?,

@@ -1,5 +1,7 @@
 //! The one error type of the edge: a status, and a sentence for the caller in LangGraph's form `{"detail": text}`.
 
+use std::time::Duration;
+
 use axum::Json as JsonBody;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -13,6 +15,8 @@ pub(crate) struct ApiError {
     status: StatusCode,
     detail: String,
     form: Form,
+    /// In seconds.
+    retry_after: Option<u64>,
 }
 
 /// How LangGraph writes a refusal.
@@ -29,7 +33,7 @@ enum Form {
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 /// What a client is asked to wait before it tries again, in seconds.
-const RETRY_AFTER: &str = "1";
+const RETRY_AFTER_SECS: u64 = 1;
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
@@ -37,6 +41,25 @@ impl ApiError {
             status,
             detail: detail.into(),
             form: Form::Detail,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECS),
+        }
+    }
+
+    /// 401: nobody knows who asks.
+    pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// 403: it is known who asks, and it is not for them.
+    pub(crate) fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden")
+    }
+
+    /// 429: the same caller may ask again after this.
+    pub(crate) fn too_many(detail: impl Into<String>, wait: Duration) -> Self {
+        Self {
+            retry_after: Some(wait.as_secs() + 1),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
         }
     }
 
@@ -86,10 +109,13 @@ impl IntoResponse for ApiError {
             Form::Text => self.detail.into_response(),
         };
         *response.status_mut() = self.status;
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        if let Some(seconds) = self.retry_after {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let headers = response.headers_mut();
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

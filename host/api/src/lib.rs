@@ -6,7 +6,8 @@
 //! | module | job |
 //! |---|---|
 //! | [`options`] | the bounds of the edge |
-//! | [`server`], `stall`, `leftover` | connections: accept, bound, keep, drain |
+//! | [`server`], `tls`, `stall`, `leftover`, `held` | connections: accept, encrypt, bound, keep, drain |
+//! | `gate`, `web`, `limits`, `who` | what stands before every handler: other origins' pages, credentials, limits; and who passed |
 //! | `routes`, `paths`, `openapi` | which handler answers what, and the document that says so |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
@@ -20,8 +21,11 @@ mod deliveries;
 mod development;
 mod drawings;
 mod error;
+mod gate;
+mod held;
 mod history;
 mod leftover;
+mod limits;
 mod metrics;
 mod openapi;
 pub mod options;
@@ -39,8 +43,12 @@ mod store;
 mod system;
 mod thread_stream;
 mod threads;
+mod tls;
 mod waiting;
+mod web;
 mod who;
 
+pub use limits::RateLimit;
 pub use options::Options;
 pub use server::{Listener, Server, ServerError};
+pub use tls::{Tls, TlsError};

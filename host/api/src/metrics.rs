@@ -24,7 +24,14 @@ pub(crate) async fn metrics(State(edge): State<Arc<Edge>>, query: Query) -> ApiR
     if query.get("format") == Some("json") {
         return Ok(JsonBody(json(&measures)).into_response());
     }
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text(&measures)).into_response())
+    let mut shown = text(&measures);
+    shown.counters(
+        "selvedge_http_refused_total",
+        "Requests that no handler has seen: of pages of other origins, without good credentials, beyond a limit.",
+        "reason",
+        edge.gate.refused().counts(),
+    );
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], shown.0).into_response())
 }
 
 fn json(measures: &Measures) -> Value {
@@ -45,7 +52,7 @@ fn json(measures: &Measures) -> Value {
     })
 }
 
-fn text(measures: &Measures) -> String {
+fn text(measures: &Measures) -> Text {
     let Measures {
         running,
         places,
@@ -135,7 +142,7 @@ fn text(measures: &Measures) -> String {
         "rule",
         reported(measures),
     );
-    text.0
+    text
 }
 
 /// What waits in storage. What storage does not say is left out: a value would be a lie.
@@ -241,7 +248,7 @@ mod tests {
                 reported: selvedge_runtime::measures::Reported::default(),
             },
         };
-        let shown = text(&measures);
+        let shown = text(&measures).0;
         assert!(shown.contains("selvedge_storage_up 0\n"), "{shown}");
         let counted = "selvedge_runs_ended_total{status=\"success\"} 3\n";
         assert!(shown.contains(counted), "{shown}");

@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::limits::RateLimit;
+use crate::tls::Tls;
+
 /// Where to listen, and how much to take.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -14,6 +17,22 @@ pub struct Options {
     pub max_header_bytes: usize,
     /// Connections at once (`max_connections`); further ones wait in the system's backlog.
     pub max_connections: usize,
+    /// Requests that are being answered at once (`max_requests`); 503 above. One whose answer lasts counts until its
+    /// head is sent.
+    pub max_requests: usize,
+    /// Answers of one caller that last as long as a run (`max_streams_per_caller`); 429 above. Without authentication
+    /// nobody is told from anybody, and nothing is counted.
+    pub max_streams_per_caller: usize,
+    /// How many requests a caller may send (`rate_limit`); 429 above. As before without authentication.
+    pub rate_limit: Option<RateLimit>,
+    /// The certificate (`tls`); without one answers are sent in the clear.
+    pub tls: Option<Tls>,
+    /// Origins whose pages may call (`cors.allow_origins`), beside those of this machine; `"*"` is any. `None`: any
+    /// with authentication, none without.
+    pub allowed_origins: Option<Vec<String>>,
+    /// Names of this server (`allowed_hosts`), beside addresses and `localhost`; `"*"` is any. Of no effect with
+    /// authentication.
+    pub allowed_hosts: Vec<String>,
     /// How long a client may take to send a request's head, and again its body (`request_timeout_secs`); 408 after.
     pub request_timeout: Duration,
     /// How long a client may take nothing of an answer that is ready for it (`write_timeout_secs`); then its connection
@@ -23,8 +42,9 @@ pub struct Options {
     pub meta: bool,
     /// Whether `/metrics` is (`telemetry.metrics`).
     pub metrics: bool,
-    /// Whether the caller is the author on a machine of their own (`selvedge dev`): then anybody may empty tables, and a
-    /// page from the internet, LangGraph's studio for one, may call the server on its reader's machine.
+    /// Whether the caller is the author on a machine of their own (`selvedge dev`): then tables may be
+    /// emptied, and a page from the internet that may call at all, as LangGraph's studio may, also gets through where
+    /// browsers keep pages from private networks.
     pub development: bool,
 }
 
@@ -35,6 +55,12 @@ impl Default for Options {
             max_body_bytes: 32 << 20,
             max_header_bytes: 32 << 10,
             max_connections: 10_000,
+            max_requests: 10_000,
+            max_streams_per_caller: 1_000,
+            rate_limit: None,
+            tls: None,
+            allowed_origins: None,
+            allowed_hosts: Vec::new(),
             request_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             meta: true,

@@ -10,9 +10,10 @@ use http::{HeaderName, Method, StatusCode};
 use selvedge_runtime::Runtime;
 use selvedge_storage::Reads;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, CorsLayer};
 
 use crate::error::ApiError;
+use crate::gate::{self, Gate};
 use crate::paths::Routes;
 use crate::{
     Options, assistants, crons, deliveries, development, drawings, history, leftover, metrics,
@@ -24,6 +25,7 @@ pub(crate) struct Edge {
     pub(crate) runtime: Runtime,
     pub(crate) reads: Arc<dyn Reads>,
     pub(crate) options: Options,
+    pub(crate) gate: Arc<Gate>,
 }
 
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
@@ -63,8 +65,12 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
         })
+        .layer(axum::middleware::from_fn_with_state(
+            edge.gate.clone(),
+            gate::pass,
+        ))
         .layer(CatchPanicLayer::custom(after_panic))
-        .layer(cors(edge.options.development))
+        .layer(cors(&edge))
         .layer(axum::middleware::from_fn(leftover::take))
         .with_state(edge)
 }
@@ -169,10 +175,10 @@ fn run_routes(prefix: &str) -> Routes {
         .route(&at("/{run_id}/stream"), get(runs::join_stream))
 }
 
-/// LangGraph's defaults: any origin, and the headers that its browser client reads.
-fn cors(development: bool) -> CorsLayer {
+/// LangGraph's defaults but for the origins, and the headers that its browser client reads.
+fn cors(edge: &Edge) -> CorsLayer {
     CorsLayer::new()
-        .allow_origin(AllowOrigin::any())
+        .allow_origin(edge.gate.visitors().cors())
         .allow_headers(AllowHeaders::mirror_request())
         .allow_methods([
             Method::DELETE,
@@ -184,7 +190,7 @@ fn cors(development: bool) -> CorsLayer {
             Method::PUT,
             Method::QUERY,
         ])
-        .allow_private_network(development)
+        .allow_private_network(edge.options.development)
         .expose_headers(
             [
                 "x-pagination-total",

@@ -1,5 +1,6 @@
 //! Connections: accept, bound, drain.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,15 +10,19 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use selvedge_auth::Authenticator;
 use selvedge_runtime::Runtime;
 use selvedge_storage::Reads;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
-use crate::Options;
+use crate::gate::Gate;
 use crate::routes::{Edge, router};
 use crate::stall::Bounded;
+use crate::tls::Tls;
+use crate::{Options, TlsError};
 
 /// How long answers that are under way may take to be sent when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -33,6 +38,9 @@ pub enum ServerError {
         /// Where.
         address: SocketAddr,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Something else.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -48,11 +56,13 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     options: Options,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Listener {
     /// Takes the address.
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
+        let tls = options.tls.as_ref().map(Tls::acceptor).transpose()?;
         let wanted = options.address;
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => ServerError::InUse { address: wanted },
@@ -67,6 +77,7 @@ impl Listener {
             socket,
             address,
             options,
+            tls,
         })
     }
 
@@ -76,19 +87,25 @@ impl Listener {
         self.address
     }
 
-    /// Serves in the background.
+    /// Serves in the background; everybody, where nobody tells who is calling.
     #[must_use]
-    pub fn serve(self, runtime: Runtime, reads: Arc<dyn Reads>) -> Server {
+    pub fn serve(
+        self,
+        runtime: Runtime,
+        reads: Arc<dyn Reads>,
+        authenticator: Option<Authenticator>,
+    ) -> Server {
         let (stop, stopped) = oneshot::channel();
         let edge = Arc::new(Edge {
             runtime,
             reads,
+            gate: Arc::new(Gate::new(&self.options, authenticator)),
             options: self.options,
         });
         Server {
             address: self.address,
             stop,
-            accepting: tokio::spawn(accept(self.socket, edge, stopped)),
+            accepting: tokio::spawn(accept(self.socket, self.tls, edge, stopped)),
         }
     }
 }
@@ -115,7 +132,12 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, edge: Arc<Edge>, mut stopped: oneshot::Receiver<()>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    edge: Arc<Edge>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let slots = Arc::new(Semaphore::new(edge.options.max_connections.max(1)));
     let service = TowerToHyperService::new(router(edge.clone()));
     let mut http = http1::Builder::new();
@@ -134,13 +156,22 @@ async fn accept(listener: TcpListener, edge: Arc<Edge>, mut stopped: oneshot::Re
             continue;
         };
         let stream = Bounded::new(stream, edge.options.write_timeout);
-        let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let (http, service, watcher) = (http.clone(), service.clone(), graceful.watcher());
+        let Some(tls) = tls.clone() else {
+            let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(until_over(served, client, slot));
+            continue;
+        };
+        let patience = edge.options.request_timeout;
         tokio::spawn(async move {
-            if let Err(error) = served.await {
-                let cause = std::error::Error::source(&error).map(tracing::field::display);
-                tracing::debug!(%client, %error, cause, "a connection ended early");
+            match tokio::time::timeout(patience, tls.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let served = http.serve_connection(TokioIo::new(stream), service);
+                    until_over(watcher.watch(served), client, slot).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%client, %error, "no encrypted connection"),
+                Err(_) => tracing::debug!(%client, "no encrypted connection in time"),
             }
-            drop(slot);
         });
     }
     drop(listener);
@@ -150,6 +181,19 @@ async fn accept(listener: TcpListener, edge: Arc<Edge>, mut stopped: oneshot::Re
     {
         tracing::info!("closing connections that are still busy");
     }
+}
+
+/// Answers the requests of a connection, which has its slot until then.
+async fn until_over(
+    served: impl Future<Output = hyper::Result<()>>,
+    client: SocketAddr,
+    slot: OwnedSemaphorePermit,
+) {
+    if let Err(error) = served.await {
+        let cause = std::error::Error::source(&error).map(tracing::field::display);
+        tracing::debug!(%client, %error, cause, "a connection ended early");
+    }
+    drop(slot);
 }
 
 async fn next_connection(

@@ -10,7 +10,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use selvedge_webhook::signing::{Secret, SecretError};
 
-use selvedge_model::Timestamp;
+use selvedge_model::caller::MAX_IDENTITY_BYTES;
+use selvedge_model::{Identity, Timestamp};
 use selvedge_schedule::{Schedule, Zone};
 
 use crate::config::Flags;
@@ -55,6 +56,9 @@ pub enum Command {
     /// Receive webhooks
     #[command(subcommand)]
     Webhooks(WebhooksCommand),
+    /// Make credentials
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Understand schedules
     #[command(subcommand)]
     Cron(CronCommand),
@@ -72,8 +76,8 @@ Examples:
     -d '{\"assistant_id\": \"echo\", \"input\": {\"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]}}'";
 
 const SERVE: &str = "\
-Builds nothing: the components have to exist. Listens on loopback unless --no-auth is given, \
-since this version asks nobody who they are; put it behind a reverse proxy that does. Ends on \
+Builds nothing: the components have to exist. Listens on loopback unless `auth` says who may \
+call, or --no-auth that everybody may. Ends on \
 SIGTERM or Ctrl-C: running runs may finish within runtime.shutdown_grace_secs, the others go on \
 after the next start.
 
@@ -234,6 +238,33 @@ impl FromStr for GivenSecret {
     }
 }
 
+/// What to do about credentials.
+#[derive(Debug, Subcommand)]
+pub enum AuthCommand {
+    /// Make an API key
+    #[command(after_help = KEY)]
+    Key(KeyArgs),
+}
+
+const KEY: &str = "\
+Prints a new key, which is kept nowhere, and what of it belongs into langgraph.json. Callers send it as x-api-key, or \
+as authorization: Bearer.
+
+Examples:
+  selvedge auth key ann
+  selvedge auth key ops --permission admin        an operator, who sees and changes everything";
+
+/// Whose key.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct KeyArgs {
+    /// The caller's identity: what is created with the key belongs to it
+    #[arg(value_parser = identity)]
+    pub name: Identity,
+    /// What else is said of the caller; may be given several times
+    #[arg(long = "permission", value_name = "PERMISSION")]
+    pub permissions: Vec<String>,
+}
+
 /// What to do about schedules.
 #[derive(Debug, Subcommand)]
 pub enum CronCommand {
@@ -265,6 +296,11 @@ pub struct NextArgs {
     /// Times after this one, written as in 2027-03-26T00:00:00Z; now, if it is not given
     #[arg(long, value_name = "TIME")]
     pub after: Option<Timestamp>,
+}
+
+fn identity(text: &str) -> Result<Identity, String> {
+    Identity::new(text)
+        .ok_or_else(|| format!("1 to {MAX_IDENTITY_BYTES} bytes that can be printed"))
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {

@@ -21,14 +21,22 @@ pub fn show(config: &Config, mode: Mode, address: SocketAddr, took: Duration) {
         env!("CARGO_PKG_VERSION"),
         took.as_millis()
     ));
-    print::line(format_args!("  API     http://{address}"));
+    let scheme = match config.http.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    print::line(format_args!("  API     {scheme}://{address}"));
     print::line(format_args!("  Graphs  {}", graphs.join(", ")));
     print::line(format_args!("  Data    {}", config.storage.path.display()));
     if mode == Mode::Dev {
         for warning in opened(config) {
             print::warning(warning);
         }
-        print::line(try_it(address, graphs.first().copied().unwrap_or("agent")));
+        print::line(try_it(
+            scheme,
+            address,
+            graphs.first().copied().unwrap_or("agent"),
+        ));
     }
 }
 
@@ -72,9 +80,9 @@ fn opened(config: &Config) -> Vec<String> {
         .collect()
 }
 
-fn try_it(address: SocketAddr, graph: &str) -> String {
+fn try_it(scheme: &str, address: SocketAddr, graph: &str) -> String {
     format!(
-        "\nTry it:\n\n  curl -s http://{address}/runs/wait --json \\\n    '{{\"assistant_id\": \"{graph}\", \
+        "\nTry it:\n\n  curl -s {scheme}://{address}/runs/wait --json \\\n    '{{\"assistant_id\": \"{graph}\", \
          \"input\": {{\"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}}}'\n"
     )
 }

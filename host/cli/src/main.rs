@@ -6,6 +6,7 @@
 //! | [`config`] | `langgraph.json`, variables and flags, validated once |
 //! | [`build`] | Rust graphs → components |
 //! | [`check`] | configuration, components, webhook policy |
+//! | [`auth`] | making API keys |
 //! | [`cron`] | when a schedule fires |
 //! | [`components`] | loading what the configuration names |
 //! | [`listen`] | a receiver of webhooks for developing |
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod auth;
 mod banner;
 mod build;
 mod check;
@@ -32,7 +34,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
-use args::{Args, Command, CronCommand, WebhooksCommand};
+use args::{Args, AuthCommand, Command, CronCommand, WebhooksCommand};
 use serve::Mode;
 
 /// The command line or the configuration is wrong; clap uses the same code.
@@ -59,6 +61,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Webhooks(WebhooksCommand::Listen(args)) => {
             async_runtime()?.block_on(listen::run(args))?;
         }
+        Command::Auth(AuthCommand::Key(args)) => auth::key(&args)?,
         Command::Cron(CronCommand::Next(args)) => return cron::next(&args),
     }
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use selvedge_api::{Listener, Server};
+use selvedge_auth::Authenticator;
 use selvedge_model::Timestamp;
 use selvedge_model::time::SystemClock;
 use selvedge_runtime::{Graphs, Runtime};
@@ -71,6 +72,10 @@ impl House {
         let listener = Listener::bind(edge).await?;
         let storage: Arc<dyn Storage> = Sqlite::open(config.sqlite())
             .with_context(|| format!("data directory {}", config.storage.path.display()))?;
+        let authenticator = match &config.auth {
+            Some(auth) => Some(Authenticator::new(auth.clone()).await?),
+            None => None,
+        };
         let sandbox = Sandbox::start(config.sandbox())?;
         let loader = Loader::new(sandbox.clone(), config)?;
         let sources = try_join_all(config.graphs.iter().map(|graph| loader.load(graph))).await?;
@@ -93,7 +98,7 @@ impl House {
             Arc::new(SystemClock),
         )
         .await?;
-        let server = listener.serve(runtime.clone(), storage.clone());
+        let server = listener.serve(runtime.clone(), storage.clone(), authenticator);
         Ok(Self {
             storage,
             webhooks,

@@ -101,6 +101,8 @@ pub enum Name {
     Variable,
     /// Of an HTTP header.
     Header,
+    /// Of a caller.
+    Identity,
 }
 
 /// What an element of a list may be.
@@ -122,6 +124,14 @@ pub enum Item {
     Seconds,
     /// What deliveries are signed with.
     Secret,
+    /// What an API key hashes to.
+    KeyHash,
+    /// `admin`, or whatever graphs know.
+    Permission,
+    /// `https://ui.example.com`, or `*`.
+    Origin,
+    /// `agents.example.com`, or `*`.
+    HostName,
 }
 
 impl Key {

@@ -154,7 +154,7 @@ pub(crate) fn parse(
     };
     check.members(&Place::root(&origin), &mut tree);
     variables::refused(&environment.variables, &mut check.problems);
-    exposed(flags, &mut check.problems);
+    exposed(flags, tree.contains_key("auth"), &mut check.problems);
     let ignored = check.ignored;
     check.problems.into_result(())?;
 
@@ -219,12 +219,18 @@ fn header_prefix(tree: &Map<String, Value>) -> String {
         .unwrap_or_default()
 }
 
-fn exposed(flags: &Flags, problems: &mut Problems) {
-    if !flags.host.is_loopback() && !flags.no_auth {
+fn exposed(flags: &Flags, authenticated: bool, problems: &mut Problems) {
+    if authenticated && flags.no_auth {
+        problems.add(
+            "--no-auth".to_owned(),
+            "contradicts `auth` in the file: leave one of them away",
+        );
+    }
+    if !flags.host.is_loopback() && !flags.no_auth && !authenticated {
         problems.add(
             format!("--host {}", flags.host),
-            "this opens the server to other machines, and it asks nobody who they are: say --no-auth if that is meant, \
-             or keep it on loopback behind a reverse proxy that authenticates",
+            "this opens the server to other machines, and it asks nobody who they are: say in `auth` who may call, or \
+             --no-auth if everybody may",
         );
     }
 }

@@ -121,6 +121,10 @@ fn plural(item: Item) -> &'static str {
         Item::Field => "members",
         Item::Seconds => "seconds",
         Item::Secret => "secrets",
+        Item::KeyHash => "hashes",
+        Item::Permission => "permissions",
+        Item::Origin => "origins",
+        Item::HostName => "names",
     }
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use selvedge_api::{RateLimit, Tls};
+use selvedge_auth::{ApiKey, JwtOptions, KeySource};
 use selvedge_egress::{ClientOptions, Mode, PolicyOptions};
+use selvedge_model::Identity;
 use selvedge_model::thread::{Ttl, TtlStrategy};
 use selvedge_runtime::items::ItemTtl;
 use selvedge_runtime::sweep::ThreadTtl;
@@ -133,7 +136,8 @@ pub(super) fn config(
         directory: directory.to_owned(),
         graphs: graphs(root, directory, &file.display().to_string(), &mut problems),
         listen,
-        http: http(root.group("http", "http")),
+        http: http(root.group("http", "http"), directory),
+        auth: auth(root, directory, &file.display().to_string(), &mut problems),
         webhooks: webhooks(root),
         egress: egress(root.group("egress", "egress")),
         sandbox: SandboxConfig {
@@ -280,8 +284,87 @@ fn limits(sandbox: &BTreeMap<String, Value>) -> Limits {
     }
 }
 
-fn http(group: Group<'_>) -> HttpConfig {
+/// A file that asks for authentication and lets nobody in was not meant so.
+fn auth(
+    root: Group<'_>,
+    directory: &Path,
+    file: &str,
+    problems: &mut Problems,
+) -> Option<selvedge_auth::Options> {
+    root.given("auth")?;
+    let group = root.group("auth", "auth");
+    let jwt = group.given("jwt").map(|_| {
+        let jwt = group.group("jwt", "auth.jwt");
+        let keys = jwt.text("jwks");
+        JwtOptions {
+            keys: match keys.contains("://") {
+                true => KeySource::Url(keys),
+                false => KeySource::File(join(directory, &keys)),
+            },
+            issuer: jwt.text("issuer"),
+            audience: jwt.text("audience"),
+            identity_claim: jwt.text("identity_claim"),
+            permissions_claim: jwt.text("permissions_claim"),
+        }
+    });
+    let options = selvedge_auth::Options {
+        api_keys: group.object("api_keys").iter().flat_map(api_keys).collect(),
+        jwt,
+    };
+    if options.api_keys.is_empty() && options.jwt.is_none() {
+        problems.add(
+            format!("{file}: auth"),
+            "lets nobody in: give it `api_keys` or `jwt`, or remove it",
+        );
+    }
+    Some(options)
+}
+
+/// The keys of one caller.
+fn api_keys((name, value): (&String, &Value)) -> Vec<ApiKey> {
+    let group = Group {
+        path: "auth.api_keys.*",
+        members: value.as_object(),
+    };
+    // Checked with the configuration.
+    let Some(name) = Identity::new(name) else {
+        return Vec::new();
+    };
+    let key = |hash| ApiKey {
+        name: name.clone(),
+        hash,
+        permissions: group.texts("permissions"),
+    };
+    let hashes = group.texts("hashes");
+    hashes
+        .iter()
+        .filter_map(|hash| hash.parse().ok())
+        .map(key)
+        .collect()
+}
+
+fn http(group: Group<'_>, directory: &Path) -> HttpConfig {
+    let rate = group.group("rate_limit", "http.rate_limit");
+    let tls = group.group("tls", "http.tls");
+    let cors = group.group("cors", "http.cors");
     HttpConfig {
+        max_requests: group.size("max_requests"),
+        max_streams_per_caller: group.size("max_streams_per_caller"),
+        rate_limit: rate.members.map(|members| RateLimit {
+            requests_per_second: rate.count("requests_per_second"),
+            burst: match members.contains_key("burst") {
+                true => rate.count("burst"),
+                false => rate.count("requests_per_second"),
+            },
+        }),
+        allowed_hosts: group.texts("allowed_hosts"),
+        allowed_origins: cors
+            .given("allow_origins")
+            .map(|_| cors.texts("allow_origins")),
+        tls: tls.members.map(|_| Tls {
+            certificate: join(directory, &tls.text("certificate")),
+            key: join(directory, &tls.text("key")),
+        }),
         max_body_bytes: group.size("max_body_bytes"),
         max_connections: group.size("max_connections"),
         max_header_bytes: group.size("max_header_bytes"),

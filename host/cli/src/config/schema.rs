@@ -93,8 +93,15 @@ fn element(item: Item) -> Value {
     match item {
         Item::Port => json!({ "type": "integer", "minimum": 1, "maximum": 65_535 }),
         Item::Seconds => json!({ "type": "integer", "minimum": 0 }),
-        Item::Domain | Item::Host | Item::Network | Item::Method | Item::Field | Item::Secret => {
-            json!({ "type": "string" })
-        }
+        Item::Domain
+        | Item::Host
+        | Item::Network
+        | Item::Method
+        | Item::Field
+        | Item::Secret
+        | Item::KeyHash
+        | Item::Permission
+        | Item::Origin
+        | Item::HostName => json!({ "type": "string" }),
     }
 }

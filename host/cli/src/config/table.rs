@@ -7,7 +7,10 @@ use selvedge_model::json::MAX_DEPTH;
 use selvedge_sandbox::options::{LARGEST_STACK_BYTES, MOST_INSTANCES};
 
 use super::keys::Fallback::{Json, Required, Words};
-use super::keys::Item::{Domain, Field, Host, Method, Network, Port, Seconds, Secret};
+use super::keys::Item::{
+    Domain, Field, Host, HostName, KeyHash, Method, Network, Origin, Permission, Port, Seconds,
+    Secret,
+};
 use super::keys::Kind::{
     Any, AnyText, Bool, Choice, Component, Environment, Fraction, Graph, List, LogFilter, Map,
     Object, Section, Text, Uint,
@@ -45,6 +48,11 @@ const MEMORY: Kind = Uint {
 const DEPTH: Kind = Uint {
     min: 8,
     max: MAX_DEPTH as u64,
+};
+/// Beyond a million a second there is nothing to limit.
+const RATE: Kind = Uint {
+    min: 1,
+    max: 1_000_000,
 };
 const LISTED: Fallback = Json("[]");
 
@@ -92,8 +100,23 @@ pub const KEYS: &[Key] = &[
     key("http.max_header_bytes", Uint { min: 8192, max: 1 << 24 }, Json("32768"), "Largest head of a request."),
     key("http.request_timeout_secs", SECS, Json("30"), "For reading a request: its head, and again its body. An idle connection is closed after it."),
     key("http.write_timeout_secs", SECS, Json("30"), "How long a client may take nothing of an answer that is ready for it; its connection is closed then. What it asked for goes on."),
-    later("http.tls", "Certificate and key."),
-    later("http.cors", "Cross-origin rules."),
+    key("http.max_requests", COUNT, Json("10000"), "Requests that are being answered; 503 with `Retry-After` above. A stream counts until its head is sent."),
+    key("http.max_streams_per_caller", COUNT, Json("1000"), "Answers of one caller that last as long as a run (`…/stream`, `…/wait`, `…/join`); 429 above. Of no effect without `auth`."),
+    key("http.rate_limit", Section, NOTHING, "How many requests one caller may send; 429 with `Retry-After` above. Of no effect without `auth`."),
+    key("http.rate_limit.requests_per_second", RATE, Required, "In the long run."),
+    key("http.rate_limit.burst", RATE, Words("`requests_per_second`"), "At once, after a pause."),
+    key("http.allowed_hosts", List(HostName), LISTED, "Names of this server that may stand in `Host`, beside addresses and `localhost`; `*` is any. Of no effect with `auth`."),
+    key("http.tls", Section, NOTHING, "Encrypts connections. Without it answers are sent in the clear."),
+    key("http.tls.certificate", Text, Required, "Path of the certificates as PEM, the server's own first."),
+    key("http.tls.key", Text, Required, "Path of its private key as PEM."),
+    key("http.cors", Section, Json("{}"), "Cross-origin rules."),
+    key("http.cors.allow_origins", List(Origin), Words("any with `auth`; without it only this machine's, and LangGraph's studio under `selvedge dev`"), "Origins whose pages may call; `*` is any. Without `auth` this machine's may always, and requests of other pages are refused."),
+    later("http.cors.allow_origin_regex", "Origins by a pattern."),
+    later("http.cors.allow_methods", "Methods for other origins."),
+    later("http.cors.allow_headers", "Headers for other origins."),
+    later("http.cors.allow_credentials", "Cookies of other origins."),
+    later("http.cors.expose_headers", "Headers that other origins may read."),
+    later("http.cors.max_age", "How long browsers remember these rules."),
     later("http.mount_prefix", "A path before every route."),
     later("http.configurable_headers", "Request headers that become `configurable`."),
     later("http.logging_headers", "Request headers that are logged."),
@@ -204,8 +227,22 @@ pub const KEYS: &[Key] = &[
     key("store.ttl.sweep_interval_minutes", MINUTES, Json("5"), "How often items whose time is over are deleted. Nobody is shown them before that either."),
     later("store.index", "Search by meaning."),
     refused("store.path", "a Python store cannot run here: remove the key"),
-    later("auth", "Who may call."),
-    refused("auth.path", "a Python authenticator cannot run here, and this version has no authentication of its own: keep Selvedge on loopback, behind a reverse proxy that authenticates"),
+    key("auth", Section, NOTHING, "Who may call. Without it nobody is asked who they are, and the server listens on loopback only unless `--no-auth` is given."),
+    key("auth.api_keys", Map(Name::Identity), Json("{}"), "Callers with API keys, by their identity; `selvedge auth key` makes one."),
+    key("auth.api_keys.*", Section, NOTHING, "One caller."),
+    templated("auth.api_keys.*.hashes", List(KeyHash), Required, "What the caller's keys hash to, `sha256:` and 64 hexadecimal digits each: to change a key, add the new one and take the old one away later."),
+    key("auth.api_keys.*.permissions", List(Permission), LISTED, "What graphs are told of the caller. `admin` makes an operator, who sees and changes everything."),
+    key("auth.jwt", Section, NOTHING, "Callers with tokens (JWT, signed with RS256, ES256 or EdDSA)."),
+    key("auth.jwt.jwks", Text, Required, "The keys that tokens are signed with, as a JSON Web Key Set: a path, or a URL."),
+    key("auth.jwt.issuer", Text, Required, "What the claim `iss` must be."),
+    key("auth.jwt.audience", Text, Required, "What the claim `aud` must be or hold."),
+    key("auth.jwt.identity_claim", Text, Json("\"sub\""), "The claim that holds the caller's identity."),
+    key("auth.jwt.permissions_claim", Text, Json("\"permissions\""), "The claim that holds the caller's permissions: a list, or a text with spaces between them."),
+    refused("auth.path", "a Python authenticator cannot run here: use `auth.api_keys` or `auth.jwt`"),
+    refused("auth.disable_studio_auth", "nobody is let in without credentials here: remove the key"),
+    refused("auth.allow_langsmith_api_keys", "keys are not verified elsewhere: use `auth.api_keys` or `auth.jwt`"),
+    refused("auth.openapi", "the document says nothing of authentication: remove the key"),
+    refused("auth.cache", "nothing is asked of others that would have to be kept: remove the key"),
     refused("encryption", "Python encryption handlers cannot run here: keep the data directory on an encrypted volume"),
     refused("priority", "a Python priority function cannot run here: runs are executed in the order of their creation"),
     key("telemetry", Section, Json("{}"), "What the operator sees."),

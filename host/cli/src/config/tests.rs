@@ -103,11 +103,29 @@ fn sample(key: &keys::Key) -> Value {
             keys::Item::Field => json!("run_id"),
             keys::Item::Seconds => json!(7),
             keys::Item::Secret => json!("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            keys::Item::KeyHash => json!(format!("sha256:{}", "0a".repeat(32))),
+            keys::Item::Permission => json!("admin"),
+            keys::Item::Origin => json!("https://ui.example.com"),
+            keys::Item::HostName => json!("agents.example.com"),
         }]),
         Kind::Environment => json!({ "NAME": "value" }),
         Kind::Graph | Kind::Component => json!("./agent.wasm:name"),
         Kind::Any => json!({}),
     }
+}
+
+/// A group that is nothing without some of its members.
+fn group(path: &str) -> Option<Value> {
+    let caller = json!({ "hashes": [format!("sha256:{}", "0a".repeat(32))] });
+    let jwt = json!({ "jwks": "./jwks.json", "issuer": "https://issuer.example", "audience": "selvedge" });
+    Some(match path {
+        "auth" => json!({ "api_keys": { "ann": caller }, "jwt": jwt }),
+        "auth.api_keys.*" => caller,
+        "auth.jwt" => jwt,
+        "http.tls" => json!({ "certificate": "./cert.pem", "key": "./key.pem" }),
+        "http.rate_limit" => json!({ "requests_per_second": 5 }),
+        _ => return None,
+    })
 }
 
 /// A file in which one key has a value; parents that need other keys get them.
@@ -123,6 +141,9 @@ fn file_with(path: &str, value: Value) -> Value {
             (name, ..) => name,
         };
         at = &mut at[name];
+        if let Some(group) = group(&names[..=depth].join(".")) {
+            *at = group;
+        }
         let is_secret = names[depth] == "*" && names[depth - 1] == "secrets";
         if is_secret && depth + 1 < names.len() {
             *at = json!({ "value": "v", "hosts": ["a.example"] });
@@ -140,7 +161,7 @@ fn every_key_that_works_is_accepted_and_every_other_stops_the_start() {
             path if path.ends_with("secrets.*") => json!({ "value": "v", "hosts": ["127.0.0.1"] }),
             // Larger than the bound of one task, or the start stops.
             "sandbox.total_memory_bytes" => json!(1u64 << 34),
-            _ => sample(key),
+            path => group(path).unwrap_or_else(|| sample(key)),
         };
         let file = file_with(key.path, value).to_string();
         let result = load_text(&file, &[]);
@@ -206,7 +227,11 @@ fn every_scalar_key_has_a_variable_that_beats_the_file() {
         } else {
             text
         };
-        let result = load_text(&with(&json!({})), &[(&name, &text)]);
+        let file = match key.path.rsplit_once('.').and_then(|(path, _)| group(path)) {
+            Some(_) => file_with(key.path, sample(key)).to_string(),
+            None => with(&json!({})),
+        };
+        let result = load_text(&file, &[(&name, &text)]);
         assert_eq!(result.err(), None, "{name}={text}");
         if !matches!(key.kind, Kind::Text | Kind::Choice(_) | Kind::LogFilter) {
             let problems = load_text(&with(&json!({})), &[(&name, "?*?")]).unwrap_err();
@@ -396,18 +421,18 @@ fn a_text_that_is_no_json_is_reported_with_its_position() {
 fn keys_of_langgraphs_that_cannot_be_honoured_say_what_to_use_instead() {
     let auth =
         problems(&json!({ "auth": { "path": "./auth.py:auth", "disable_studio_auth": true } }));
-    assert_eq!(auth.len(), 1);
+    assert_eq!(auth.len(), 2);
     assert!(
-        auth[0].contains("auth.path") && auth[0].contains("reverse proxy"),
+        auth[0].contains("auth.path") && auth[0].contains("auth.api_keys"),
         "{auth:?}"
     );
     one_problem(
         &json!({ "auth": { "api_keys": [] } }),
-        "auth: not supported by this version of Selvedge yet",
+        "auth.api_keys: must be an object, not a list",
     );
     one_problem(
         &json!({ "auth": {} }),
-        "auth: not supported by this version of Selvedge yet",
+        "auth: lets nobody in: give it `api_keys` or `jwt`, or remove it",
     );
     one_problem(
         &json!({ "checkpointer": { "backend": "mongo" } }),
@@ -697,7 +722,7 @@ fn table_schema_and_page_agree() {
         assert!(description.starts_with(key.meaning), "{}", key.path);
     }
     let text = schema.to_string();
-    assert!(!text.contains("\"tls\"") && !text.contains("\"encryption\""));
+    assert!(!text.contains("\"database_uri\"") && !text.contains("\"encryption\""));
     jsonschema_is_closed(&schema);
 }
 

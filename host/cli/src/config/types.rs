@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use selvedge_api::{RateLimit, Tls};
 use selvedge_egress::{ClientOptions, PolicyOptions};
 use selvedge_runtime::items::ItemTtl;
 use selvedge_runtime::sweep::ThreadTtl;
@@ -26,6 +27,8 @@ pub struct Config {
     pub listen: Listen,
     /// Bounds of the HTTP server.
     pub http: HttpConfig,
+    /// Who may call; `None`: whoever can.
+    pub auth: Option<selvedge_auth::Options>,
     /// What is sent when a run ends.
     pub webhooks: WebhooksConfig,
     /// HTTP by graphs.
@@ -49,7 +52,7 @@ pub struct Config {
 /// Where the server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// A loopback address, unless the operator said `--no-auth`.
+    /// A loopback address, unless callers have to say who they are or the operator said `--no-auth`.
     pub host: IpAddr,
     /// 0 picks a free one.
     pub port: u16,
@@ -100,7 +103,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Bounds of the HTTP server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// `http.max_body_bytes`
     pub max_body_bytes: usize,
@@ -108,6 +111,18 @@ pub struct HttpConfig {
     pub max_connections: usize,
     /// `http.max_header_bytes`
     pub max_header_bytes: usize,
+    /// `http.max_requests`
+    pub max_requests: usize,
+    /// `http.max_streams_per_caller`
+    pub max_streams_per_caller: usize,
+    /// `http.rate_limit`
+    pub rate_limit: Option<RateLimit>,
+    /// `http.allowed_hosts`
+    pub allowed_hosts: Vec<String>,
+    /// `http.cors.allow_origins`
+    pub allowed_origins: Option<Vec<String>>,
+    /// `http.tls`
+    pub tls: Option<Tls>,
     /// `http.request_timeout_secs`
     pub request_timeout: Duration,
     /// `http.write_timeout_secs`

@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Uri};
+use selvedge_auth::options::KeyHash;
 use selvedge_egress::domain::DomainRule;
 use selvedge_egress::options::{method, network};
+use selvedge_model::Identity;
+use selvedge_model::caller::MAX_IDENTITY_BYTES;
 use selvedge_webhook::Field;
 use selvedge_webhook::options::is_ours;
 use selvedge_webhook::signing::Secret;
@@ -76,6 +79,16 @@ pub(super) fn item(item: Item, value: &Value) -> Result<(), String> {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         },
+        (Item::KeyHash, Value::String(text)) => text.parse::<KeyHash>().map(drop),
+        (Item::Permission, Value::String(text)) => match text.is_empty() {
+            true => Err("must not be empty".to_owned()),
+            false => Ok(()),
+        },
+        (Item::Origin, Value::String(text)) => origin(text),
+        (Item::HostName, Value::String(text)) => match text == "*" {
+            true => Ok(()),
+            false => DomainRule::parse(text).map(drop),
+        },
         (Item::Port, value) => match value.as_u64() {
             Some(1..=65_535) => Ok(()),
             _ => Err(format!(
@@ -94,6 +107,24 @@ pub(super) fn item(item: Item, value: &Value) -> Result<(), String> {
     }
 }
 
+/// Compared as a text, so that anything behind the port would keep it from ever being met.
+fn origin(text: &str) -> Result<(), String> {
+    let uri: Option<Uri> = text.parse().ok();
+    let is_origin = uri.is_some_and(|uri| {
+        let scheme = uri.scheme_str().unwrap_or_default();
+        matches!(scheme, "http" | "https")
+            && uri.authority().is_some_and(|authority| {
+                text.eq_ignore_ascii_case(&format!("{scheme}://{authority}"))
+            })
+    });
+    match text == "*" || is_origin {
+        true => Ok(()),
+        false => Err(format!(
+            "\"{text}\" is not an origin: write it like https://ui.example.com, without a path"
+        )),
+    }
+}
+
 /// A name that the operator chose.
 pub(super) fn name(kind: Name, name: &str) -> Result<(), String> {
     match kind {
@@ -105,6 +136,12 @@ pub(super) fn name(kind: Name, name: &str) -> Result<(), String> {
         Name::Variable => Err(format!("\"{name}\" cannot be the name of a variable")),
         Name::Graph if !name.is_empty() && !name.chars().any(char::is_control) => Ok(()),
         Name::Graph => Err("a graph needs a name that can be printed".to_owned()),
+        Name::Identity => match Identity::new(name) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "an identity has 1 to {MAX_IDENTITY_BYTES} bytes that can be printed"
+            )),
+        },
         Name::Header => match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) if is_ours(&name) => Err("this header is set by Selvedge".to_owned()),
             Ok(_) => Ok(()),

@@ -114,7 +114,11 @@ fn parse(key: &Key, text: &str) -> Value {
                 | Item::Network
                 | Item::Method
                 | Item::Field
-                | Item::Secret => Value::from(text),
+                | Item::Secret
+                | Item::KeyHash
+                | Item::Permission
+                | Item::Origin
+                | Item::HostName => Value::from(text),
             })
             .collect(),
         _ => Value::from(text),

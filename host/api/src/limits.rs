@@ -1,0 +1,164 @@
+//! What one caller may have of the server: streams at once, requests in a time. Counted by identity, whatever number of
+//! credentials it has.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use selvedge_model::Identity;
+
+/// Callers whose requests are remembered at once. Beyond it those who have asked for nothing lately are forgotten, and
+/// when there are none of those, new ones wait.
+const MAX_REMEMBERED: usize = 100_000;
+/// What a new caller is asked to wait then.
+const WHILE_FULL: Duration = Duration::from_secs(1);
+
+/// How many requests a caller may send: `http.rate_limit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// In the long run.
+    pub requests_per_second: u32,
+    /// At once, after a pause.
+    pub burst: u32,
+}
+
+/// Lets requests pass at a rate. For each caller one point in time is kept: when all that they have asked for would have
+/// been asked for at that rate.
+pub(crate) struct Rate {
+    /// Between two requests.
+    interval: Duration,
+    /// How far that time may be ahead.
+    tolerance: Duration,
+    due: Mutex<HashMap<Identity, Instant>>,
+}
+
+impl Rate {
+    pub(crate) fn new(limit: RateLimit) -> Self {
+        let interval = Duration::from_secs(1) / limit.requests_per_second.max(1);
+        Self {
+            interval,
+            tolerance: interval * limit.burst.max(1).saturating_sub(1),
+            due: Mutex::default(),
+        }
+    }
+
+    /// Counts a request, or says how long to wait before the next.
+    pub(crate) fn take(&self, caller: &Identity) -> Result<(), Duration> {
+        self.take_at(caller, Instant::now())
+    }
+
+    fn take_at(&self, caller: &Identity, now: Instant) -> Result<(), Duration> {
+        let mut due = self.due.lock();
+        if let Some(known) = due.get_mut(caller) {
+            let earliest = *known - self.tolerance.min(known.duration_since(now));
+            let wait = earliest.saturating_duration_since(now);
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+            *known = (*known).max(now) + self.interval;
+            return Ok(());
+        }
+        if due.len() >= MAX_REMEMBERED {
+            due.retain(|_, due| *due > now);
+        }
+        if due.len() >= MAX_REMEMBERED {
+            return Err(WHILE_FULL);
+        }
+        due.insert(caller.clone(), now + self.interval);
+        Ok(())
+    }
+}
+
+/// Counts the streams of each caller.
+pub(crate) struct Streams {
+    max: usize,
+    open: Arc<Mutex<HashMap<Identity, usize>>>,
+}
+
+impl Streams {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            max,
+            open: Arc::default(),
+        }
+    }
+
+    /// One more stream, until this is dropped; `None` when there are enough.
+    pub(crate) fn begin(&self, caller: &Identity) -> Option<Stream> {
+        let mut open = self.open.lock();
+        let count = open.entry(caller.clone()).or_default();
+        if *count >= self.max {
+            return None;
+        }
+        *count += 1;
+        Some(Stream {
+            caller: caller.clone(),
+            open: self.open.clone(),
+        })
+    }
+}
+
+/// An open stream.
+pub(crate) struct Stream {
+    caller: Identity,
+    open: Arc<Mutex<HashMap<Identity, usize>>>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let mut open = self.open.lock();
+        if let Some(count) = open.get_mut(&self.caller) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.caller);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(name: &str) -> Identity {
+        Identity::new(name).unwrap()
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate_holds_for_each_caller() {
+        let rate = Rate::new(RateLimit {
+            requests_per_second: 10,
+            burst: 3,
+        });
+        let (ann, bob) = (identity("ann"), identity("bob"));
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        for _ in 0..3 {
+            assert_eq!(rate.take_at(&ann, at(0)), Ok(()));
+        }
+        assert_eq!(rate.take_at(&ann, at(0)), Err(Duration::from_millis(100)));
+        assert_eq!(rate.take_at(&ann, at(60)), Err(Duration::from_millis(40)));
+        assert_eq!(rate.take_at(&bob, at(60)), Ok(()));
+        assert_eq!(rate.take_at(&ann, at(100)), Ok(()));
+        assert_eq!(rate.take_at(&ann, at(150)), Err(Duration::from_millis(50)));
+        // After a pause the whole burst is there again, and no more than that.
+        for _ in 0..3 {
+            assert_eq!(rate.take_at(&ann, at(60_000)), Ok(()));
+        }
+        assert!(rate.take_at(&ann, at(60_000)).is_err());
+    }
+
+    #[test]
+    fn a_stream_that_ended_makes_room_for_another() {
+        let streams = Streams::new(2);
+        let (ann, bob) = (identity("ann"), identity("bob"));
+        let (first, second) = (streams.begin(&ann), streams.begin(&ann));
+        assert!(first.is_some() && second.is_some() && streams.begin(&ann).is_none());
+        assert!(streams.begin(&bob).is_some());
+        drop(first);
+        assert!(streams.begin(&ann).is_some());
+        drop(second);
+        assert!(streams.open.lock().is_empty());
+    }
+}
