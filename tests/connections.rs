@@ -24,7 +24,7 @@ async fn stuck_reader(server: &Server, thread: &str) -> TcpStream {
     let body = body.to_string();
     let mut connection = connect(server).await;
     let request = format!(
-        "POST /threads/{thread}/runs/stream HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /threads/{thread}/runs/stream HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     connection
@@ -113,13 +113,16 @@ async fn a_client_that_does_not_finish_its_request_is_got_rid_of() {
         .await;
     let begun = [
         // In the middle of the head, and before it.
-        ("POST /runs HTTP/1.1\r\nhost: x\r\n", ""),
+        ("POST /runs HTTP/1.1\r\nhost: localhost\r\n", ""),
         ("", ""),
         // Between two requests.
-        ("GET /ok HTTP/1.1\r\nhost: x\r\n\r\n", "HTTP/1.1 200 OK"),
+        (
+            "GET /ok HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            "HTTP/1.1 200 OK",
+        ),
         // In the middle of the body.
         (
-            "POST /runs HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
+            "POST /runs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{",
             "HTTP/1.1 408 Request Timeout",
         ),
     ];
@@ -143,12 +146,15 @@ async fn a_request_that_is_no_http_is_refused_and_its_connection_closed() {
     let requests: [(&[u8], &str); 4] = [
         (b"nonsense\r\n\r\n", "400 Bad Request"),
         (
-            b"GET /threads/\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+            b"GET /threads/\xff HTTP/1.1\r\nhost: localhost\r\n\r\n",
             "400 Bad Request",
         ),
-        (b"GET /\x01 HTTP/1.1\r\nhost: x\r\n\r\n", "400 Bad Request"),
         (
-            b"POST /runs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            b"GET /\x01 HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            "400 Bad Request",
+        ),
+        (
+            b"POST /runs HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
             "400 Bad Request",
         ),
     ];
@@ -176,9 +182,9 @@ async fn a_connection_stays_when_a_request_is_refused_before_its_body_is_there()
     for path in ["/threads/x/runs", "/nothing/here"] {
         let mut connection = connect(&server).await;
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
         );
-        let next = "{}GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let next = "{}GET /ok HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         connection.write_all(head.as_bytes()).await.expect("a head");
         let mut told = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
         connection.read_exact(&mut told).await.expect("a nod");
@@ -193,8 +199,9 @@ async fn a_connection_stays_when_a_request_is_refused_before_its_body_is_there()
 async fn a_refusal_says_when_a_body_is_too_long_to_keep_the_connection() {
     let server = Setup::probes(&["two"]).start().await;
     let mut connection = connect(&server).await;
-    let head =
-        format!("POST /threads/x/runs HTTP/1.1\r\nhost: x\r\ncontent-length: {LONG}\r\n\r\n");
+    let head = format!(
+        "POST /threads/x/runs HTTP/1.1\r\nhost: localhost\r\ncontent-length: {LONG}\r\n\r\n"
+    );
     connection.write_all(head.as_bytes()).await.expect("a head");
     let answer = String::from_utf8(rest_of(connection).await).expect("text");
     assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");

@@ -162,8 +162,9 @@ async fn assistants_are_searched_filtered_sorted_selected_and_paged() {
 }
 
 #[tokio::test]
-async fn browsers_of_any_origin_may_call_and_read_the_headers_that_clients_need() {
-    let server = Setup::probes(&["two"]).start().await;
+async fn browsers_of_an_allowed_origin_may_call_and_read_the_headers_that_clients_need() {
+    let setup = Setup::probes(&["two"]).set("http.cors.allow_origins", json!(["*"]));
+    let server = setup.start().await;
     let preflight = server
         .client
         .request(reqwest::Method::OPTIONS, format!("{}/threads", server.base))

@@ -2,6 +2,7 @@
 //!
 //! | module | gives |
 //! |---|---|
+//! | `callers` | callers with API keys |
 //! | `deliveries` | what becomes of webhooks |
 //! | `dns` | a name server with a script |
 //! | `documented` | a look at every answer: is it what the OpenAPI document says? |
@@ -16,6 +17,7 @@
 //! | `wait` | waiting for a condition, with a deadline |
 //! | `wire` | a server below HTTP, for what no HTTP library would send |
 
+pub mod callers;
 mod deliveries;
 pub mod dns;
 pub mod documented;

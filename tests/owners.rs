@@ -1,0 +1,481 @@
+//! What belongs to somebody does not exist for anybody else: every operation that the served document has is tried as
+//! the wrong user.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::callers::{ANN, Answer, As, BOB, OPERATOR, let_in};
+use crate::support::documented::METHODS;
+use crate::support::server::{Server, text};
+use crate::support::{Receiver, Setup, eventually, receiver};
+
+/// In everything that is Ann's, and in nothing else.
+const SECRET: &str = "mauve-heron";
+
+/// What Ann has, by the names that paths have for it.
+struct Belongings {
+    assistant: String,
+    thread: String,
+    checkpoint: String,
+    run: String,
+    delivery: String,
+}
+
+impl Belongings {
+    async fn of_ann(server: &Server, receiver: &Receiver) -> Self {
+        let assistant = json!({"graph_id": "two", "name": SECRET, "metadata": {"of": SECRET}, "context": {"of": SECRET}});
+        let assistant = ANN.made(server, "/assistants", &assistant).await;
+        let assistant = text(&assistant["assistant_id"]).to_owned();
+        let thread = json!({"metadata": {"of": SECRET}});
+        let thread = ANN.made(server, "/threads", &thread).await;
+        let thread = text(&thread["thread_id"]).to_owned();
+        let run = json!({
+            "assistant_id": assistant, "input": {"foo": SECRET}, "webhook": receiver.url("/"), "metadata": {"of": SECRET},
+        });
+        let waited = ANN
+            .made(server, &format!("/threads/{thread}/runs/wait"), &run)
+            .await;
+        assert!(waited.to_string().contains(SECRET), "{waited}");
+        let runs = ANN
+            .get(server, &format!("/threads/{thread}/runs"))
+            .await
+            .body;
+        let run = text(&runs[0]["run_id"]).to_owned();
+        let delivery = eventually("a delivery", async || {
+            let deliveries = ANN
+                .get(server, &format!("/runs/{run}/deliveries"))
+                .await
+                .body;
+            (deliveries[0]["status"] == "exhausted").then(|| deliveries[0].clone())
+        });
+        let delivery = text(&delivery.await["delivery_id"]).to_owned();
+        let state = ANN
+            .get(server, &format!("/threads/{thread}/state"))
+            .await
+            .body;
+        let item = json!({"namespace": [SECRET], "key": "k", "value": {"of": SECRET}});
+        let put = ANN
+            .send(server, Method::PUT, "/store/items", Some(&item))
+            .await;
+        assert_eq!(put.status, 204);
+        Self {
+            assistant,
+            thread,
+            checkpoint: text(&state["checkpoint"]["checkpoint_id"]).to_owned(),
+            run,
+            delivery,
+        }
+    }
+
+    /// Names of what there never was.
+    fn of_nobody() -> Self {
+        let id = || Uuid::now_v7().to_string();
+        Self {
+            assistant: id(),
+            thread: id(),
+            checkpoint: id(),
+            run: id(),
+            delivery: id(),
+        }
+    }
+
+    fn path(&self, path: &str) -> String {
+        path.replace("{assistant_id}", &self.assistant)
+            .replace("{thread_id}", &self.thread)
+            .replace("{checkpoint_id}", &self.checkpoint)
+            .replace("{run_id}", &self.run)
+            .replace("{delivery_id}", &self.delivery)
+            .replace("{namespace}", "none")
+    }
+
+    /// A body that would be right, if what it and the path name were the sender's. An operation that is not in here has
+    /// no body, or is new: then its answer is a 422, and the test that uses this fails.
+    fn body(&self, method: &str, path: &str) -> Option<Value> {
+        let run = json!({"assistant_id": "two", "input": {"foo": "x"}});
+        let run_of_another = json!({"assistant_id": self.assistant, "input": {"foo": "x"}});
+        let body = match (method, path) {
+            ("patch", _) => json!({"metadata": {"of": "bob"}}),
+            (_, "/assistants") => json!({"graph_id": "two", "assistant_id": self.assistant}),
+            (_, "/assistants/{assistant_id}/latest") => json!({"version": 1}),
+            (_, "/assistants/{assistant_id}/versions") => json!({}),
+            (_, "/threads") => json!({"thread_id": self.thread}),
+            (_, "/threads/prune") => json!({"thread_ids": [self.thread]}),
+            (_, "/threads/{thread_id}/state") => {
+                json!({"values": {"foo": "bob"}, "as_node": "a"})
+            }
+            (_, "/threads/{thread_id}/state/checkpoint") => {
+                json!({"checkpoint": {"checkpoint_id": self.checkpoint, "checkpoint_ns": ""}})
+            }
+            (_, "/threads/{thread_id}/history") => json!({"limit": 10}),
+            (_, "/threads/{thread_id}/runs") => run,
+            (_, "/threads/{thread_id}/runs/stream") => {
+                let mut run = run;
+                run["if_not_exists"] = json!("reject");
+                run
+            }
+            (_, "/threads/{thread_id}/runs/wait") => run,
+            (_, "/runs" | "/runs/stream" | "/runs/wait") => run_of_another,
+            (_, "/runs/batch") => json!([run_of_another]),
+            (_, "/runs/cancel") => json!({"thread_id": self.thread, "run_ids": [self.run]}),
+            (_, "/webhooks/deliveries/redeliver") => {
+                json!({"statuses": ["exhausted"], "since": "2020-01-01T00:00:00Z"})
+            }
+            ("put", "/store/items") => {
+                json!({"namespace": ["of-bob"], "key": "k", "value": {"of": "bob"}})
+            }
+            ("delete", "/store/items") => json!({"namespace": [SECRET], "key": "k"}),
+            (_, "/store/items/search") => json!({"namespace_prefix": []}),
+            (_, "/store/namespaces") => json!({}),
+            (
+                _,
+                "/assistants/search" | "/assistants/count" | "/threads/search" | "/threads/count",
+            ) => json!({"metadata": {"of": SECRET}}),
+            _ => return None,
+        };
+        Some(body)
+    }
+
+    /// An answer without what names these things, so that two answers can be compared.
+    fn without_names(&self, answer: &Answer) -> String {
+        let names = [
+            &self.assistant,
+            &self.thread,
+            &self.checkpoint,
+            &self.run,
+            &self.delivery,
+        ];
+        let text = names
+            .into_iter()
+            .fold(answer.body.to_string(), |text, name| {
+                text.replace(name, "…")
+            });
+        format!("{} {text}", answer.status)
+    }
+}
+
+/// What the served document has, but what everybody may ask.
+async fn operations(server: &Server) -> Vec<(String, &'static str)> {
+    const OPEN: [&str; 6] = ["/", "/ok", "/info", "/metrics", "/docs", "/openapi.json"];
+    let document = server.get_json("/openapi.json").await;
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let methods = METHODS
+            .into_iter()
+            .filter(|method| item.get(method).is_some());
+        operations.extend(methods.map(|method| (path.clone(), method)));
+    }
+    operations.retain(|(path, _)| !OPEN.contains(&path.as_str()));
+    assert!(operations.len() > 40, "{}", operations.len());
+    operations
+}
+
+async fn tried(
+    server: &Server,
+    who: As,
+    (path, method): &(String, &str),
+    what: &Belongings,
+) -> Answer {
+    let body = what.body(method, path);
+    let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+    let path = match path.as_str() {
+        "/store/items" => format!("{path}?namespace={SECRET}&key=k"),
+        path => what.path(path),
+    };
+    who.send(server, method, &path, body.as_ref()).await
+}
+
+/// Ann's webhook fails, so that there is something to deliver again.
+async fn setup() -> (Server, Receiver, Belongings) {
+    let setup = Setup::probes(&["two", "storing"])
+        .set("webhooks.retry", json!({"schedule_secs": [0], "jitter": 0}));
+    let server = let_in(setup).start().await;
+    let receiver = Receiver::behaving(|_, _| receiver::Answer::Status(500)).await;
+    let belongings = Belongings::of_ann(&server, &receiver).await;
+    (server, receiver, belongings)
+}
+
+#[tokio::test]
+async fn what_is_anns_is_to_bob_as_what_never_was() {
+    let (server, _receiver, anns) = setup().await;
+    let nobodys = Belongings::of_nobody();
+    let seen_by_ann = ANN
+        .get(&server, &anns.path("/threads/{thread_id}/state"))
+        .await;
+    for operation in operations(&server).await {
+        let (path, method) = &operation;
+        // What Bob creates under a name that is taken is refused, and under one that is free it is not.
+        if matches!(
+            (*method, path.as_str()),
+            ("post", "/assistants" | "/threads")
+        ) {
+            let answer = tried(&server, BOB, &operation, &anns).await;
+            assert_eq!(answer.status, 409, "{method} {path}: {}", answer.body);
+            let keep = |id: &str, name: &str| json!({name: id, "graph_id": "two", "if_exists": "do_nothing"});
+            let body = match path.as_str() {
+                "/assistants" => keep(&anns.assistant, "assistant_id"),
+                _ => keep(&anns.thread, "thread_id"),
+            };
+            let answer = BOB.post(&server, path, &body).await;
+            assert_eq!(answer.status, 409, "{method} {path}: {}", answer.body);
+            continue;
+        }
+        let of_ann = tried(&server, BOB, &operation, &anns).await;
+        let of_nobody = tried(&server, BOB, &operation, &nobodys).await;
+        assert_eq!(
+            anns.without_names(&of_ann),
+            nobodys.without_names(&of_nobody),
+            "{method} {path}"
+        );
+        assert!(
+            !of_ann.body.to_string().contains(SECRET),
+            "{method} {path}: {}",
+            of_ann.body
+        );
+        assert!(
+            !matches!(
+                of_ann.status,
+                StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST
+            ),
+            "{method} {path} was refused for its form, so that nothing was tried: {}",
+            of_ann.body
+        );
+    }
+    // None of this has changed anything.
+    assert_eq!(
+        ANN.get(&server, &anns.path("/threads/{thread_id}/state"))
+            .await,
+        seen_by_ann
+    );
+    let thread = ANN.get(&server, &anns.path("/threads/{thread_id}")).await;
+    assert_eq!(thread.body["metadata"]["of"], SECRET);
+    let assistant = ANN
+        .get(&server, &anns.path("/assistants/{assistant_id}"))
+        .await;
+    assert_eq!(
+        (&assistant.body["version"], &assistant.body["name"]),
+        (&json!(1), &json!(SECRET))
+    );
+    let runs = ANN
+        .get(&server, &anns.path("/threads/{thread_id}/runs"))
+        .await;
+    assert_eq!(runs.body.as_array().map(Vec::len), Some(1));
+    let delivery = ANN
+        .get(&server, &anns.path("/webhooks/deliveries/{delivery_id}"))
+        .await;
+    assert_eq!(delivery.body["attempt_count"], 1);
+    let item = ANN
+        .get(&server, &format!("/store/items?namespace={SECRET}&key=k"))
+        .await;
+    assert_eq!(item.body["value"]["of"], SECRET);
+}
+
+#[tokio::test]
+async fn searches_and_counts_have_only_what_is_the_callers() {
+    let (server, _receiver, anns) = setup().await;
+    let everything = json!({});
+    for (path, anns_count) in [("/threads/count", 1), ("/assistants/count", 3)] {
+        assert_eq!(
+            ANN.made(&server, path, &everything).await,
+            anns_count,
+            "{path}"
+        );
+        assert_eq!(
+            BOB.made(&server, path, &everything).await,
+            anns_count - 1,
+            "{path}"
+        );
+        assert_eq!(
+            OPERATOR.made(&server, path, &everything).await,
+            anns_count,
+            "{path}"
+        );
+    }
+    for (path, of_ann) in [
+        ("/threads/search", &anns.thread),
+        ("/assistants/search", &anns.assistant),
+    ] {
+        let ids = json!({"ids": [anns.thread]});
+        for body in [&everything, &ids] {
+            let found = |found: &Value| found.to_string().contains(of_ann.as_str());
+            assert!(found(&ANN.made(&server, path, body).await), "{path}");
+            assert!(!found(&BOB.made(&server, path, body).await), "{path}");
+            assert!(found(&OPERATOR.made(&server, path, body).await), "{path}");
+        }
+    }
+    let ids = json!({"ids": [anns.thread]});
+    assert_eq!(BOB.made(&server, "/threads/count", &ids).await, 0);
+    let deliveries = "/webhooks/deliveries";
+    assert_eq!(
+        ANN.get(&server, deliveries)
+            .await
+            .body
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+    assert_eq!(BOB.get(&server, deliveries).await.body, json!([]));
+    assert_eq!(
+        OPERATOR
+            .get(&server, deliveries)
+            .await
+            .body
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+}
+
+#[tokio::test]
+async fn each_has_a_store_of_their_own_also_inside_graphs() {
+    let server = let_in(Setup::probes(&["storing"])).start().await;
+    let calls = async |who: As, calls: Value| {
+        let run = json!({"assistant_id": "storing", "input": {"calls": calls}});
+        who.made(&server, "/runs/wait", &run).await["answers"].clone()
+    };
+    for who in [ANN, BOB, OPERATOR] {
+        let item = json!({"namespace": ["u"], "key": "k", "value": {"of": who.0}});
+        let put = who
+            .send(&server, Method::PUT, "/store/items", Some(&item))
+            .await;
+        assert_eq!(put.status, 204);
+    }
+    for who in [ANN, BOB, OPERATOR] {
+        let found = who.get(&server, "/store/items?namespace=u&key=k").await;
+        assert_eq!(found.body["value"]["of"], who.0);
+        let read = calls(
+            who,
+            json!([{"get": [["u"], "k"]}, {"put": [["in"], who.0, {}]}]),
+        )
+        .await;
+        assert_eq!(read[0]["value"]["of"], who.0);
+        let searched = who
+            .made(
+                &server,
+                "/store/items/search",
+                &json!({"namespace_prefix": []}),
+            )
+            .await;
+        assert_eq!(
+            searched["items"].as_array().map(Vec::len),
+            Some(2),
+            "{searched}"
+        );
+        let namespaces = who.made(&server, "/store/namespaces", &json!({})).await;
+        assert_eq!(namespaces["namespaces"], json!([["in"], ["u"]]));
+    }
+}
+
+#[tokio::test]
+async fn the_configurations_assistants_are_everybodys_to_run_and_operators_to_change() {
+    let server = let_in(Setup::probes(&["two"])).start().await;
+    let found = ANN.made(&server, "/assistants/search", &json!({})).await;
+    let path = format!("/assistants/{}", text(&found[0]["assistant_id"]));
+    assert_eq!(found[0]["graph_id"], "two");
+    let change = json!({"name": "mine"});
+    let version = json!({"version": 1});
+    for (method, path, body) in [
+        (Method::PATCH, path.clone(), Some(&change)),
+        (Method::POST, format!("{path}/latest"), Some(&version)),
+        (Method::DELETE, path.clone(), None),
+    ] {
+        let answer = ANN.send(&server, method.clone(), &path, body).await;
+        assert_eq!(answer.status, 403, "{method} {path}");
+        assert_eq!(answer.body, json!({"detail": "Forbidden"}));
+    }
+    let changed = OPERATOR
+        .send(&server, Method::PATCH, &path, Some(&change))
+        .await;
+    assert_eq!(
+        (changed.status, &changed.body["name"]),
+        (StatusCode::OK, &json!("mine"))
+    );
+    assert_eq!(ANN.get(&server, &path).await.body["name"], "mine");
+}
+
+#[tokio::test]
+async fn an_operator_sees_and_changes_what_is_others_and_it_stays_theirs() {
+    let (server, _receiver, anns) = setup().await;
+    for path in [
+        "/assistants/{assistant_id}",
+        "/threads/{thread_id}",
+        "/threads/{thread_id}/state",
+        "/threads/{thread_id}/runs/{run_id}",
+        "/webhooks/deliveries/{delivery_id}",
+    ] {
+        let path = anns.path(path);
+        assert_eq!(
+            OPERATOR.get(&server, &path).await,
+            ANN.get(&server, &path).await
+        );
+    }
+    let run = json!({"assistant_id": "two", "input": {"foo": "again"}});
+    let wait = anns.path("/threads/{thread_id}/runs/wait");
+    OPERATOR.made(&server, &wait, &run).await;
+    let runs = anns.path("/threads/{thread_id}/runs");
+    assert_eq!(
+        ANN.get(&server, &runs).await.body.as_array().map(Vec::len),
+        Some(2)
+    );
+    assert_eq!(BOB.get(&server, &runs).await.status, 404);
+    // What an operator makes is the operator's.
+    let thread = OPERATOR.made(&server, "/threads", &json!({})).await;
+    let thread = format!("/threads/{}", text(&thread["thread_id"]));
+    assert_eq!(ANN.get(&server, &thread).await.status, 404);
+    assert_eq!(OPERATOR.get(&server, &thread).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_stream_of_a_resumable_run_that_is_gone_is_still_only_its_owners() {
+    let server = let_in(Setup::probes(&["two"])).start().await;
+    let run = json!({"assistant_id": "two", "input": {"foo": SECRET}, "stream_resumable": true});
+    let stream = ANN
+        .request(&server, Method::POST, "/runs/stream")
+        .json(&run);
+    let stream = stream.send().await.expect("an answer");
+    let location = stream.headers()["location"]
+        .to_str()
+        .expect("text")
+        .to_owned();
+    stream.text().await.expect("the stream ends");
+    let again = async |who: As| {
+        let request = who.request(&server, Method::GET, &location);
+        let request = request.header("last-event-id", "-1").send().await;
+        request.expect("an answer").text().await.expect("a body")
+    };
+    assert!(again(ANN).await.contains(SECRET));
+    let bobs = again(BOB).await;
+    assert!(
+        bobs.contains("404: Run not found") && !bobs.contains(SECRET),
+        "{bobs}"
+    );
+}
+
+#[tokio::test]
+async fn a_run_knows_who_asked_for_it_and_nobody_can_pretend() {
+    let server = let_in(Setup::probes(&["two"])).start().await;
+    let receiver = Receiver::start().await;
+    let pretended = json!({"langgraph_auth_user": {"identity": "bob"}, "langgraph_auth_user_id": "bob", "langgraph_auth_permissions": ["admin"], "user_id": "bob"});
+    let run = json!({
+        "assistant_id": "two", "input": {"foo": "x"}, "webhook": receiver.url("/"), "config": {"configurable": pretended},
+    });
+    let thread = ANN.made(&server, "/threads", &json!({})).await;
+    let thread = format!("/threads/{}", text(&thread["thread_id"]));
+    let run = ANN.made(&server, &format!("{thread}/runs"), &run).await;
+    let configurable = &run["kwargs"]["config"]["configurable"];
+    let user = json!({
+        "identity": "ann", "is_authenticated": true, "display_name": "ann", "permissions": ["painting"],
+    });
+    assert_eq!(configurable["langgraph_auth_user"], user);
+    assert_eq!(configurable["langgraph_auth_user_id"], "ann");
+    assert_eq!(
+        configurable["langgraph_auth_permissions"],
+        json!(["painting"])
+    );
+    assert_eq!(configurable["user_id"], "ann");
+    let sent = receiver.wait_for(1).await.remove(0).json();
+    let told = &sent["kwargs"]["config"]["configurable"]["langgraph_auth_user"];
+    assert_eq!(*told, json!({"identity": "ann"}));
+    let state = ANN.get(&server, &format!("{thread}/state")).await.body;
+    assert_eq!(state["metadata"]["langgraph_auth_user_id"], "ann");
+}
