@@ -35,7 +35,7 @@ async fn without_good_credentials_every_operation_is_refused_alike() {
             .into_iter()
             .filter(|method| item.get(method).is_some())
         {
-            let path = path.replace('{', "").replace('}', "");
+            let path = path.replace(['{', '}'], "");
             let bare = request(&server, method, &path)
                 .send()
                 .await

@@ -24,7 +24,7 @@ async fn connections_beyond_the_bound_wait_until_one_is_closed() {
         .set("http.max_connections", 2)
         .start()
         .await;
-    let ask = b"GET /ok HTTP/1.1\r\nhost: here\r\n\r\n";
+    let ask = b"GET /ok HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let mut first = [0; 12];
     // The client of the tests keeps a connection of its own; this is the second.
     let mut held = connect(&server).await;
@@ -50,7 +50,7 @@ async fn a_head_beyond_the_bound_is_refused() {
         .await;
     let mut large = connect(&server).await;
     let head = format!(
-        "GET /ok HTTP/1.1\r\nhost: here\r\nx: {}\r\n\r\n",
+        "GET /ok HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n",
         "x".repeat(20_000)
     );
     // The server may close before it has read all.

@@ -43,7 +43,7 @@ struct Read {
 
 enum Source {
     File(PathBuf),
-    Url(Client, Target),
+    Url(Box<(Client, Target)>),
 }
 
 impl Jwks {
@@ -136,7 +136,7 @@ impl Source {
             ..ClientOptions::default()
         };
         let client = Client::new(policy, &options).map_err(|error| failed(&error))?;
-        Ok(Self::Url(client, target))
+        Ok(Self::Url(Box::new((client, target))))
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
@@ -144,7 +144,10 @@ impl Source {
             Self::File(path) => tokio::fs::read(path)
                 .await
                 .map_err(|error| error.to_string())?,
-            Self::Url(client, url) => download(client, url.clone()).await?,
+            Self::Url(remote) => {
+                let (client, url) = remote.as_ref();
+                download(client, url.clone()).await?
+            }
         };
         KeySet::parse(&text).ok_or_else(|| "there is no key in it that can be used".to_owned())
     }

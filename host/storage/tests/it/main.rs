@@ -18,6 +18,7 @@ mod histories;
 mod home;
 mod life;
 mod lifetimes;
+mod owners;
 mod rollbacks;
 mod runs;
 mod searching;
@@ -189,6 +190,10 @@ promises! {
         a_worker_that_lost_its_lease_cannot_add_events,
         events_stay_a_while_after_their_run,
         a_run_keeps_a_bounded_number_of_events,
+    }
+    owners {
+        a_thread_and_its_runs_are_there_for_their_owner_and_for_operators,
+        items_of_the_same_name_are_different_items_of_each_owner,
     }
     store {
         an_item_is_kept_where_it_is_put,
