@@ -18,12 +18,12 @@ This page is made from the table in `host/cli/src/config/table.rs`; a test compa
   an unknown key, a key of a feature that this version does not have, and a key of LangGraph's that cannot be honoured
   stop the start.
 - `${{ env.NAME }}` is replaced by that variable of the host's environment in `webhooks.headers`,
-  `webhooks.signing.secrets`, `secrets.*.value` and `env`, and refused elsewhere. A variable that is not set stops the
-  start.
+  `webhooks.signing.secrets`, `auth.api_keys.*.hashes`, `secrets.*.value` and `env`, and refused elsewhere. A variable
+  that is not set stops the start.
 - Command line before variables before file: `--host` (127.0.0.1), `--port` (8123), `--data-dir`, `--config`
   (`langgraph.json`), then `SELVEDGE_SECTION_KEY` (lists with commas), then LangGraph's own variable, then the file. An
   empty variable counts as unset.
-- There is no authentication yet: an address that other machines reach needs `--no-auth`.
+- Without `auth` an address that other machines reach needs `--no-auth`.
 - `env`, `secrets` and `sandbox` of a graph are laid over the global ones, name by name.
 
 ## Keys
