@@ -1,158 +1,16 @@
 //! What belongs to somebody does not exist for anybody else: every operation that the served document has is tried as
 //! the wrong user.
 
+mod belongings;
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
+use self::belongings::{Belongings, SECRET};
 use crate::support::callers::{ANN, Answer, As, BOB, OPERATOR, let_in};
 use crate::support::documented::METHODS;
 use crate::support::server::{Server, text};
-use crate::support::{Receiver, Setup, eventually, receiver};
-
-/// In everything that is Ann's, and in nothing else.
-const SECRET: &str = "mauve-heron";
-
-/// What Ann has, by the names that paths have for it.
-struct Belongings {
-    assistant: String,
-    thread: String,
-    checkpoint: String,
-    run: String,
-    delivery: String,
-}
-
-impl Belongings {
-    async fn of_ann(server: &Server, receiver: &Receiver) -> Self {
-        let assistant = json!({"graph_id": "two", "name": SECRET, "metadata": {"of": SECRET}, "context": {"of": SECRET}});
-        let assistant = ANN.made(server, "/assistants", &assistant).await;
-        let assistant = text(&assistant["assistant_id"]).to_owned();
-        let thread = json!({"metadata": {"of": SECRET}});
-        let thread = ANN.made(server, "/threads", &thread).await;
-        let thread = text(&thread["thread_id"]).to_owned();
-        let run = json!({
-            "assistant_id": assistant, "input": {"foo": SECRET}, "webhook": receiver.url("/"), "metadata": {"of": SECRET},
-        });
-        let waited = ANN
-            .made(server, &format!("/threads/{thread}/runs/wait"), &run)
-            .await;
-        assert!(waited.to_string().contains(SECRET), "{waited}");
-        let runs = ANN
-            .get(server, &format!("/threads/{thread}/runs"))
-            .await
-            .body;
-        let run = text(&runs[0]["run_id"]).to_owned();
-        let delivery = eventually("a delivery", async || {
-            let deliveries = ANN
-                .get(server, &format!("/runs/{run}/deliveries"))
-                .await
-                .body;
-            (deliveries[0]["status"] == "exhausted").then(|| deliveries[0].clone())
-        });
-        let delivery = text(&delivery.await["delivery_id"]).to_owned();
-        let state = ANN
-            .get(server, &format!("/threads/{thread}/state"))
-            .await
-            .body;
-        let item = json!({"namespace": [SECRET], "key": "k", "value": {"of": SECRET}});
-        let put = ANN
-            .send(server, Method::PUT, "/store/items", Some(&item))
-            .await;
-        assert_eq!(put.status, 204);
-        Self {
-            assistant,
-            thread,
-            checkpoint: text(&state["checkpoint"]["checkpoint_id"]).to_owned(),
-            run,
-            delivery,
-        }
-    }
-
-    /// Names of what there never was.
-    fn of_nobody() -> Self {
-        let id = || Uuid::now_v7().to_string();
-        Self {
-            assistant: id(),
-            thread: id(),
-            checkpoint: id(),
-            run: id(),
-            delivery: id(),
-        }
-    }
-
-    fn path(&self, path: &str) -> String {
-        path.replace("{assistant_id}", &self.assistant)
-            .replace("{thread_id}", &self.thread)
-            .replace("{checkpoint_id}", &self.checkpoint)
-            .replace("{run_id}", &self.run)
-            .replace("{delivery_id}", &self.delivery)
-            .replace("{namespace}", "none")
-    }
-
-    /// A body that would be right, if what it and the path name were the sender's. An operation that is not in here has
-    /// no body, or is new: then its answer is a 422, and the test that uses this fails.
-    fn body(&self, method: &str, path: &str) -> Option<Value> {
-        let run = json!({"assistant_id": "two", "input": {"foo": "x"}});
-        let run_of_another = json!({"assistant_id": self.assistant, "input": {"foo": "x"}});
-        let body = match (method, path) {
-            ("patch", _) => json!({"metadata": {"of": "bob"}}),
-            (_, "/assistants") => json!({"graph_id": "two", "assistant_id": self.assistant}),
-            (_, "/assistants/{assistant_id}/latest") => json!({"version": 1}),
-            (_, "/assistants/{assistant_id}/versions") => json!({}),
-            (_, "/threads") => json!({"thread_id": self.thread}),
-            (_, "/threads/prune") => json!({"thread_ids": [self.thread]}),
-            (_, "/threads/{thread_id}/state") => {
-                json!({"values": {"foo": "bob"}, "as_node": "a"})
-            }
-            (_, "/threads/{thread_id}/state/checkpoint") => {
-                json!({"checkpoint": {"checkpoint_id": self.checkpoint, "checkpoint_ns": ""}})
-            }
-            (_, "/threads/{thread_id}/history") => json!({"limit": 10}),
-            (_, "/threads/{thread_id}/runs") => run,
-            (_, "/threads/{thread_id}/runs/stream") => {
-                let mut run = run;
-                run["if_not_exists"] = json!("reject");
-                run
-            }
-            (_, "/threads/{thread_id}/runs/wait") => run,
-            (_, "/runs" | "/runs/stream" | "/runs/wait") => run_of_another,
-            (_, "/runs/batch") => json!([run_of_another]),
-            (_, "/runs/cancel") => json!({"thread_id": self.thread, "run_ids": [self.run]}),
-            (_, "/webhooks/deliveries/redeliver") => {
-                json!({"statuses": ["exhausted"], "since": "2020-01-01T00:00:00Z"})
-            }
-            ("put", "/store/items") => {
-                json!({"namespace": ["of-bob"], "key": "k", "value": {"of": "bob"}})
-            }
-            ("delete", "/store/items") => json!({"namespace": [SECRET], "key": "k"}),
-            (_, "/store/items/search") => json!({"namespace_prefix": []}),
-            (_, "/store/namespaces") => json!({}),
-            (
-                _,
-                "/assistants/search" | "/assistants/count" | "/threads/search" | "/threads/count",
-            ) => json!({"metadata": {"of": SECRET}}),
-            _ => return None,
-        };
-        Some(body)
-    }
-
-    /// An answer without what names these things, so that two answers can be compared.
-    fn without_names(&self, answer: &Answer) -> String {
-        let names = [
-            &self.assistant,
-            &self.thread,
-            &self.checkpoint,
-            &self.run,
-            &self.delivery,
-        ];
-        let text = names
-            .into_iter()
-            .fold(answer.body.to_string(), |text, name| {
-                text.replace(name, "…")
-            });
-        format!("{} {text}", answer.status)
-    }
-}
+use crate::support::{Receiver, Setup, receiver};
 
 /// What the served document has, but what everybody may ask.
 async fn operations(server: &Server) -> Vec<(String, &'static str)> {
@@ -268,13 +126,19 @@ async fn what_is_anns_is_to_bob_as_what_never_was() {
         .get(&server, &format!("/store/items?namespace={SECRET}&key=k"))
         .await;
     assert_eq!(item.body["value"]["of"], SECRET);
+    let cron = ANN.get(&server, &anns.path("/runs/crons/{cron_id}")).await;
+    assert_eq!(cron.body["metadata"]["of"], SECRET);
 }
 
 #[tokio::test]
 async fn searches_and_counts_have_only_what_is_the_callers() {
     let (server, _receiver, anns) = setup().await;
     let everything = json!({});
-    for (path, anns_count) in [("/threads/count", 1), ("/assistants/count", 3)] {
+    for (path, anns_count) in [
+        ("/threads/count", 1),
+        ("/assistants/count", 3),
+        ("/runs/crons/count", 1),
+    ] {
         assert_eq!(
             ANN.made(&server, path, &everything).await,
             anns_count,
@@ -294,6 +158,7 @@ async fn searches_and_counts_have_only_what_is_the_callers() {
     for (path, of_ann) in [
         ("/threads/search", &anns.thread),
         ("/assistants/search", &anns.assistant),
+        ("/runs/crons/search", &anns.cron),
     ] {
         let ids = json!({"ids": [anns.thread]});
         for body in [&everything, &ids] {
@@ -478,4 +343,39 @@ async fn a_run_knows_who_asked_for_it_and_nobody_can_pretend() {
     assert_eq!(*told, json!({"identity": "ann"}));
     let state = ANN.get(&server, &format!("{thread}/state")).await.body;
     assert_eq!(state["metadata"]["langgraph_auth_user_id"], "ann");
+}
+
+#[tokio::test]
+async fn a_crons_runs_are_its_creators_also_inside_graphs() {
+    let server = let_in(Setup::probes(&["storing"])).start().await;
+    let receiver = Receiver::start().await;
+    let cron = json!({
+        "assistant_id": "storing", "schedule": "* * * * * *", "on_run_completed": "keep", "webhook": receiver.url("/"),
+        "input": {"calls": [{"put": [["cron"], "k", {}]}]},
+    });
+    let cron = ANN.made(&server, "/runs/crons", &cron).await;
+    let sent = receiver.wait_for(1).await.remove(0).json();
+    let cron = format!("/runs/crons/{}", text(&cron["cron_id"]));
+    let gone = ANN.send(&server, Method::DELETE, &cron, None).await;
+    assert_eq!(gone.status, 204);
+    assert_eq!(sent["status"], "success");
+    let run = format!(
+        "/threads/{}/runs/{}",
+        text(&sent["thread_id"]),
+        text(&sent["run_id"])
+    );
+    let found = ANN.get(&server, &run).await.body;
+    let configurable = &found["kwargs"]["config"]["configurable"];
+    let user = json!({
+        "identity": "ann", "is_authenticated": true, "display_name": "ann", "permissions": ["painting"],
+    });
+    assert_eq!(configurable["langgraph_auth_user"], user);
+    assert_eq!(configurable["user_id"], "ann");
+    assert_eq!(OPERATOR.get(&server, &run).await.status, 200);
+    assert_eq!(BOB.get(&server, &run).await.status, 404);
+    let item = "/store/items?namespace=cron&key=k";
+    assert_eq!(ANN.get(&server, item).await.body["key"], "k");
+    for who in [BOB, OPERATOR] {
+        assert_eq!(who.get(&server, item).await.body, Value::Null);
+    }
 }

@@ -134,7 +134,10 @@ impl House {
 
     /// Creates a cron.
     pub async fn create_cron(&self, new: NewCron) -> Cron {
-        self.runtime.create_cron(new).await.expect("a cron")
+        self.runtime
+            .create_cron(&Caller::host(), new)
+            .await
+            .expect("a cron")
     }
 
     /// A run of `two` on a thread, which is created when it does not exist.

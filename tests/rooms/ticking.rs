@@ -54,7 +54,7 @@ async fn house(clock: &Arc<Hands>, directory: &Path, observer: Observer) -> Hous
 }
 
 async fn stored(house: &House, id: CronId) -> Cron {
-    let cron = house.stored.cron(id).await.expect("a read");
+    let cron = house.stored.cron(&Scope::Host, id).await.expect("a read");
     cron.expect("the cron")
 }
 
@@ -179,7 +179,7 @@ async fn the_scheduler_sleeps_until_a_cron_is_due_before_it_would_look_again() {
     };
     let changed = house
         .runtime
-        .patch_cron(yearly.cron_id, &every_second, 1 << 20);
+        .patch_cron(&Scope::Host, yearly.cron_id, &every_second, 1 << 20);
     let changed = changed.await.expect("a change");
     assert_eq!(changed.next_run_date, Some(point("2026-11-22T10:00:01Z")));
     looked(&mut steps).await;

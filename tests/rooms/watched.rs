@@ -16,7 +16,7 @@ use selvedge_model::item::Item;
 use selvedge_model::run::{Lease, Run, RunStatus};
 use selvedge_model::thread::Thread;
 use selvedge_model::{
-    AssistantId, CheckpointId, CronId, DeliveryId, RunId, Scope, ThreadId, Timestamp,
+    AssistantId, Caller, CheckpointId, CronId, DeliveryId, RunId, Scope, ThreadId, Timestamp,
 };
 use selvedge_storage::sqlite::Sqlite;
 use selvedge_storage::{
@@ -150,16 +150,20 @@ impl Reads for Watched {
         self.inner.count_pending_runs().await
     }
 
-    async fn cron(&self, id: CronId) -> Result<Option<Cron>, StorageError> {
-        self.inner.cron(id).await
+    async fn cron(&self, scope: &Scope, id: CronId) -> Result<Option<Cron>, StorageError> {
+        self.inner.cron(scope, id).await
     }
 
-    async fn search_crons(&self, query: CronQuery) -> Result<Page<Cron>, StorageError> {
-        self.inner.search_crons(query).await
+    async fn search_crons(
+        &self,
+        scope: &Scope,
+        query: CronQuery,
+    ) -> Result<Page<Cron>, StorageError> {
+        self.inner.search_crons(scope, query).await
     }
 
-    async fn count_crons(&self, filter: CronFilter) -> Result<u64, StorageError> {
-        self.inner.count_crons(filter).await
+    async fn count_crons(&self, scope: &Scope, filter: CronFilter) -> Result<u64, StorageError> {
+        self.inner.count_crons(scope, filter).await
     }
 
     async fn count_enabled_crons(&self) -> Result<u64, StorageError> {
@@ -535,16 +539,21 @@ impl Storage for Watched {
         self.inner.delete_run(scope, thread, id, now).await
     }
 
-    async fn create_cron(&self, cron: Cron) -> Result<CronInsert, StorageError> {
-        self.inner.create_cron(cron).await
+    async fn create_cron(&self, creator: &Caller, cron: Cron) -> Result<CronInsert, StorageError> {
+        self.inner.create_cron(creator, cron).await
     }
 
-    async fn replace_cron(&self, seen: Cron, cron: Cron) -> Result<CronReplace, StorageError> {
-        self.inner.replace_cron(seen, cron).await
+    async fn replace_cron(
+        &self,
+        scope: &Scope,
+        seen: Cron,
+        cron: Cron,
+    ) -> Result<CronReplace, StorageError> {
+        self.inner.replace_cron(scope, seen, cron).await
     }
 
-    async fn delete_cron(&self, id: CronId) -> Result<bool, StorageError> {
-        self.inner.delete_cron(id).await
+    async fn delete_cron(&self, scope: &Scope, id: CronId) -> Result<bool, StorageError> {
+        self.inner.delete_cron(scope, id).await
     }
 
     async fn fire_crons(&self, ticks: Vec<CronTick>) -> Result<Vec<Ticked>, StorageError> {

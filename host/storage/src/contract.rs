@@ -14,7 +14,7 @@ use selvedge_model::item::Item;
 use selvedge_model::run::{Lease, Run, RunStatus};
 use selvedge_model::thread::Thread;
 use selvedge_model::{
-    AssistantId, CheckpointId, CronId, DeliveryId, RunId, Scope, ThreadId, Timestamp,
+    AssistantId, Caller, CheckpointId, CronId, DeliveryId, RunId, Scope, ThreadId, Timestamp,
 };
 
 use crate::StorageError;
@@ -111,12 +111,16 @@ pub trait Reads: Send + Sync + 'static {
     async fn count_pending_runs(&self) -> Result<u64, StorageError>;
 
     /// One cron.
-    async fn cron(&self, id: CronId) -> Result<Option<Cron>, StorageError>;
+    async fn cron(&self, scope: &Scope, id: CronId) -> Result<Option<Cron>, StorageError>;
     /// Crons that match, in the asked order, and whether there are more. Bounded in bytes as
     /// [`search_threads`](Self::search_threads) is.
-    async fn search_crons(&self, query: CronQuery) -> Result<Page<Cron>, StorageError>;
+    async fn search_crons(
+        &self,
+        scope: &Scope,
+        query: CronQuery,
+    ) -> Result<Page<Cron>, StorageError>;
     /// How many crons match.
-    async fn count_crons(&self, filter: CronFilter) -> Result<u64, StorageError>;
+    async fn count_crons(&self, scope: &Scope, filter: CronFilter) -> Result<u64, StorageError>;
     /// How many crons fire, were they due. Cheap enough to be asked often.
     async fn count_enabled_crons(&self) -> Result<u64, StorageError>;
     /// Up to `limit` crons that are due within these times, those that are due longest first; fewer when they are large.
@@ -332,13 +336,19 @@ pub trait Storage: Reads {
 
     // ------------------------------------------------------------------ crons
 
-    /// Creates a cron, when its assistant and its thread are there. It goes with them.
-    async fn create_cron(&self, cron: Cron) -> Result<CronInsert, StorageError>;
+    /// Creates a cron, when its assistant and its thread are within its creator's scope. It goes with them. Its runs are
+    /// its creator's, hence the whole caller: graphs are told what else was said of them.
+    async fn create_cron(&self, creator: &Caller, cron: Cron) -> Result<CronInsert, StorageError>;
     /// Puts a cron in the place of what it was, unless it is not any more what was `seen`: then what is new about it
     /// must be made again on what is there. Its `last_error` stays.
-    async fn replace_cron(&self, seen: Cron, cron: Cron) -> Result<CronReplace, StorageError>;
+    async fn replace_cron(
+        &self,
+        scope: &Scope,
+        seen: Cron,
+        cron: Cron,
+    ) -> Result<CronReplace, StorageError>;
     /// Deletes a cron; whether there was one. Its runs stay.
-    async fn delete_cron(&self, id: CronId) -> Result<bool, StorageError>;
+    async fn delete_cron(&self, scope: &Scope, id: CronId) -> Result<bool, StorageError>;
     /// Lets due times pass: for each, a run is admitted as by [`admit_run`](Self::admit_run) and the cron gets its next
     /// date, both or nothing. Two that ask for the same due time of a cron get one run, also when they ask in different
     /// processes, or one of them after a crash of the other. One whose thread has very many pending runs is refused as

@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use selvedge_model::cron::{Cron, CronError};
+use selvedge_model::cron::CronError;
 use selvedge_model::{Caller, CronId, Timestamp};
-use selvedge_storage::{CronRun, CronTick, Refusal, StorageError, Ticked};
+use selvedge_storage::{CronRun, CronTick, DueCron, Refusal, StorageError, Ticked};
 
 use super::last_error::{beside, failure, left_out, not_admitted, unstorable};
 use super::payload;
@@ -63,8 +63,14 @@ impl From<StorageError> for Halt {
 struct Planned {
     /// Without its run.
     tick: CronTick,
-    /// The due time that makes one, and the run that it asks for.
-    run: Option<(Timestamp, Arc<CreateRun>)>,
+    run: Option<Wanted>,
+}
+
+/// The run that a due time makes.
+struct Wanted {
+    due: Timestamp,
+    creator: Arc<Caller>,
+    request: Arc<CreateRun>,
 }
 
 /// What is written together.
@@ -137,7 +143,7 @@ impl Runtime {
     }
 
     /// Makes due times of these crons pass, no more than `most`.
-    async fn fire(&self, crons: &[Cron], watch: Watch, most: usize) -> Result<(), Halt> {
+    async fn fire(&self, crons: &[DueCron], watch: Watch, most: usize) -> Result<(), Halt> {
         let mut planned = Vec::new();
         for cron in crons {
             planned.extend(planned_of(cron, watch));
@@ -159,13 +165,16 @@ impl Runtime {
 
     async fn prepared(&self, planned: Planned, now: Timestamp) -> Result<CronTick, Halt> {
         let Planned { mut tick, run } = planned;
-        let Some((due, request)) = run else {
+        let Some(wanted) = run else {
             return Ok(tick);
         };
-        match self.prepare(&Caller::host(), &request).await {
+        match self.prepare(&wanted.creator, &wanted.request).await {
             Ok(run) => {
-                let run = Box::new(run);
-                tick.run = Some(CronRun { due, run });
+                tick.run = Some(CronRun {
+                    due: wanted.due,
+                    scope: wanted.creator.scope.clone(),
+                    run: Box::new(run),
+                });
             }
             Err(AdmitError::ShuttingDown) => return Err(Halt::Stopping),
             Err(AdmitError::Storage(error)) if error.may_pass() => return Err(error.into()),
@@ -274,7 +283,8 @@ impl Runtime {
 }
 
 /// The due times of a cron that have come, in their order.
-fn planned_of(cron: &Cron, watch: Watch) -> Vec<Planned> {
+fn planned_of(due: &DueCron, watch: Watch) -> Vec<Planned> {
+    let DueCron { cron, creator } = due;
     let Some(due) = cron.next_run_date else {
         return Vec::new();
     };
@@ -310,12 +320,17 @@ fn planned_of(cron: &Cron, watch: Watch) -> Vec<Planned> {
     if plan.fire.is_empty() {
         return vec![passing(due, plan.next, error)];
     }
+    let creator = Arc::new(creator.clone());
     let mut seen_due = due;
     let mut planned = Vec::with_capacity(plan.fire.len());
     for (position, at) in plan.fire.iter().enumerate() {
         let next = plan.fire.get(position + 1).copied().or(plan.next);
         planned.push(Planned {
-            run: Some((*at, request.clone())),
+            run: Some(Wanted {
+                due: *at,
+                creator: creator.clone(),
+                request: request.clone(),
+            }),
             ..passing(seen_due, next, error.take())
         });
         seen_due = next.unwrap_or(seen_due);

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use selvedge_model::cron::{CatchUp, Cron, OnRunCompleted};
 use selvedge_model::time::Clock;
-use selvedge_model::{AssistantId, CronId, Json, Scope, ThreadId, Timestamp};
+use selvedge_model::{AssistantId, Caller, CronId, Identity, Json, Scope, ThreadId, Timestamp};
 use selvedge_storage::{CronInsert, CronReplace, StorageError};
 
 use crate::admit::assemble::without_reserved;
@@ -116,13 +116,15 @@ pub struct CronPatch {
 }
 
 impl Runtime {
-    /// Creates a cron.
-    pub async fn create_cron(&self, new: NewCron) -> Result<Cron, CronRefusal> {
+    /// Creates a cron. It is its creator's, and so are its runs.
+    pub async fn create_cron(&self, creator: &Caller, new: NewCron) -> Result<Cron, CronRefusal> {
         let shared = &self.0;
         let cron_id = CronId::new();
         payload::check_webhook(shared, &new.body)?;
         payload::check_context(&new.body)?;
-        let assistant_id = self.assistant_of_cron(&new.assistant).await?;
+        let assistant_id = self
+            .assistant_of_cron(&creator.scope, &new.assistant)
+            .await?;
         let when = When::read(&new.schedule, new.timezone.as_deref(), new.end_time)?;
         let now = shared.crons.clock.now();
         when.must_fire_after(now)?;
@@ -131,7 +133,10 @@ impl Runtime {
             cron_id,
             assistant_id,
             thread_id: new.thread,
-            user_id: String::new(),
+            user_id: creator
+                .scope
+                .owner()
+                .map_or_else(String::new, Identity::to_string),
             end_time: new.end_time,
             next_run_date: when.next_after(now),
             schedule: new.schedule,
@@ -145,7 +150,7 @@ impl Runtime {
             catch_up: new.catch_up,
             last_error: None,
         };
-        match shared.storage.create_cron(cron.clone()).await? {
+        match shared.storage.create_cron(creator, cron.clone()).await? {
             CronInsert::Created => {
                 shared.announce_cron(&cron);
                 Ok(cron)
@@ -158,13 +163,14 @@ impl Runtime {
     /// Changes a cron, unless that makes it larger than `max_bytes`: a body has a bound, and the sum of many has none.
     pub async fn patch_cron(
         &self,
+        scope: &Scope,
         id: CronId,
         patch: &CronPatch,
         max_bytes: usize,
     ) -> Result<Cron, CronRefusal> {
         let shared = &self.0;
         for _ in 0..MOST_TRIES {
-            let Some(seen) = shared.storage.cron(id).await? else {
+            let Some(seen) = shared.storage.cron(scope, id).await? else {
                 return Err(CronRefusal::NoCron(id));
             };
             let now = shared.crons.clock.now();
@@ -173,7 +179,11 @@ impl Runtime {
             if bytes(&cron) > max_bytes.max(bytes(&seen)) {
                 return Err(CronRefusal::TooLarge { max_bytes });
             }
-            match shared.storage.replace_cron(seen, cron.clone()).await? {
+            match shared
+                .storage
+                .replace_cron(scope, seen, cron.clone())
+                .await?
+            {
                 CronReplace::Done => {
                     shared.announce_cron(&cron);
                     return Ok(cron);
@@ -186,16 +196,20 @@ impl Runtime {
     }
 
     /// Deletes a cron; `false` when there is none. Runs that it made stay.
-    pub async fn delete_cron(&self, id: CronId) -> Result<bool, StorageError> {
-        self.0.storage.delete_cron(id).await
+    pub async fn delete_cron(&self, scope: &Scope, id: CronId) -> Result<bool, StorageError> {
+        self.0.storage.delete_cron(scope, id).await
     }
 
-    async fn assistant_of_cron(&self, wanted: &AssistantRef) -> Result<AssistantId, CronRefusal> {
+    async fn assistant_of_cron(
+        &self,
+        scope: &Scope,
+        wanted: &AssistantRef,
+    ) -> Result<AssistantId, CronRefusal> {
         let (id, name) = match wanted {
             AssistantRef::Graph(name) => (AssistantId::default_of(name), name.clone()),
             AssistantRef::Id(id) => (*id, id.to_string()),
         };
-        match self.0.storage.assistant(&Scope::Host, id).await? {
+        match self.0.storage.assistant(scope, id).await? {
             Some(assistant) => Ok(assistant.assistant_id),
             None => Err(CronRefusal::NoAssistant(name)),
         }

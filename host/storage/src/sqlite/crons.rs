@@ -2,11 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::cron::Cron;
-use selvedge_model::{CronId, Json, Scope, Timestamp};
+use selvedge_model::{Caller, CronId, Identity, Json, Scope, Timestamp};
 
-use super::codec::{Coded, coded, id, json, optional_document, optional_id, time, to_document};
+use super::codec::{
+    Coded, coded, document, id, identity, json, optional_document, optional_id, time, to_document,
+};
 use super::contains::contains;
 use super::load::thread_key;
+use super::scope::{only, owner};
 use super::weight::Weight;
 use super::writer::Desk;
 use crate::StorageError;
@@ -14,7 +17,7 @@ use crate::types::{CronFilter, CronInsert, CronQuery, CronReplace, CronSort, Pag
 
 /// The columns that [`from_row`] reads.
 pub(super) const COLUMNS: &str = "c.uuid, a.uuid, t.uuid, c.end_time, c.schedule, c.timezone, q.payload, c.next_run_at, \
-     q.metadata, c.on_run_completed, c.enabled, c.created_at, c.updated_at, c.catch_up, c.last_error";
+     q.metadata, c.on_run_completed, c.enabled, c.created_at, c.updated_at, c.catch_up, c.last_error, c.owner, c.permissions";
 
 /// The tables that [`COLUMNS`] are of.
 pub(super) const TABLES: &str = "cron c JOIN cron_request q ON q.cron = c.id \
@@ -31,7 +34,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Cron> {
         cron_id: id(row, 0)?,
         assistant_id: id(row, 1)?,
         thread_id: optional_id(row, 2)?,
-        user_id: String::new(),
+        user_id: user_id(identity(row, 15)?.as_ref()),
         end_time: optional_time(3)?,
         schedule: row.get(4)?,
         timezone: row.get(5)?,
@@ -50,24 +53,48 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Cron> {
     })
 }
 
+/// Who made the cron of such a row, and asks for its runs.
+pub(super) fn creator(row: &Row<'_>) -> rusqlite::Result<Caller> {
+    let permissions: Vec<String> = document(row, 16)?;
+    Ok(match identity(row, 15)? {
+        Some(owner) => Caller::authenticated(owner, permissions.into()),
+        None => Caller::host(),
+    })
+}
+
+/// As callers are shown it.
+fn user_id(owner: Option<&Identity>) -> String {
+    owner.map_or_else(String::new, Identity::to_string)
+}
+
 /// What the parts without a bound weigh.
 pub(super) fn bytes_of(cron: &Cron) -> usize {
     cron.payload.len() + cron.metadata.len() + cron.schedule.len()
 }
 
 /// See [`Storage::create_cron`](crate::Storage::create_cron).
-pub(super) fn create(desk: &Desk<'_>, cron: &Cron) -> Result<CronInsert, StorageError> {
+pub(super) fn create(
+    desk: &Desk<'_>,
+    creator: &Caller,
+    cron: &Cron,
+) -> Result<CronInsert, StorageError> {
+    let scope = &creator.scope;
     let assistant: Option<i64> = desk
         .conn
-        .prepare_cached("SELECT id FROM assistant WHERE uuid = ?1")?
-        .query_row([cron.assistant_id.0.as_bytes()], |row| row.get(0))
+        .prepare_cached(
+            "SELECT id FROM assistant WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2 OR system = 1)",
+        )?
+        .query_row(
+            params![cron.assistant_id.0.as_bytes(), only(scope)],
+            |row| row.get(0),
+        )
         .optional()?;
     let Some(assistant) = assistant else {
         return Ok(CronInsert::NoAssistant);
     };
     let thread = match cron.thread_id {
         None => None,
-        Some(thread) => match thread_key(desk.conn, &Scope::Host, thread)? {
+        Some(thread) => match thread_key(desk.conn, scope, thread)? {
             None => return Ok(CronInsert::NoThread),
             known => known,
         },
@@ -75,8 +102,8 @@ pub(super) fn create(desk: &Desk<'_>, cron: &Cron) -> Result<CronInsert, Storage
     desk.conn
         .prepare_cached(
             "INSERT INTO cron (uuid, assistant, thread, schedule, timezone, end_time, on_run_completed, catch_up, \
-             enabled, next_run_at, last_error, created_at, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             enabled, next_run_at, last_error, created_at, updated_at, owner, permissions) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             cron.cron_id.0.as_bytes(),
@@ -92,6 +119,8 @@ pub(super) fn create(desk: &Desk<'_>, cron: &Cron) -> Result<CronInsert, Storage
             cron.last_error.as_ref().map(to_document).transpose()?,
             cron.created_at.as_micros(),
             cron.updated_at.as_micros(),
+            owner(scope),
+            to_document(&creator.permissions.as_ref())?,
         ])?;
     desk.conn
         .prepare_cached("INSERT INTO cron_request (cron, metadata, payload) VALUES (?1, ?2, ?3)")?
@@ -104,10 +133,16 @@ pub(super) fn create(desk: &Desk<'_>, cron: &Cron) -> Result<CronInsert, Storage
 }
 
 /// One cron.
-pub(super) fn read(conn: &Connection, cron: CronId) -> Result<Option<Cron>, StorageError> {
+pub(super) fn read(
+    conn: &Connection,
+    scope: &Scope,
+    cron: CronId,
+) -> Result<Option<Cron>, StorageError> {
     let found = conn
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM {TABLES} WHERE c.uuid = ?1"))?
-        .query_row([cron.0.as_bytes()], from_row)
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM {TABLES} WHERE c.uuid = ?1 AND (?2 IS NULL OR c.owner = ?2)"
+        ))?
+        .query_row(params![cron.0.as_bytes(), only(scope)], from_row)
         .optional()?;
     Ok(found)
 }
@@ -115,13 +150,16 @@ pub(super) fn read(conn: &Connection, cron: CronId) -> Result<Option<Cron>, Stor
 /// See [`Storage::replace_cron`](crate::Storage::replace_cron).
 pub(super) fn replace(
     desk: &Desk<'_>,
+    scope: &Scope,
     seen: &Cron,
     cron: &Cron,
 ) -> Result<CronReplace, StorageError> {
     let stored: Option<(i64, i64, Option<i64>)> = desk
         .conn
-        .prepare_cached("SELECT id, updated_at, next_run_at FROM cron WHERE uuid = ?1")?
-        .query_row([cron.cron_id.0.as_bytes()], |row| {
+        .prepare_cached(
+            "SELECT id, updated_at, next_run_at FROM cron WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)",
+        )?
+        .query_row(params![cron.cron_id.0.as_bytes(), only(scope)], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
@@ -155,18 +193,23 @@ pub(super) fn replace(
 }
 
 /// See [`Storage::delete_cron`](crate::Storage::delete_cron).
-pub(super) fn delete(conn: &Connection, cron: CronId) -> Result<bool, StorageError> {
+pub(super) fn delete(conn: &Connection, scope: &Scope, cron: CronId) -> Result<bool, StorageError> {
     let deleted = conn
-        .prepare_cached("DELETE FROM cron WHERE uuid = ?1")?
-        .execute([cron.0.as_bytes()])?;
+        .prepare_cached("DELETE FROM cron WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)")?
+        .execute(params![cron.0.as_bytes(), only(scope)])?;
     Ok(deleted == 1)
 }
 
 /// See [`Reads::search_crons`](crate::Reads::search_crons). What is sorted are keys alone; crons are matched and read in
 /// that order, until the page is full.
-pub(super) fn search(conn: &Connection, query: &CronQuery) -> Result<Page<Cron>, StorageError> {
+pub(super) fn search(
+    conn: &Connection,
+    scope: &Scope,
+    query: &CronQuery,
+) -> Result<Page<Cron>, StorageError> {
     let mut keys = conn.prepare_cached(&format!(
-        "SELECT c.id FROM cron c WHERE {CONDITION} ORDER BY {}",
+        "SELECT c.id FROM cron c WHERE {} ORDER BY {}",
+        condition(scope),
         order(query)
     ))?;
     let mut metadata = conn.prepare_cached("SELECT metadata FROM cron_request WHERE cron = ?1")?;
@@ -178,7 +221,7 @@ pub(super) fn search(conn: &Connection, query: &CronQuery) -> Result<Page<Cron>,
         more: false,
     };
     let (mut skip, mut weight) = (query.offset, Weight::default());
-    let mut rows = keys.query(condition(&query.filter))?;
+    let mut rows = keys.query(values(scope, &query.filter))?;
     while let Some(row) = rows.next()? {
         let key: i64 = row.get(0)?;
         if let Some(wanted) = &wanted {
@@ -203,17 +246,22 @@ pub(super) fn search(conn: &Connection, query: &CronQuery) -> Result<Page<Cron>,
 }
 
 /// See [`Reads::count_crons`](crate::Reads::count_crons).
-pub(super) fn count(conn: &Connection, filter: &CronFilter) -> Result<u64, StorageError> {
+pub(super) fn count(
+    conn: &Connection,
+    scope: &Scope,
+    filter: &CronFilter,
+) -> Result<u64, StorageError> {
+    let condition = condition(scope);
     let Some(wanted) = filter.metadata.as_ref().map(Json::to_value) else {
         let count: i64 = conn
-            .prepare_cached(&format!("SELECT count(*) FROM cron c WHERE {CONDITION}"))?
-            .query_row(condition(filter), |row| row.get(0))?;
+            .prepare_cached(&format!("SELECT count(*) FROM cron c WHERE {condition}"))?
+            .query_row(values(scope, filter), |row| row.get(0))?;
         return Ok(count.unsigned_abs());
     };
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT q.metadata FROM cron c JOIN cron_request q ON q.cron = c.id WHERE {CONDITION}"
+        "SELECT q.metadata FROM cron c JOIN cron_request q ON q.cron = c.id WHERE {condition}"
     ))?;
-    let mut rows = statement.query(condition(filter))?;
+    let mut rows = statement.query(values(scope, filter))?;
     let mut count = 0;
     while let Some(row) = rows.next()? {
         count += u64::from(contains(&json(row, 0)?.to_value(), &wanted));
@@ -229,14 +277,26 @@ pub(super) fn count_enabled(conn: &Connection) -> Result<u64, StorageError> {
     Ok(count.unsigned_abs())
 }
 
-const CONDITION: &str = "(?1 IS NULL OR c.assistant = (SELECT id FROM assistant WHERE uuid = ?1)) \
-     AND (?2 IS NULL OR c.thread = (SELECT id FROM thread WHERE uuid = ?2)) AND (?3 IS NULL OR c.enabled = ?3)";
+/// Whose crons they are to be is spelled out, or the planner does not see that it may take the index by owner.
+fn condition(scope: &Scope) -> String {
+    let whose = match only(scope) {
+        Some(_) => "c.owner = ?4",
+        None => "?4 IS NULL",
+    };
+    format!(
+        "(?1 IS NULL OR c.assistant = (SELECT id FROM assistant WHERE uuid = ?1)) \
+         AND (?2 IS NULL OR c.thread = (SELECT id FROM thread WHERE uuid = ?2)) \
+         AND (?3 IS NULL OR c.enabled = ?3) AND {whose}"
+    )
+}
 
-fn condition(filter: &CronFilter) -> impl rusqlite::Params + use<'_> {
+/// The parameters of the condition.
+fn values<'a>(scope: &'a Scope, filter: &'a CronFilter) -> impl rusqlite::Params + use<'a> {
     (
         filter.assistant_id.as_ref().map(|id| id.0.as_bytes()),
         filter.thread_id.as_ref().map(|id| id.0.as_bytes()),
         filter.enabled,
+        only(scope),
     )
 }
 

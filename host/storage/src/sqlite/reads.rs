@@ -165,19 +165,28 @@ impl Reads for Sqlite {
         self.writer.pending_runs()
     }
 
-    async fn cron(&self, id: CronId) -> Result<Option<Cron>, StorageError> {
-        self.readers.read(move |conn| crons::read(conn, id)).await
-    }
-
-    async fn search_crons(&self, query: CronQuery) -> Result<Page<Cron>, StorageError> {
+    async fn cron(&self, scope: &Scope, id: CronId) -> Result<Option<Cron>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .walk(move |conn| crons::search(conn, &query))
+            .read(move |conn| crons::read(conn, &scope, id))
             .await
     }
 
-    async fn count_crons(&self, filter: CronFilter) -> Result<u64, StorageError> {
+    async fn search_crons(
+        &self,
+        scope: &Scope,
+        query: CronQuery,
+    ) -> Result<Page<Cron>, StorageError> {
+        let scope = scope.clone();
         self.readers
-            .walk(move |conn| crons::count(conn, &filter))
+            .walk(move |conn| crons::search(conn, &scope, &query))
+            .await
+    }
+
+    async fn count_crons(&self, scope: &Scope, filter: CronFilter) -> Result<u64, StorageError> {
+        let scope = scope.clone();
+        self.readers
+            .walk(move |conn| crons::count(conn, &scope, &filter))
             .await
     }
 

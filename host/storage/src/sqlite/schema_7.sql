@@ -12,8 +12,12 @@ ALTER TABLE run ADD COLUMN owner TEXT;
 ALTER TABLE event_log ADD COLUMN owner TEXT;
 ALTER TABLE delivery ADD COLUMN owner TEXT;
 
+-- A cron's runs are asked for by its owner: `permissions`, a JSON array, is what else was said of them when they made it.
+ALTER TABLE cron ADD COLUMN owner TEXT;
+ALTER TABLE cron ADD COLUMN permissions TEXT NOT NULL DEFAULT '[]';
+
 -- Without authentication nothing is in these.
-CREATE INDEX assistant_of_owner ON assistant (owner, created_at) WHERE owner IS NOT NULL;
 CREATE INDEX thread_of_owner_by_age ON thread (owner, created_at) WHERE owner IS NOT NULL;
 CREATE INDEX thread_of_owner_by_update ON thread (owner, updated_at) WHERE owner IS NOT NULL;
 CREATE INDEX delivery_of_owner ON delivery (owner) WHERE owner IS NOT NULL;
+CREATE INDEX cron_of_owner ON cron (owner, created_at) WHERE owner IS NOT NULL;

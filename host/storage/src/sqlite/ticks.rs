@@ -4,14 +4,14 @@
 use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use selvedge_model::{CronId, Scope, Timestamp};
+use selvedge_model::{CronId, Timestamp};
 
 use super::codec::to_document;
-use super::crons::{COLUMNS, TABLES, bytes_of, from_row};
+use super::crons::{COLUMNS, TABLES, bytes_of, creator, from_row};
 use super::runs;
 use super::writer::Desk;
 use crate::StorageError;
-use crate::types::{Admission, CronTick, DueCrons, Refusal, Ticked};
+use crate::types::{Admission, CronTick, DueCron, DueCrons, Refusal, Ticked};
 
 /// What the crons of one answer weigh together, and one more: there is always one when one is due.
 const MAX_DUE_BYTES: usize = 8 << 20;
@@ -52,8 +52,9 @@ pub(super) fn due(
             found.next_due = Some(due);
             break;
         }
-        let cron = match from_row(row).map_err(StorageError::from) {
-            Ok(cron) => cron,
+        let read = from_row(row).and_then(|cron| Ok((cron, creator(row)?)));
+        let (cron, creator) = match read.map_err(StorageError::from) {
+            Ok(read) => read,
             // It stays due, and stands in the way of no other.
             Err(error @ StorageError::Incompatible(_)) => {
                 tracing::error!(due = %due, %error, "a cron cannot be read and does not fire");
@@ -62,7 +63,7 @@ pub(super) fn due(
             Err(error) => return Err(error),
         };
         bytes += bytes_of(&cron);
-        found.crons.push(cron);
+        found.crons.push(DueCron { cron, creator });
     }
     Ok(found)
 }
@@ -86,7 +87,7 @@ fn one(desk: &mut Desk<'_>, mut tick: CronTick) -> Result<Ticked, StorageError> 
         {
             return Ok(Ticked::Refused(Refusal::Busy));
         }
-        ticked = match runs::admit(desk, &Scope::Host, *run.run)? {
+        ticked = match runs::admit(desk, &run.scope, *run.run)? {
             Admission::Refused(refusal) => return Ok(Ticked::Refused(refusal)),
             accepted => Ticked::Fired(accepted),
         };

@@ -8,7 +8,9 @@ use selvedge_model::delivery::{Attempt, PutOff, Verdict};
 use selvedge_model::event::StoredEvent;
 use selvedge_model::run::{Lease, RunStatus};
 use selvedge_model::thread::Thread;
-use selvedge_model::{AssistantId, CronId, DeliveryId, Json, RunId, Scope, ThreadId, Timestamp};
+use selvedge_model::{
+    AssistantId, Caller, CronId, DeliveryId, Json, RunId, Scope, ThreadId, Timestamp,
+};
 
 use super::{
     Sqlite, cancel, claims, crons, deliveries, events, items, prune, runs, steps, threads, ticks,
@@ -269,25 +271,33 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn create_cron(&self, cron: Cron) -> Result<CronInsert, StorageError> {
+    async fn create_cron(&self, creator: &Caller, cron: Cron) -> Result<CronInsert, StorageError> {
+        let creator = creator.clone();
         self.writer
             .write(UNIT_BYTES + crons::bytes_of(&cron), move |desk| {
-                crons::create(desk, &cron)
+                crons::create(desk, &creator, &cron)
             })
             .await
     }
 
-    async fn replace_cron(&self, seen: Cron, cron: Cron) -> Result<CronReplace, StorageError> {
+    async fn replace_cron(
+        &self,
+        scope: &Scope,
+        seen: Cron,
+        cron: Cron,
+    ) -> Result<CronReplace, StorageError> {
+        let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES + crons::bytes_of(&cron), move |desk| {
-                crons::replace(desk, &seen, &cron)
+                crons::replace(desk, &scope, &seen, &cron)
             })
             .await
     }
 
-    async fn delete_cron(&self, id: CronId) -> Result<bool, StorageError> {
+    async fn delete_cron(&self, scope: &Scope, id: CronId) -> Result<bool, StorageError> {
+        let scope = scope.clone();
         self.writer
-            .write(UNIT_BYTES, move |desk| crons::delete(desk.conn, id))
+            .write(UNIT_BYTES, move |desk| crons::delete(desk.conn, &scope, id))
             .await
     }
 

@@ -1,7 +1,7 @@
 //! Crons, and the due times at which they make runs.
 
 use selvedge_model::cron::{Cron, CronError};
-use selvedge_model::{AssistantId, CronId, Json, ThreadId, Timestamp};
+use selvedge_model::{AssistantId, Caller, CronId, Json, Scope, ThreadId, Timestamp};
 
 use super::{Admission, NewRun, Refusal};
 
@@ -75,11 +75,20 @@ pub enum CronReplace {
     Stale,
 }
 
+/// A cron that is due.
+#[derive(Clone, Debug)]
+pub struct DueCron {
+    /// The cron.
+    pub cron: Cron,
+    /// Who made it, and asks for its runs.
+    pub creator: Caller,
+}
+
 /// Crons that are due.
 #[derive(Clone, Debug, Default)]
 pub struct DueCrons {
     /// Those that are due longest first.
-    pub crons: Vec<Cron>,
+    pub crons: Vec<DueCron>,
     /// When the next one is due that is not among them; that may be now.
     pub next_due: Option<Timestamp>,
 }
@@ -106,6 +115,8 @@ pub struct CronTick {
 pub struct CronRun {
     /// The due time that it is for; there is never a second run for it.
     pub due: Timestamp,
+    /// On whose behalf it is admitted: that of the cron's creator.
+    pub scope: Scope,
     /// The run.
     pub run: Box<NewRun>,
 }

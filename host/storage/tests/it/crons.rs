@@ -5,7 +5,7 @@ use std::sync::Arc;
 use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::cron::{CatchUp, Cron, CronError, OnRunCompleted};
 use selvedge_model::run::MultitaskStrategy;
-use selvedge_model::{AssistantId, CronId, RunId, Scope, ThreadId};
+use selvedge_model::{AssistantId, Caller, CronId, RunId, Scope, ThreadId};
 use selvedge_storage::{
     Admission, CronFilter, CronInsert, CronQuery, CronReplace, CronRun, CronSort, CronTick,
     MakeDelivery, Refusal, Storage, ThreadNeed, Ticked,
@@ -16,7 +16,7 @@ use crate::given::{at, json, new_run, temporary, thread, unclaimed, with_strateg
 use crate::home::{Home, SqliteHome};
 
 /// A storage that has the assistant of [`cron`].
-async fn open(home: &dyn Home) -> Arc<dyn Storage> {
+pub async fn open(home: &dyn Home) -> Arc<dyn Storage> {
     let storage = home.open();
     let agents = vec![assistant("agent", "agent", "{}")];
     storage.ensure_assistants(agents).await.unwrap();
@@ -24,7 +24,7 @@ async fn open(home: &dyn Home) -> Arc<dyn Storage> {
 }
 
 /// A cron that is due at a second.
-fn cron(due: i64) -> Cron {
+pub fn cron(due: i64) -> Cron {
     Cron {
         cron_id: CronId::new(),
         assistant_id: AssistantId::default_of("agent"),
@@ -46,13 +46,16 @@ fn cron(due: i64) -> Cron {
 }
 
 async fn created(storage: &Arc<dyn Storage>, cron: Cron) -> Cron {
-    let created = storage.create_cron(cron.clone()).await.unwrap();
+    let created = storage
+        .create_cron(&Caller::host(), cron.clone())
+        .await
+        .unwrap();
     assert_eq!(created, CronInsert::Created);
     cron
 }
 
 /// The due time of a cron, with a run that needs no thread; ten seconds later is the next.
-fn tick(cron: &Cron) -> CronTick {
+pub fn tick(cron: &Cron) -> CronTick {
     let due = cron.next_run_date.unwrap();
     let run = temporary(new_run(ThreadId::new(), due));
     CronTick {
@@ -62,13 +65,14 @@ fn tick(cron: &Cron) -> CronTick {
         next: Some(due.after(std::time::Duration::from_secs(10))),
         run: Some(CronRun {
             due,
+            scope: Scope::Host,
             run: Box::new(run),
         }),
         error: None,
     }
 }
 
-fn run_of(ticked: &Ticked) -> Option<RunId> {
+pub fn run_of(ticked: &Ticked) -> Option<RunId> {
     match ticked {
         Ticked::Fired(Admission::Claimed(claimed, _)) => Some(claimed.run.run_id),
         Ticked::Fired(Admission::Queued(run, _)) => Some(run.run_id),
@@ -76,13 +80,13 @@ fn run_of(ticked: &Ticked) -> Option<RunId> {
     }
 }
 
-async fn fire(storage: &Arc<dyn Storage>, tick: CronTick) -> Ticked {
+pub async fn fire(storage: &Arc<dyn Storage>, tick: CronTick) -> Ticked {
     let mut ticked = storage.fire_crons(vec![tick]).await.unwrap();
     ticked.pop().unwrap()
 }
 
 async fn stored(storage: &Arc<dyn Storage>, id: CronId) -> Cron {
-    storage.cron(id).await.unwrap().unwrap()
+    storage.cron(&Scope::Host, id).await.unwrap().unwrap()
 }
 
 pub async fn a_cron_is_read_back_as_it_was_created(home: &dyn Home) {
@@ -113,13 +117,19 @@ pub async fn a_cron_needs_its_assistant_and_its_thread_and_goes_with_them(home: 
         assistant_id: AssistantId::default_of("nobody"),
         ..cron(10)
     };
-    let refused = storage.create_cron(of_nobody).await.unwrap();
+    let refused = storage
+        .create_cron(&Caller::host(), of_nobody)
+        .await
+        .unwrap();
     assert_eq!(refused, CronInsert::NoAssistant);
     let on_nothing = Cron {
         thread_id: Some(ThreadId::new()),
         ..cron(10)
     };
-    let refused = storage.create_cron(on_nothing).await.unwrap();
+    let refused = storage
+        .create_cron(&Caller::host(), on_nothing)
+        .await
+        .unwrap();
     assert_eq!(refused, CronInsert::NoThread);
 
     let stateless = created(&storage, cron(10)).await;
@@ -129,7 +139,10 @@ pub async fn a_cron_needs_its_assistant_and_its_thread_and_goes_with_them(home: 
     };
     created(&storage, on_thread.clone()).await;
     storage.delete_thread(&Scope::Host, on).await.unwrap();
-    assert_eq!(storage.cron(on_thread.cron_id).await.unwrap(), None);
+    assert_eq!(
+        storage.cron(&Scope::Host, on_thread.cron_id).await.unwrap(),
+        None
+    );
     // The configuration may change an assistant; its crons stay.
     let changed = assistant("agent", "agent", r#"{"changed":true}"#);
     storage.ensure_assistants(vec![changed]).await.unwrap();
@@ -143,7 +156,10 @@ pub async fn a_cron_needs_its_assistant_and_its_thread_and_goes_with_them(home: 
         .delete_assistant(&Scope::Host, gone, request, MakeDelivery::default(), at(1))
         .await
         .unwrap();
-    assert_eq!(storage.cron(stateless.cron_id).await.unwrap(), None);
+    assert_eq!(
+        storage.cron(&Scope::Host, stateless.cron_id).await.unwrap(),
+        None
+    );
     assert!(matches!(
         fire(&storage, tick(&stateless)).await,
         Ticked::Stale
@@ -191,7 +207,10 @@ pub async fn crons_are_found_by_what_they_are_in_pages(home: &dyn Home) {
         (metadata(r#"{"deep":{"odd":true}}"#), vec![ids[3], one]),
         (metadata(r#"{"n":9}"#), vec![]),
     ] {
-        let count = storage.count_crons(filter.clone()).await.unwrap();
+        let count = storage
+            .count_crons(&Scope::Host, filter.clone())
+            .await
+            .unwrap();
         assert_eq!(count, expected.len() as u64, "{filter:?}");
         let query = CronQuery {
             filter,
@@ -200,7 +219,7 @@ pub async fn crons_are_found_by_what_they_are_in_pages(home: &dyn Home) {
             limit: 10,
             offset: 0,
         };
-        let page = storage.search_crons(query).await.unwrap();
+        let page = storage.search_crons(&Scope::Host, query).await.unwrap();
         let found: Vec<CronId> = page.rows.iter().map(|cron| cron.cron_id).collect();
         assert_eq!((found, page.more), (expected, false));
     }
@@ -218,7 +237,7 @@ pub async fn crons_are_found_by_what_they_are_in_pages(home: &dyn Home) {
                 limit: 1,
                 offset,
             };
-            let page = storage.search_crons(query).await.unwrap();
+            let page = storage.search_crons(&Scope::Host, query).await.unwrap();
             assert_eq!(page.more, offset < 3);
             found.extend(page.rows.iter().map(|cron| cron.cron_id));
         }
@@ -235,18 +254,36 @@ pub async fn a_change_is_made_on_the_cron_that_was_seen_or_not_at_all(home: &dyn
         updated_at: at(1),
         ..seen.clone()
     };
-    let done = storage.replace_cron(seen.clone(), changed.clone()).await;
+    let done = storage
+        .replace_cron(&Scope::Host, seen.clone(), changed.clone())
+        .await;
     assert_eq!(done.unwrap(), CronReplace::Done);
     assert_eq!(stored(&storage, seen.cron_id).await, changed);
-    let late = storage.replace_cron(seen.clone(), seen.clone()).await;
+    let late = storage
+        .replace_cron(&Scope::Host, seen.clone(), seen.clone())
+        .await;
     assert_eq!(late.unwrap(), CronReplace::Stale);
 
     assert!(run_of(&fire(&storage, tick(&changed)).await).is_some());
-    let fired_meanwhile = storage.replace_cron(changed.clone(), changed.clone()).await;
+    let fired_meanwhile = storage
+        .replace_cron(&Scope::Host, changed.clone(), changed.clone())
+        .await;
     assert_eq!(fired_meanwhile.unwrap(), CronReplace::Stale);
-    assert!(storage.delete_cron(seen.cron_id).await.unwrap());
-    assert!(!storage.delete_cron(seen.cron_id).await.unwrap());
-    let gone = storage.replace_cron(changed.clone(), changed).await;
+    assert!(
+        storage
+            .delete_cron(&Scope::Host, seen.cron_id)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !storage
+            .delete_cron(&Scope::Host, seen.cron_id)
+            .await
+            .unwrap()
+    );
+    let gone = storage
+        .replace_cron(&Scope::Host, changed.clone(), changed)
+        .await;
     assert_eq!(gone.unwrap(), CronReplace::Gone);
 }
 
@@ -310,7 +347,10 @@ pub async fn a_due_time_makes_one_run_whoever_asks_and_how_often(home: &dyn Home
         updated_at: at(2),
         ..seen.clone()
     };
-    let replaced = storage.replace_cron(seen, set_back.clone()).await.unwrap();
+    let replaced = storage
+        .replace_cron(&Scope::Host, seen, set_back.clone())
+        .await
+        .unwrap();
     assert_eq!(replaced, CronReplace::Done);
     assert!(matches!(
         fire(&storage, tick(&set_back)).await,
@@ -339,7 +379,7 @@ pub async fn a_cron_that_was_changed_or_stopped_does_not_fire_as_it_was(home: &d
         let seen = created(&storage, cron(10)).await;
         let changed = change(seen.clone());
         storage
-            .replace_cron(seen.clone(), changed.clone())
+            .replace_cron(&Scope::Host, seen.clone(), changed.clone())
             .await
             .unwrap();
         assert!(matches!(fire(&storage, tick(&seen)).await, Ticked::Stale));
@@ -458,12 +498,12 @@ pub async fn crons_that_are_due_come_in_order_a_few_at_a_time(home: &dyn Home) {
         (40, 4, vec![ids[1], ids[2], ids[0], ids[3]], None),
     ] {
         let due = storage.due_crons(at(0)..=at(now), limit).await.unwrap();
-        let found: Vec<CronId> = due.crons.iter().map(|cron| cron.cron_id).collect();
+        let found: Vec<CronId> = due.crons.iter().map(|due| due.cron.cron_id).collect();
         assert_eq!((found, due.next_due), (expected, next_due));
     }
     // What is due before is somebody else's to ask for.
     let due = storage.due_crons(at(20)..=at(30), 10).await.unwrap();
-    let found: Vec<CronId> = due.crons.iter().map(|cron| cron.cron_id).collect();
+    let found: Vec<CronId> = due.crons.iter().map(|due| due.cron.cron_id).collect();
     assert_eq!((found, due.next_due), (vec![ids[2], ids[0]], Some(at(40))));
     // Large ones come one by one, and each does.
     let large = format!(r#"{{"input":"{}"}}"#, "x".repeat(9 << 20));
@@ -491,7 +531,10 @@ pub async fn due_times_of_a_cron_are_remembered_as_long_as_it_matters(home: &dyn
         updated_at: at(2),
         ..cron.clone()
     };
-    storage.replace_cron(cron, set_back.clone()).await.unwrap();
+    storage
+        .replace_cron(&Scope::Host, cron, set_back.clone())
+        .await
+        .unwrap();
     let mut again = tick(&set_back);
     assert!(matches!(
         fire(&storage, again.clone()).await,

@@ -194,6 +194,8 @@ promises! {
     owners {
         a_thread_and_its_runs_are_there_for_their_owner_and_for_operators,
         items_of_the_same_name_are_different_items_of_each_owner,
+        a_run_that_ends_before_it_began_leaves_its_delivery_to_its_owner,
+        a_cron_and_its_runs_are_their_creators,
     }
     store {
         an_item_is_kept_where_it_is_put,

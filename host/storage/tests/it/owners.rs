@@ -1,13 +1,21 @@
 //! Promises about whom rows belong to.
 
-use selvedge_model::{Identity, Scope, ThreadId};
+use std::sync::Arc;
+
+use selvedge_model::cancel::CancelAction;
+use selvedge_model::cron::Cron;
+use selvedge_model::{AssistantId, Caller, Identity, Scope, ThreadId};
 use selvedge_storage::{
-    Admission, Insert, MakeDelivery, NewRun, NewThread, PutItem, Refusal, Storage, ThreadFilter,
-    ThreadNeed, Values,
+    Admission, CancelRuns, CronFilter, CronInsert, CronReplace, Insert, MakeDelivery, NewRun,
+    NewThread, PutItem, Refusal, Storage, ThreadFilter, ThreadNeed, Values, WhichRuns,
 };
 
-use crate::given::{at, json, run};
+use crate::assistants::assistant;
+use crate::cancelling::wish;
+use crate::crons::{cron, fire, open, run_of, tick};
+use crate::given::{at, json, new_run, run, unclaimed};
 use crate::home::Home;
+use crate::unbegun::{deliveries, told};
 
 fn of(name: &str) -> Scope {
     Scope::Of(Identity::new(name).unwrap())
@@ -126,4 +134,91 @@ pub async fn items_of_the_same_name_are_different_items_of_each_owner(home: &dyn
         .await
         .unwrap();
     assert!(other.is_some());
+}
+
+pub async fn a_run_that_ends_before_it_began_leaves_its_delivery_to_its_owner(home: &dyn Home) {
+    let storage = home.open();
+    let new = told(unclaimed(new_run(ThreadId::new(), at(0))));
+    let run = new.run.run_id;
+    storage.admit_run(&of("ann"), new).await.unwrap();
+    let cancel = CancelRuns {
+        which: WhichRuns::All,
+        request: wish(CancelAction::Interrupt),
+        deliveries: deliveries(),
+        now: at(1),
+    };
+    let passed_over = storage.cancel_runs(&of("bob"), cancel.clone()).await;
+    assert!(passed_over.unwrap().ended.is_empty());
+    let cancelled = storage.cancel_runs(&of("ann"), cancel).await.unwrap();
+    assert_eq!(cancelled.ended, [run]);
+    for (scope, sees) in [(of("ann"), 1), (of("bob"), 0), (operator(), 1)] {
+        let found = storage.deliveries_of_run(&scope, run).await.unwrap();
+        assert_eq!(found.len(), sees, "{scope:?}");
+    }
+}
+
+pub async fn a_cron_and_its_runs_are_their_creators(home: &dyn Home) {
+    let storage = open(home).await;
+    let caller = |name: &str| {
+        let permissions = Arc::from([format!("of-{name}")]);
+        Caller::authenticated(Identity::new(name).unwrap(), permissions)
+    };
+    let (ann, bob) = (caller("ann"), caller("bob"));
+    let on = ThreadId::new();
+    let created = storage.create_thread(&ann.scope, thread(on), None).await;
+    assert!(matches!(created.unwrap(), Insert::Created(_)));
+    let hers = assistant("agent", "hers", "{}");
+    let created = storage.create_assistant(&ann.scope, hers).await;
+    assert!(matches!(created.unwrap(), Insert::Created(_)));
+
+    let on_anns_thread = Cron {
+        thread_id: Some(on),
+        on_run_completed: None,
+        ..cron(10)
+    };
+    let refused = storage.create_cron(&bob, on_anns_thread).await;
+    assert_eq!(refused.unwrap(), CronInsert::NoThread);
+    let of_anns_assistant = Cron {
+        assistant_id: AssistantId::default_of("hers"),
+        ..cron(10)
+    };
+    let refused = storage.create_cron(&bob, of_anns_assistant.clone()).await;
+    assert_eq!(refused.unwrap(), CronInsert::NoAssistant);
+
+    let cron = Cron {
+        user_id: "ann".to_owned(),
+        ..of_anns_assistant
+    };
+    let created = storage.create_cron(&ann, cron.clone()).await.unwrap();
+    assert_eq!(created, CronInsert::Created);
+    for (scope, sees) in [
+        (&ann.scope, true),
+        (&bob.scope, false),
+        (&operator(), true),
+        (&Scope::Host, true),
+    ] {
+        let found = storage.cron(scope, cron.cron_id).await.unwrap();
+        assert_eq!(found, sees.then(|| cron.clone()), "{scope:?}");
+        let count = storage.count_crons(scope, CronFilter::default()).await;
+        assert_eq!(count.unwrap(), u64::from(sees), "{scope:?}");
+    }
+    let changed = storage.replace_cron(&bob.scope, cron.clone(), cron.clone());
+    assert_eq!(changed.await.unwrap(), CronReplace::Gone);
+    let deleted = storage.delete_cron(&bob.scope, cron.cron_id).await;
+    assert!(!deleted.unwrap());
+
+    let due = storage
+        .due_crons(at(0)..=at(10), 10)
+        .await
+        .unwrap()
+        .crons
+        .remove(0);
+    assert_eq!((&due.cron, &due.creator), (&cron, &ann));
+    let mut tick = tick(&cron);
+    tick.run.as_mut().unwrap().scope = due.creator.scope;
+    let run = run_of(&fire(&storage, tick).await).unwrap();
+    let seen = storage.run(&ann.scope, None, run).await.unwrap();
+    assert!(seen.is_some());
+    let seen = storage.run(&bob.scope, None, run).await.unwrap();
+    assert!(seen.is_none());
 }
