@@ -11,7 +11,7 @@ import test_coverage
 from support.clients import FLAVOURS, Client, Flavour
 from support.server import Server, against_reference
 
-Connect = Callable[[str], Client]
+Connect = Callable[..., Client]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,11 +55,11 @@ def flavour(request: pytest.FixtureRequest) -> Flavour:
 
 @pytest.fixture
 async def connect(flavour: Flavour) -> AsyncIterator[Connect]:
-    """Open further clients, to other addresses."""
+    """Open further clients, to other addresses or with a key."""
     opened: list[Client] = []
 
-    def open_client(url: str) -> Client:
-        opened.append(Client(flavour, url))
+    def open_client(url: str, api_key: str | None = None) -> Client:
+        opened.append(Client(flavour, url, api_key))
         return opened[-1]
 
     yield open_client

@@ -61,10 +61,10 @@ class Area:
 class Client:
     """A client of either flavour."""
 
-    def __init__(self, flavour: Flavour, url: str) -> None:
+    def __init__(self, flavour: Flavour, url: str, api_key: str | None = None) -> None:
         connect = get_client if flavour == "async" else get_sync_client
-        # No key from the environment.
-        client: Any = connect(url=url, api_key=None, timeout=SILENCE_SECS)
+        # Without one, the SDK takes none from the environment either.
+        client: Any = connect(url=url, api_key=api_key, timeout=SILENCE_SECS)
         self.assistants = Area(client.assistants)
         self.threads = Area(client.threads)
         self.runs = Area(client.runs)

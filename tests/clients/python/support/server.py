@@ -1,6 +1,8 @@
 """A server process of one's own on a free port: Selvedge, or the reference."""
 
 import asyncio
+import hashlib
+import json
 import os
 import shutil
 import socket
@@ -47,6 +49,8 @@ class Server:
     port: int = field(default_factory=_free_port)
     # Keys of the configuration, as variables of the environment.
     settings: dict[str, str] = field(default_factory=dict)
+    # API keys by identity; without any, nobody has to say who they are.
+    keys: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -87,6 +91,8 @@ class Server:
         # its data into the directory that it runs in.
         for file in GRAPHS:
             shutil.copy(file, self.directory)
+        if self.keys:
+            self._let_in()
         if against_reference:
             options = ("--no-browser", "--no-reload", "--n-jobs-per-worker", "10")
             return [str(REFERENCE), "dev", "--port", str(self.port), *options]
@@ -98,6 +104,13 @@ class Server:
             data.mkdir()
             (data / "components").symlink_to(compiled)
         return [os.environ["SELVEDGE"], "dev", "--port", str(self.port), "--data-dir", str(data)]
+
+    def _let_in(self) -> None:
+        file = self.directory / "langgraph.json"
+        configuration = json.loads(file.read_text())
+        hashes = {who: f"sha256:{hashlib.sha256(key.encode()).hexdigest()}" for who, key in self.keys.items()}
+        configuration["auth"] = {"api_keys": {who: {"hashes": [digest]} for who, digest in hashes.items()}}
+        file.write_text(json.dumps(configuration))
 
 
 async def _answers(http: httpx.AsyncClient) -> bool:
