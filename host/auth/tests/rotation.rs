@@ -1,0 +1,197 @@
+//! An issuer that changes its keys, and one that cannot be reached, by a clock that the test turns.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderValue, header};
+use parking_lot::Mutex;
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use selvedge_auth::{Authenticator, Denied, JwtOptions, KeySource, Options};
+use selvedge_model::Caller;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Between two attempts to read keys; keys that are older are read again, and not used any more.
+const MIN_INTERVAL: Duration = Duration::from_secs(10);
+const FRESH: Duration = Duration::from_secs(300);
+const USABLE: Duration = Duration::from_secs(3_600);
+
+fn base64(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Whoever signs tokens with a key of this name.
+struct Key {
+    name: &'static str,
+    pair: Ed25519KeyPair,
+}
+
+impl Key {
+    fn new(name: &'static str) -> Self {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("a key");
+        Self { name, pair }
+    }
+
+    fn set(&self) -> Value {
+        let x = base64(self.pair.public_key().as_ref());
+        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": self.name, "x": x}]})
+    }
+
+    fn token(&self) -> String {
+        let header = json!({"alg": "EdDSA", "kid": self.name}).to_string();
+        let claims =
+            json!({"iss": "issuer", "aud": "selvedge", "sub": "ann", "exp": 4_102_444_800_u64});
+        let message = format!(
+            "{}.{}",
+            base64(header.as_bytes()),
+            base64(claims.to_string().as_bytes())
+        );
+        let signature = self.pair.sign(message.as_bytes());
+        format!("{message}.{}", base64(signature.as_ref()))
+    }
+}
+
+/// Where an issuer shows its keys, over HTTP.
+#[derive(Clone)]
+struct Issuer {
+    address: SocketAddr,
+    /// `None`: it fails.
+    shown: Arc<Mutex<Option<Value>>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Issuer {
+    async fn start(set: Value) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let issuer = Self {
+            address: listener.local_addr().expect("an address"),
+            shown: Arc::new(Mutex::new(Some(set))),
+            asked: Arc::default(),
+        };
+        let answering = issuer.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                answering.answer(stream).await;
+            }
+        });
+        issuer
+    }
+
+    async fn answer(&self, mut stream: TcpStream) {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            if stream.read_buf(&mut request).await.expect("a request") == 0 {
+                return;
+            }
+        }
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let (status, body) = match &*self.shown.lock() {
+            Some(set) => ("200 OK", set.to_string()),
+            None => ("500 Internal Server Error", String::new()),
+        };
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(answer.as_bytes()).await.expect("a reader");
+    }
+
+    fn shows(&self, set: Option<Value>) {
+        *self.shown.lock() = set;
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    async fn believed(&self) -> Authenticator {
+        let jwt = JwtOptions {
+            keys: KeySource::Url(format!("http://{}/keys", self.address)),
+            issuer: "issuer".to_owned(),
+            audience: "selvedge".to_owned(),
+            identity_claim: "sub".to_owned(),
+            permissions_claim: "permissions".to_owned(),
+        };
+        let options = Options {
+            api_keys: Vec::new(),
+            jwt: Some(jwt),
+        };
+        Authenticator::new(options).await.expect("a URL")
+    }
+}
+
+async fn identify(authenticator: &Authenticator, key: &Key) -> Result<Caller, Denied> {
+    let value = HeaderValue::from_str(&format!("Bearer {}", key.token())).expect("a header");
+    let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+    authenticator.identify(&headers).await
+}
+
+/// Stands still only while it is turned, since connections need it to go on.
+async fn turn(by: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(by).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn changed_keys_are_read_when_a_token_names_one_and_old_ones_verify_nothing_from_then_on() {
+    let (first, second) = (Key::new("first"), Key::new("second"));
+    let issuer = Issuer::start(first.set()).await;
+    let authenticator = issuer.believed().await;
+    for _ in 0..10 {
+        assert!(identify(&authenticator, &first).await.is_ok());
+    }
+    assert_eq!(issuer.asked(), 1);
+    issuer.shows(Some(second.set()));
+    // Whoever sends names of keys that there are not has the issuer asked once in a while, not each time.
+    for _ in 0..10 {
+        assert_eq!(
+            identify(&authenticator, &second).await,
+            Err(Denied::Invalid)
+        );
+    }
+    assert_eq!(issuer.asked(), 1);
+    turn(MIN_INTERVAL).await;
+    assert!(identify(&authenticator, &second).await.is_ok());
+    assert_eq!(issuer.asked(), 2);
+    assert_eq!(identify(&authenticator, &first).await, Err(Denied::Invalid));
+}
+
+#[tokio::test]
+async fn a_key_that_was_taken_away_verifies_nothing_once_the_keys_are_old() {
+    let (first, second) = (Key::new("first"), Key::new("second"));
+    let issuer = Issuer::start(first.set()).await;
+    let authenticator = issuer.believed().await;
+    assert!(identify(&authenticator, &first).await.is_ok());
+    issuer.shows(Some(second.set()));
+    turn(FRESH).await;
+    assert_eq!(identify(&authenticator, &first).await, Err(Denied::Invalid));
+    assert_eq!(issuer.asked(), 2);
+}
+
+#[tokio::test]
+async fn while_the_issuer_fails_known_keys_hold_for_an_hour() {
+    let key = Key::new("only");
+    let issuer = Issuer::start(key.set()).await;
+    let authenticator = issuer.believed().await;
+    assert!(identify(&authenticator, &key).await.is_ok());
+    issuer.shows(None);
+    turn(FRESH).await;
+    assert!(identify(&authenticator, &key).await.is_ok());
+    assert_eq!(issuer.asked(), 2);
+    turn(USABLE - FRESH).await;
+    assert_eq!(
+        identify(&authenticator, &key).await,
+        Err(Denied::Unavailable)
+    );
+    issuer.shows(Some(key.set()));
+    turn(MIN_INTERVAL).await;
+    assert!(identify(&authenticator, &key).await.is_ok());
+}
