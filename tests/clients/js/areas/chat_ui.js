@@ -1,12 +1,13 @@
 /**
  * What the official chat UIs send, in their order: agent-chat-ui edits, regenerates and reconnects; deep-agents-ui
- * takes single steps and ends a run by hand. Sent with fetch from another origin, as browsers do.
+ * takes single steps and ends a run by hand. Sent with fetch from another origin, as browsers do: from where these UIs
+ * are served while somebody develops.
  */
 import { describe, test } from "node:test";
 import assert from "node:assert/strict";
 import { DEADLINE_MS, againstReference, server } from "../support/clients.js";
 
-const ORIGIN = "https://chat.example";
+const ORIGIN = "http://localhost:3000";
 
 async function ask(method, path, body, headers = {}) {
   const response = await fetch(`${server}${path}`, {
@@ -15,7 +16,8 @@ async function ask(method, path, body, headers = {}) {
     body: body === undefined ? undefined : JSON.stringify(body),
     signal: AbortSignal.timeout(DEADLINE_MS),
   });
-  assert.equal(response.headers.get("access-control-allow-origin"), "*");
+  const mayRead = response.headers.get("access-control-allow-origin");
+  assert.ok(mayRead === "*" || mayRead === ORIGIN, `${path}: ${mayRead}`);
   return response;
 }
 
