@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::support::model::{Model, Reply};
-use crate::support::{Gate, Server, Setup};
+use crate::support::{Gate, Server, Setup, eventually};
 
 const SLOTS: u64 = 2;
 
@@ -44,6 +44,7 @@ async fn tasks_that_wait_for_others_give_their_slots_back_when_their_time_is_ove
     let server = gate
         .setup(&["two"])
         .set("sandbox.max_instances", SLOTS)
+        .bound("effects", "max_instances", SLOTS)
         .set("sandbox.wall_secs", 1)
         .start()
         .await;
@@ -61,6 +62,35 @@ async fn tasks_that_wait_for_others_give_their_slots_back_when_their_time_is_ove
             "{outcome}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_graph_whose_tasks_wait_leaves_others_their_slots_and_its_own_wait_in_vain() {
+    let gate = Gate::closed().await;
+    let server = gate
+        .setup(&["two"])
+        .set("sandbox.max_instances", SLOTS)
+        .bound("effects", "instance_wait_secs", 1)
+        .start()
+        .await;
+    let waiting = gate.run();
+    let others = async {
+        gate.holds(1).await;
+        server.post_json("/runs/wait", &two()).await
+    };
+    // One of its three tasks has the graph's share, and the two others wait for it.
+    let (waited, two) = tokio::join!(server.post_json("/runs/wait", &waiting), others);
+    assert_eq!(two["foo"], "xab");
+    assert_eq!(waited["__error__"]["error"], "InstanceWaitExceeded");
+    let counted = "selvedge_task_limits_total{limit=\"instance_wait_secs\"} ";
+    eventually("nobody waits, and it is counted", async || {
+        let metrics = server.get("/metrics").await.text().await.expect("metrics");
+        let count = metrics.lines().find_map(|line| line.strip_prefix(counted));
+        (count.is_some_and(|count| count != "0")
+            && metrics.contains("selvedge_sandbox_waiting 0\n"))
+        .then_some(())
+    })
+    .await;
 }
 
 /// A service that runs the graph `two` of our server before it answers, and the server, whose graph `excess` may call it.
@@ -82,6 +112,7 @@ async fn calling_itself() -> (String, Server) {
     let port = service.address.port();
     let started = Setup::probes(&["excess", "two"])
         .set("sandbox.max_instances", SLOTS)
+        .bound("excess", "max_instances", SLOTS)
         .set("sandbox.wall_secs", 2)
         .set(
             "egress",

@@ -96,6 +96,16 @@ impl Setup {
         self
     }
 
+    /// Sets a bound of one graph.
+    pub fn bound(mut self, graph: &str, key: &str, value: impl Into<Value>) -> Self {
+        let graph = &mut self.config["graphs"][graph];
+        if let Some(path) = graph.as_str() {
+            *graph = json!({"path": path});
+        }
+        graph["sandbox"][key] = value.into();
+        self
+    }
+
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self

@@ -110,6 +110,11 @@ fn text(measures: &Measures) -> Text {
         measures.tasks.instances,
     );
     text.gauge(
+        "selvedge_sandbox_waiting",
+        "Tasks that wait for an instance.",
+        measures.tasks.waiting,
+    );
+    text.gauge(
         "selvedge_sandbox_memory_bytes",
         "Memories and tables of all instances together.",
         measures.tasks.memory_bytes,
@@ -239,6 +244,7 @@ mod tests {
             tasks: TaskMeasures {
                 limits: Vec::new(),
                 instances: 1,
+                waiting: 0,
                 memory_bytes: 65536,
             },
             webhooks: Counts {

@@ -25,10 +25,11 @@ pub(crate) enum Bound {
     StoreCalls,
     StoreBytes,
     Handles,
+    InstanceWait,
 }
 
 /// All of them, in the order of the configuration's page.
-const ALL: [Bound; 19] = [
+const ALL: [Bound; 20] = [
     Bound::Cpu,
     Bound::Wall,
     Bound::Memory,
@@ -48,6 +49,7 @@ const ALL: [Bound; 19] = [
     Bound::StoreCalls,
     Bound::StoreBytes,
     Bound::Handles,
+    Bound::InstanceWait,
 ];
 
 impl Bound {
@@ -73,6 +75,7 @@ impl Bound {
             Self::StoreCalls => "store_calls",
             Self::StoreBytes => "store_bytes",
             Self::Handles => "handles",
+            Self::InstanceWait => "instance_wait_secs",
         }
     }
 
@@ -97,6 +100,7 @@ impl Bound {
             Self::StoreCalls => "StoreCallLimitExceeded",
             Self::StoreBytes => "StoreByteLimitExceeded",
             Self::Handles => "HandleLimitExceeded",
+            Self::InstanceWait => "InstanceWaitExceeded",
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::guest::GuestPre;
 use crate::guest::TaskState;
 use crate::options::Limits;
 use crate::outbound::Network;
+use crate::slots::Slots;
 use crate::{Shared, task};
 
 /// What to load, and what its graphs may use.
@@ -34,6 +35,8 @@ pub(crate) struct Loaded {
     pub(crate) pre: GuestPre<TaskState>,
     pub(crate) environment: Arc<[(String, String)]>,
     pub(crate) limits: Arc<Limits>,
+    /// The graph's own share of the instances.
+    pub(crate) slots: Slots,
     pub(crate) network: Network,
     digest: String,
     description: ComponentDescription,
@@ -154,6 +157,7 @@ pub(crate) async fn load(
     let mut loaded = Loaded {
         pre: GuestPre::new(pre).map_err(contract)?,
         environment: source.environment.into(),
+        slots: Slots::new(source.limits.instances),
         limits: Arc::new(source.limits),
         network: source.network,
         digest,

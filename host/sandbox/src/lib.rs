@@ -42,6 +42,7 @@ mod store;
 mod task;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use component::{Component, ComponentSource, LoadError};
 pub use options::{Limits, Options};
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     cache: Option<cache::Cache>,
     linker: wasmtime::component::Linker<guest::TaskState>,
     slots: slots::Slots,
+    /// Tasks that wait for an instance.
+    waiting: AtomicUsize,
     memory: Arc<memory::TotalMemory>,
     shares: Arc<outbound::Shares>,
     counts: bound::Counts,
@@ -78,6 +81,8 @@ pub struct Measures {
     pub limits: Vec<(&'static str, u64)>,
     /// Live instances.
     pub instances: usize,
+    /// Tasks that wait for one.
+    pub waiting: usize,
     /// Memory that they have together.
     pub memory_bytes: usize,
 }
@@ -102,6 +107,7 @@ impl Sandbox {
         let threads = engine::guest_threads(options.threads)?;
         Ok(Self(Arc::new(Shared {
             slots: slots::Slots::new(options.max_instances),
+            waiting: AtomicUsize::new(0),
             shares: Arc::default(),
             counts: bound::Counts::default(),
             memory: Arc::new(memory::TotalMemory::new(
@@ -129,6 +135,7 @@ impl Sandbox {
         Measures {
             limits: self.0.counts.read(),
             instances: self.0.slots.taken(),
+            waiting: self.0.waiting.load(Ordering::Relaxed),
             memory_bytes: self.0.memory.used(),
         }
     }

@@ -14,7 +14,7 @@ pub const LARGEST_STACK_BYTES: usize = 16 << 20;
 pub struct Options {
     /// Where compiled components are kept. `None`, or a directory that others may write to: compile at each start.
     pub cache_dir: Option<PathBuf>,
-    /// Instances that may be alive at once (`max_instances`), [`MOST_INSTANCES`] at most. Beyond it, jobs wait.
+    /// Instances that may be alive at once (`max_instances`), [`MOST_INSTANCES`] at most. Beyond it, tasks wait.
     pub max_instances: usize,
     /// Memory of all live instances together (`total_memory_bytes`). A task that asks for more waits, its wall clock
     /// being the deadline.
@@ -82,6 +82,11 @@ pub struct Limits {
     pub store_bytes: usize,
     /// Things of the host's that it holds at once (`handles`): requests, streams, timers. `HandleLimitExceeded`.
     pub handles: usize,
+    /// Tasks of the graph that are alive at once (`max_instances`), never more than those of the host. Beyond it, tasks
+    /// wait.
+    pub instances: usize,
+    /// How long a task waits for others to end (`instance_wait_secs`): `InstanceWaitExceeded`.
+    pub instance_wait: Duration,
 }
 
 impl Default for Limits {
@@ -104,6 +109,8 @@ impl Default for Limits {
             store_calls: 1_000,
             store_bytes: 64 << 20,
             handles: 2_000,
+            instances: MOST_INSTANCES,
+            instance_wait: Duration::from_secs(900),
         }
     }
 }

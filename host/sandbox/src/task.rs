@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use selvedge_model::graph::TimeoutPolicy;
@@ -19,6 +20,7 @@ use crate::memory::MemoryMeter;
 use crate::meter::CpuMeter;
 use crate::outbound::Outbound;
 use crate::patience::{self, Progress};
+use crate::slots::Slot;
 use crate::spawned::Spawned;
 use crate::store::{ItemStore, NoStore};
 
@@ -53,14 +55,58 @@ pub trait TaskEvents: Send + Sync {
 }
 
 pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Outcome {
-    let slot = shared.slots.take(job.run).await;
+    let place = match place(shared, job.component.loaded(), job.run).await {
+        Ok(place) => place,
+        Err(failure) => return Outcome::Failed(failure),
+    };
     let owned = shared.clone();
     on_guest_thread(shared, async move {
-        let _slot = slot;
+        let _place = place;
         execute(&owned, job).await
     })
     .await
     .unwrap_or_else(Outcome::Failed)
+}
+
+/// The right to an instance: one of the graph's, and one of the host's.
+struct Place {
+    _of_graph: Slot,
+    _of_host: Slot,
+}
+
+/// Waits for a place.
+async fn place(shared: &Shared, loaded: &Loaded, run: RunId) -> Result<Place, Failure> {
+    let _waiting = Waiting::new(&shared.waiting);
+    let both = async {
+        Place {
+            _of_graph: loaded.slots.take(run).await,
+            _of_host: shared.slots.take(run).await,
+        }
+    };
+    let patience = loaded.limits.instance_wait;
+    tokio::time::timeout(patience, both).await.map_err(|_| {
+        let what = format_args!(
+            "the task waited {} s for one of sandbox.max_instances",
+            patience.as_secs_f64()
+        );
+        counted(&shared.counts, &Exceeded::new(Bound::InstanceWait, what))
+    })
+}
+
+/// Counts a task for as long as it waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Runs a future among the guests. Dropping this one ends that one.
@@ -122,7 +168,7 @@ fn within_sends(counts: &Counts, writes: Writes, limit: usize) -> Result<Writes,
 /// Asks a component what it is made of, under the same bounds as a task.
 pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Json, Failure> {
     let nobody = RunId::new();
-    let slot = shared.slots.take(nobody).await;
+    let place = place(shared, loaded, nobody).await?;
     let book = LogBook::new(nobody, "describe".into(), String::new(), &loaded.limits);
     let around = Around {
         answers: Vec::new(),
@@ -134,8 +180,8 @@ pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Js
     let pre = loaded.pre.clone();
     let owned = shared.clone();
     on_guest_thread(shared, async move {
-        // In this order: the slot is free when the instance is gone, and not before.
-        let _slot = slot;
+        // In this order: the place is free when the instance is gone, and not before.
+        let _place = place;
         let mut store = store;
         within_limits(&owned.counts, &mut store, async |store| {
             let instance = pre.instantiate_async(&mut *store).await?;

@@ -225,7 +225,10 @@ fn graphs(
                 .iter()
                 .map(|(name, value)| secret(name, value))
                 .collect(),
-            limits: limits(&overlay(root.object("sandbox"), group.object("sandbox"))),
+            limits: Limits {
+                instances: instances(root, group, members.len()),
+                ..limits(&overlay(root.object("sandbox"), group.object("sandbox")))
+            },
         });
     }
     graphs
@@ -251,6 +254,17 @@ fn secret(name: &str, value: &Value) -> Secret {
         name: name.to_owned(),
         value: group.text("value"),
         hosts: group.texts("hosts"),
+    }
+}
+
+/// A graph's share of the instances: where there are others, none takes more than half of them unless the file says so.
+fn instances(root: Group<'_>, graph: Group<'_>, graphs: usize) -> usize {
+    let all = root.group("sandbox", "sandbox").size("max_instances");
+    let own = graph.group("sandbox", "graphs.*.sandbox");
+    match own.given("max_instances") {
+        Some(_) => own.size("max_instances"),
+        None if graphs > 1 => all.div_ceil(2),
+        None => all,
     }
 }
 
@@ -281,6 +295,8 @@ fn limits(sandbox: &BTreeMap<String, Value>) -> Limits {
         store_calls: group.count("store_calls"),
         store_bytes: group.size("store_bytes"),
         handles: group.size("handles"),
+        instance_wait: group.secs("instance_wait_secs"),
+        ..Limits::default()
     }
 }
 
