@@ -291,6 +291,32 @@ async fn an_operator_sees_and_changes_what_is_others_and_it_stays_theirs() {
 }
 
 #[tokio::test]
+async fn a_graph_on_somebodys_thread_sees_their_store_whoever_changes_the_state() {
+    let server = let_in(Setup::probes(&["choosing"])).start().await;
+    let thread = json!({"metadata": {"graph_id": "choosing"}});
+    let thread = ANN.made(&server, "/threads", &thread).await;
+    let state = format!("/threads/{}/state", text(&thread["thread_id"]));
+    let update = json!({"values": {"foo": "x"}, "as_node": "ask"});
+    let put = async |who: As| {
+        let item = json!({"namespace": ["branch"], "key": "k", "value": {}});
+        let put = who.send(&server, Method::PUT, "/store/items", Some(&item));
+        assert_eq!(put.await.status, 204);
+    };
+    let next = async || ANN.get(&server, &state).await.body["next"].clone();
+
+    put(OPERATOR).await;
+    OPERATOR.made(&server, &state, &update).await;
+    assert_eq!(next().await, json!(["unknown"]));
+    let seen = "/store/items?namespace=branch&key=seen";
+    assert_eq!(OPERATOR.get(&server, seen).await.body, Value::Null);
+    assert_eq!(ANN.get(&server, seen).await.body["key"], "seen");
+
+    put(ANN).await;
+    OPERATOR.made(&server, &state, &update).await;
+    assert_eq!(next().await, json!(["known"]));
+}
+
+#[tokio::test]
 async fn the_stream_of_a_resumable_run_that_is_gone_is_still_only_its_owners() {
     let server = let_in(Setup::probes(&["two"])).start().await;
     let run = json!({"assistant_id": "two", "input": {"foo": SECRET}, "stream_resumable": true});

@@ -54,6 +54,12 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Of whoever something belongs to; the host's for what belongs to nobody.
+    #[must_use]
+    pub fn of_owner(owner: Option<Identity>) -> Self {
+        owner.map_or(Self::Host, Self::Of)
+    }
+
     /// Whom that belongs to which is created.
     #[must_use]
     pub fn owner(&self) -> Option<&Identity> {

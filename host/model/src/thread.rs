@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::run::RunError;
-use crate::{Json, TaskId, ThreadId, Timestamp};
+use crate::{Identity, Json, TaskId, ThreadId, Timestamp};
 
 /// Where a thread stands, in LangGraph's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +101,8 @@ pub struct Thread {
     pub outcome: Option<ThreadOutcome>,
     /// `None`: it stays until someone deletes it.
     pub ttl: Option<Ttl>,
+    /// Whom it belongs to; `None`: nobody. Callers are not told.
+    pub owner: Option<Identity>,
 }
 
 /// What the last run left behind on its thread.

@@ -20,8 +20,7 @@ impl Walk {
         work: Work,
     ) -> impl Future<Output = (WorkId, Outcome)> + Send + use<> {
         let shared = self.shared.clone();
-        let owner = self.claimed.owner.clone();
-        let scope = owner.map_or(Scope::Host, Scope::Of);
+        let scope = Scope::of_owner(self.claimed.owner.clone());
         let items = GraphStore::new(&shared, scope, self.put_into_store.clone());
         let kept = NodeCache::slot(&self.graph, self.claimed.owner.as_ref(), &work);
         let component = self.graph.component.clone();

@@ -39,7 +39,7 @@ impl Runtime {
         for updates in supersteps {
             let served = self.served(new.thread_id, &new.metadata)?;
             let base = Base {
-                scope: scope.clone(),
+                store: Scope::of_owner(scope.owner().cloned()),
                 thread: new.thread_id,
                 saved: last.map(|made| made.saved),
                 named: None,

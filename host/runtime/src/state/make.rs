@@ -21,8 +21,8 @@ use crate::mint::SystemMint;
 
 /// What a super-step of updates stands on.
 pub(super) struct Base {
-    /// Whose store the graph's code sees.
-    pub(super) scope: Scope,
+    /// The store that the graph's code sees: of whoever the thread belongs to, as in its runs, whoever changes it.
+    pub(super) store: Scope,
     pub(super) thread: ThreadId,
     /// `None` for a thread without a checkpoint.
     pub(super) saved: Option<SavedCheckpoint>,
@@ -75,7 +75,7 @@ impl Runtime {
             mint,
         );
         let mut update = update.map_err(UpdateError::Refused)?;
-        let items = GraphStore::new(&self.0, base.scope, Arc::default());
+        let items = GraphStore::new(&self.0, base.store, Arc::default());
         let walk = self.walk(served, items, &mut update, mint);
         let timed_out = |_| Err(RunError::new("TimeoutError", "the update took too long"));
         let walked = tokio::time::timeout_at(deadline, walk).await;

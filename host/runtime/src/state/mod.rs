@@ -196,7 +196,7 @@ impl Runtime {
             }
         };
         let base = Base {
-            scope: scope.clone(),
+            store: Scope::of_owner(thread.owner),
             thread: id,
             saved,
             named: at,

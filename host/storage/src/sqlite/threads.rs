@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::thread::{Thread, ThreadStatus, Ttl};
 use selvedge_model::{Json, RunId, Scope, ThreadId, Timestamp};
 
-use super::codec::{Coded, coded, id, json, micros, optional_document, time};
+use super::codec::{Coded, coded, id, identity, json, micros, optional_document, time};
 use super::load::{thread_key, visible_values};
 use super::prune;
 use super::scope::{only, owner};
@@ -16,7 +16,7 @@ use crate::types::{Insert, NewThread, Values};
 
 /// What [`from_row`] reads.
 pub(super) const THREAD_COLUMNS: &str = "id, uuid, created_at, updated_at, state_updated_at, metadata, status, config, \
-     outcome, ttl, ttl_strategy";
+     outcome, ttl, ttl_strategy, owner";
 
 /// A thread as a new run finds it.
 pub(super) struct KnownThread {
@@ -52,6 +52,7 @@ pub(super) fn create(
         values: None,
         outcome: None,
         ttl: new.ttl,
+        owner: scope.owner().cloned(),
     }))
 }
 
@@ -178,6 +179,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Thread> {
         values: None,
         outcome: optional_document(row, 8)?,
         ttl: ttl(row, 9)?,
+        owner: identity(row, 11)?,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod cached;
 mod calling;
+mod choosing;
 mod effects;
 mod excess;
 mod failing;
@@ -57,6 +58,7 @@ selvedge_sdk::graphs! {
     "patience" => patience::patience(),
     "idle" => patience::idle(),
     "storing" => storing::graph(),
+    "choosing" => choosing::graph(),
 }
 
 #[cfg(test)]
