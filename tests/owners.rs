@@ -2,6 +2,7 @@
 //! the wrong user.
 
 mod belongings;
+mod heirs;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -22,7 +22,7 @@ use selvedge_storage::sqlite::Sqlite;
 use selvedge_storage::{
     Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, CronFilter,
     CronInsert, CronQuery, CronReplace, CronTick, DeliveryQuery, DeliveryRecord, DueCrons,
-    DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery, MakeDelivery,
+    DueDeliveries, EventQuery, Finish, GoneThread, HistoryQuery, Insert, ItemQuery, MakeDelivery,
     NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Reads, Recovery,
     Redeliver, RunEnd, RunQuery, StepCommit, Storage, StorageError, Swept, ThreadFilter,
     ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate, Ticked, Truncate, Updated, Values,
@@ -331,7 +331,7 @@ impl Storage for Watched {
         &self,
         scope: &Scope,
         id: ThreadId,
-    ) -> Result<Option<Vec<RunId>>, StorageError> {
+    ) -> Result<Option<GoneThread>, StorageError> {
         self.inner.delete_thread(scope, id).await
     }
 

@@ -12,7 +12,7 @@ use crate::sse;
 use crate::threads::missing;
 use crate::who::Who;
 
-/// There need not be such a thread where callers see all of them: its first run may come later.
+/// There need not be such a thread where nobody says who they are: its first run may come later.
 pub(crate) async fn watch(
     State(edge): State<Arc<Edge>>,
     Who(caller): Who,

@@ -95,10 +95,14 @@ async fn pass(shared: &Shared) -> Result<Passed, StorageError> {
             .storage
             .sweep_threads(Timestamp::now(), batch)
             .await?;
-        let done = swept.deleted + swept.trimmed;
+        let deleted = swept.gone.len() as u64;
+        let done = deleted + swept.trimmed;
+        for thread in swept.gone {
+            shared.hub.thread_is_gone(thread);
+        }
         if done > 0 {
             tracing::info!(
-                deleted = swept.deleted,
+                deleted,
                 trimmed = swept.trimmed,
                 "threads whose time had come"
             );

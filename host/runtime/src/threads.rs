@@ -146,7 +146,7 @@ impl Runtime {
     }
 
     /// Deletes a thread with its runs and checkpoints; `false` when there is none. Runs that had not ended stop, and
-    /// whoever waits for one is told.
+    /// whoever waits for one or watches the thread is told.
     pub async fn delete_thread(&self, scope: &Scope, id: ThreadId) -> Result<bool, StorageError> {
         // On a task of its own: a caller that goes away must not leave others waiting for what is gone.
         let (runtime, scope) = (self.clone(), scope.clone());
@@ -184,21 +184,20 @@ impl Runtime {
                 .prune_threads(scope, some.to_vec(), how)
                 .await?;
             threads += pruned.threads;
-            for run in pruned.unended {
-                self.0.hub.release(run);
+            for thread in pruned.gone {
+                self.0.hub.thread_is_gone(thread);
             }
         }
         Ok(threads)
     }
 
     async fn delete_and_tell(&self, scope: &Scope, id: ThreadId) -> Result<bool, StorageError> {
-        let Some(unended) = self.0.storage.delete_thread(scope, id).await? else {
-            return Ok(false);
-        };
-        for run in unended {
-            self.0.hub.release(run);
+        let gone = self.0.storage.delete_thread(scope, id).await?;
+        let found = gone.is_some();
+        if let Some(thread) = gone {
+            self.0.hub.thread_is_gone(thread);
         }
-        Ok(true)
+        Ok(found)
     }
 
     /// A thread's state at a checkpoint of a namespace, or at its newest; `None` when there is no such thread or

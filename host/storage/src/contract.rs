@@ -21,7 +21,7 @@ use crate::StorageError;
 use crate::types::{
     Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, CronFilter,
     CronInsert, CronQuery, CronReplace, CronTick, DeliveryQuery, DeliveryRecord, DueCrons,
-    DueDeliveries, EventQuery, Finish, HistoryQuery, Insert, ItemQuery, MakeDelivery,
+    DueDeliveries, EventQuery, Finish, GoneThread, HistoryQuery, Insert, ItemQuery, MakeDelivery,
     NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Recovery, Redeliver,
     RunEnd, RunQuery, StepCommit, Swept, ThreadFilter, ThreadPatch, ThreadQuery, ThreadStorage,
     ThreadUpdate, Ticked, Truncate, Updated, Values, VersionQuery,
@@ -250,14 +250,14 @@ pub trait Storage: Reads {
         thread: NewThread,
         state: Option<ThreadUpdate>,
     ) -> Result<Insert<Thread>, StorageError>;
-    /// Deletes a thread with its runs and checkpoints; `None` when there is none. Deliveries stay. Answers with those
-    /// of the runs that had not ended, so that whoever executes one or waits for one can be told: no other is
-    /// admitted to the thread between the list and the deletion.
+    /// Deletes a thread with its runs and checkpoints; `None` when there is none. Deliveries stay. Answers with whom it
+    /// belonged to and those of the runs that had not ended, so that whoever watches it, executes one or waits for one
+    /// can be told: no other is admitted to the thread between the list and the deletion.
     async fn delete_thread(
         &self,
         scope: &Scope,
         id: ThreadId,
-    ) -> Result<Option<Vec<RunId>>, StorageError>;
+    ) -> Result<Option<GoneThread>, StorageError>;
     /// Changes a thread's metadata and lifetime; `None` when there is none. The thread comes without its values.
     async fn patch_thread(
         &self,

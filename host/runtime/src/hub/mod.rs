@@ -22,13 +22,14 @@ use parking_lot::Mutex;
 use selvedge_model::event::{EventId, StreamEvent};
 use selvedge_model::run::{RunError, RunStatus};
 use selvedge_model::thread::Interrupt;
-use selvedge_model::{Json, RunId, ThreadId};
+use selvedge_model::{Json, RunId};
+use selvedge_storage::GoneThread;
 
 use crate::Options;
 use log::Told;
 pub use reader::Subscription;
 pub(crate) use stream::RunStream;
-use threads::ThreadHub;
+use threads::{OwnedThread, ThreadHub};
 
 /// How a run ended, for those who waited for it.
 #[derive(Clone, Debug)]
@@ -99,7 +100,7 @@ impl Hub {
     }
 
     /// The events of a thread's runs that storage does not have yet.
-    pub(crate) fn unstored_of(&self, thread: ThreadId) -> Vec<Told> {
+    fn unstored_of(&self, thread: &OwnedThread) -> Vec<Told> {
         let streams = self.streams.lock();
         let of_thread = streams.values().filter(|stream| stream.is_of(thread));
         let mut unstored: Vec<Told> = of_thread.flat_map(|stream| stream.unstored()).collect();
@@ -133,6 +134,17 @@ impl Hub {
         if let Some(stream) = self.streams.lock().remove(&run) {
             stream.end(Ending::Released);
         }
+    }
+
+    /// Ends the streams of a thread that was deleted, and of its runs.
+    pub(crate) fn thread_is_gone(&self, thread: GoneThread) {
+        for run in thread.unended {
+            self.release(run);
+        }
+        self.threads.end(&OwnedThread {
+            thread: thread.thread_id,
+            owner: thread.owner,
+        });
     }
 
     /// Ends all streams: this process stops.

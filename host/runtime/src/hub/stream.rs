@@ -7,13 +7,13 @@ use parking_lot::Mutex;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::event::{EventId, StoredEvent, StreamEvent};
 use selvedge_model::run::ClaimedRun;
-use selvedge_model::{RunId, ThreadId};
+use selvedge_model::RunId;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
 
 use super::log::{Log, Told};
 use super::reader::Subscription;
-use super::threads::ThreadHub;
+use super::threads::{OwnedThread, ThreadHub};
 use super::{Ending, Next};
 use crate::Options;
 
@@ -42,7 +42,7 @@ struct Inner {
     readers: usize,
     ending: Option<Ending>,
     /// Whose execution writes here.
-    run: Option<(ThreadId, RunId)>,
+    run: Option<(OwnedThread, RunId)>,
     /// Of a resumable run.
     log: Option<Log>,
 }
@@ -91,7 +91,11 @@ impl RunStream {
     /// Before the first event of an execution.
     pub(crate) fn begin(&self, claimed: &ClaimedRun) {
         let mut inner = self.inner.lock();
-        inner.run = Some((claimed.run.thread_id, claimed.run.run_id));
+        let thread = OwnedThread {
+            thread: claimed.run.thread_id,
+            owner: claimed.owner.clone(),
+        };
+        inner.run = Some((thread, claimed.run.run_id));
         if claimed.run.kwargs.resumable {
             let log = Log::new(claimed.run.run_id, self.max_events, self.max_bytes);
             inner.log.get_or_insert(log);
@@ -125,7 +129,7 @@ impl RunStream {
     /// Gives an event to everyone who reads.
     fn show(&self, inner: &mut Inner, id: Option<EventId>, event: &Arc<StreamEvent>) {
         if self.threads.is_watched()
-            && let Some((thread, _)) = inner.run
+            && let Some((thread, _)) = &inner.run
         {
             self.threads.show(thread, id, event);
         }
@@ -221,8 +225,9 @@ impl RunStream {
         self.inner.lock().events.len()
     }
 
-    pub(super) fn is_of(&self, thread: ThreadId) -> bool {
-        self.inner.lock().run.is_some_and(|(of, _)| of == thread)
+    pub(super) fn is_of(&self, thread: &OwnedThread) -> bool {
+        let inner = self.inner.lock();
+        inner.run.as_ref().is_some_and(|(of, _)| of == thread)
     }
 
     pub(crate) fn has_readers(&self) -> bool {

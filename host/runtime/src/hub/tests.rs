@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::event::{EventKind, StreamEvent};
-use selvedge_model::{Json, RunId};
+use selvedge_model::{Identity, Json, RunId, ThreadId};
+use selvedge_storage::GoneThread;
 
+use super::threads::OwnedThread;
 use super::{Ending, Hub, Next, RunStream};
 use crate::Options;
 
@@ -124,4 +126,29 @@ async fn what_everyone_has_read_is_not_kept() {
     assert_eq!(held(), 0);
     stream.end(Ending::Released);
     assert!(matches!(waits.await.unwrap(), Ending::Released));
+}
+
+#[tokio::test]
+async fn the_streams_of_one_thread_id_of_two_owners_are_two() {
+    let (hub, options, id) = (Hub::default(), Options::default(), ThreadId::new());
+    let of = |owner: &str| OwnedThread {
+        thread: id,
+        owner: Identity::new(owner),
+    };
+    let (ann, bob) = (of("ann"), of("bob"));
+    let mut readers = [&ann, &bob].map(|thread| hub.threads.watch(thread.clone(), &options));
+    // Ann's thread is gone, and what runs there does not know it yet.
+    hub.thread_is_gone(GoneThread {
+        thread_id: id,
+        owner: ann.owner.clone(),
+        unended: Vec::new(),
+    });
+    hub.threads.show(&ann, None, &Arc::new(event(1)));
+    hub.threads.show(&bob, None, &Arc::new(event(2)));
+    let [anns, bobs] = &mut readers;
+    assert!(matches!(anns.next().await, Next::Ended(Ending::Released)));
+    match bobs.next().await {
+        Next::Event(Some(_), event) => assert_eq!(event.data.as_str(), "2"),
+        other => panic!("{other:?}"),
+    }
 }

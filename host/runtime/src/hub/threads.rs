@@ -6,13 +6,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use selvedge_model::event::{EventId, StreamEvent};
-use selvedge_model::{Scope, ThreadId, Timestamp};
+use selvedge_model::{Identity, Scope, ThreadId, Timestamp};
 use selvedge_storage::{EventQuery, StorageError, Values};
 
 use super::announced::Announced;
 use super::log::{Replay, Told};
 use crate::hub::{Ending, RunStream, Subscription};
 use crate::{Options, Runtime};
+
+/// A thread while it belongs to somebody. Who watches or runs one that is deleted is not there for whoever takes its id
+/// next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OwnedThread {
+    pub(crate) thread: ThreadId,
+    /// `None`: nobody.
+    pub(crate) owner: Option<Identity>,
+}
 
 /// All watched threads.
 #[derive(Default)]
@@ -21,9 +30,9 @@ pub(crate) struct ThreadHub {
     clock: Mutex<EventId>,
     /// How many read a thread's stream; without any a run's events cost nothing more.
     watching: AtomicUsize,
-    streams: Mutex<HashMap<ThreadId, Arc<RunStream>>>,
+    streams: Mutex<HashMap<OwnedThread, Arc<RunStream>>>,
     /// What waits for events that have an id and are not durable yet. Locked before `streams`.
-    announced: Mutex<HashMap<ThreadId, Announced>>,
+    announced: Mutex<HashMap<OwnedThread, Announced>>,
 }
 
 impl ThreadHub {
@@ -45,7 +54,12 @@ impl ThreadHub {
 
     /// Shows an event to those who watch the thread. It gets an id there, if it has none. Behind an event that was
     /// announced with a lower id it waits for that.
-    pub(crate) fn show(&self, thread: ThreadId, id: Option<EventId>, event: &Arc<StreamEvent>) {
+    pub(crate) fn show(
+        &self,
+        thread: &OwnedThread,
+        id: Option<EventId>,
+        event: &Arc<StreamEvent>,
+    ) {
         let mut announced = self.announced.lock();
         let Some(stream) = self.stream_of(thread) else {
             return;
@@ -54,7 +68,7 @@ impl ThreadHub {
             id: id.unwrap_or_else(|| self.next_id()),
             event: event.clone(),
         };
-        match announced.get_mut(&thread) {
+        match announced.get_mut(thread) {
             Some(announced) => push(&stream, announced.pass(told)),
             None => stream.push_with_id(told.id, &told.event),
         }
@@ -62,10 +76,10 @@ impl ThreadHub {
 
     /// Gives an id to an event that will be shown once it is durable: what the thread shows meanwhile waits for that,
     /// so that ids rise over its stream.
-    pub(crate) fn announce(self: &Arc<Self>, thread: ThreadId) -> Announcement {
+    pub(crate) fn announce(self: &Arc<Self>, thread: OwnedThread) -> Announcement {
         let mut announced = self.announced.lock();
         let id = self.next_id();
-        announced.entry(thread).or_default().add(id);
+        announced.entry(thread.clone()).or_default().add(id);
         Announcement {
             hub: self.clone(),
             thread,
@@ -74,22 +88,29 @@ impl ThreadHub {
         }
     }
 
-    fn conclude(&self, thread: ThreadId, id: EventId, event: Option<Arc<StreamEvent>>) {
+    fn conclude(&self, thread: &OwnedThread, id: EventId, event: Option<Arc<StreamEvent>>) {
         let mut announced = self.announced.lock();
-        let Some(of_thread) = announced.get_mut(&thread) else {
+        let Some(of_thread) = announced.get_mut(thread) else {
             return;
         };
         let ready = of_thread.conclude(id, event.map(|event| Told { id, event }));
         if of_thread.is_empty() {
-            announced.remove(&thread);
+            announced.remove(thread);
         }
         if let Some(stream) = self.stream_of(thread) {
             push(&stream, ready);
         }
     }
 
-    fn stream_of(&self, thread: ThreadId) -> Option<Arc<RunStream>> {
-        self.streams.lock().get(&thread).cloned()
+    fn stream_of(&self, thread: &OwnedThread) -> Option<Arc<RunStream>> {
+        self.streams.lock().get(thread).cloned()
+    }
+
+    /// Ends the stream of a thread that is gone.
+    pub(super) fn end(&self, thread: &OwnedThread) {
+        if let Some(stream) = self.streams.lock().remove(thread) {
+            stream.end(Ending::Released);
+        }
     }
 
     pub(crate) fn release_all(&self) {
@@ -98,10 +119,10 @@ impl ThreadHub {
         }
     }
 
-    fn watch(self: &Arc<Self>, thread: ThreadId, options: &Options) -> Subscription {
+    pub(super) fn watch(self: &Arc<Self>, thread: OwnedThread, options: &Options) -> Subscription {
         let mut streams = self.streams.lock();
         let stream = streams
-            .entry(thread)
+            .entry(thread.clone())
             .or_insert_with(|| Arc::new(RunStream::new(options, Arc::default())));
         self.watching.fetch_add(1, Ordering::Relaxed);
         stream.subscribe().watching(Watch {
@@ -120,7 +141,7 @@ fn push(stream: &RunStream, events: Vec<Told>) {
 /// The place of an event in a thread's stream, held until it is known whether it came to be.
 pub(crate) struct Announcement {
     hub: Arc<ThreadHub>,
-    thread: ThreadId,
+    thread: OwnedThread,
     id: EventId,
     event: Option<Arc<StreamEvent>>,
 }
@@ -138,14 +159,14 @@ impl Announcement {
 
 impl Drop for Announcement {
     fn drop(&mut self) {
-        self.hub.conclude(self.thread, self.id, self.event.take());
+        self.hub.conclude(&self.thread, self.id, self.event.take());
     }
 }
 
 /// Ends by forgetting the thread's stream, if nobody reads it any more.
 pub(crate) struct Watch {
     hub: Arc<ThreadHub>,
-    thread: ThreadId,
+    thread: OwnedThread,
 }
 
 impl Drop for Watch {
@@ -163,8 +184,8 @@ impl Drop for Watch {
 
 impl Runtime {
     /// The stream of a thread: the events of all its runs from now on, or from what is
-    /// kept after an event. It does not end before this process does. Whoever sees every thread may watch one that is
-    /// not there yet; for others there is `None`, lest it become somebody else's.
+    /// kept after an event. It ends when the thread is deleted, or this process ends. Where nobody is told from anybody
+    /// one may watch a thread that is not there yet; elsewhere there is `None`, since it may become anybody's.
     pub async fn watch_thread(
         &self,
         scope: &Scope,
@@ -172,16 +193,15 @@ impl Runtime {
         after: Option<EventId>,
     ) -> Result<Option<Subscription>, StorageError> {
         let shared = &self.0;
-        if scope.only().is_some()
-            && shared
-                .storage
-                .thread(scope, thread, Values::Skip)
-                .await?
-                .is_none()
-        {
+        let found = shared.storage.thread(scope, thread, Values::Skip).await?;
+        if found.is_none() && *scope != Scope::Host {
             return Ok(None);
         }
-        let subscription = shared.hub.threads.watch(thread, &shared.options);
+        let owned = OwnedThread {
+            thread,
+            owner: found.and_then(|found| found.owner),
+        };
+        let subscription = shared.hub.threads.watch(owned.clone(), &shared.options);
         let Some(after) = after else {
             return Ok(Some(subscription));
         };
@@ -193,7 +213,7 @@ impl Runtime {
         };
         let replay = Replay::new(shared.storage.clone(), scope.clone(), query, after);
         Ok(Some(
-            subscription.after(replay.with(shared.hub.unstored_of(thread))),
+            subscription.after(replay.with(shared.hub.unstored_of(&owned))),
         ))
     }
 }

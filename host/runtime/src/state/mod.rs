@@ -9,7 +9,7 @@ use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::event::{EventKind, StoredEvent, StreamEvent};
 use selvedge_model::run::RunError;
 use selvedge_model::thread::ThreadStatus;
-use selvedge_model::{CheckpointId, Json, Scope, ThreadId};
+use selvedge_model::{CheckpointId, Identity, Json, Scope, ThreadId};
 use selvedge_pregel::Addressed;
 pub use selvedge_pregel::update::{Returned, Update};
 use selvedge_storage::{HistoryQuery, StorageError, ThreadUpdate, Updated, Values};
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::Runtime;
 use crate::admit::assemble::members;
 use crate::graphs::ServedGraph;
+use crate::hub::threads::OwnedThread;
 use crate::mint::SystemMint;
 use crate::threads::{ThreadState, only_values, visible};
 use make::Base;
@@ -151,7 +152,10 @@ impl Runtime {
         let shared = &self.0;
         let last = shared.storage.last_event_id(thread).await?;
         shared.hub.threads.is_past(last.unwrap_or_default());
-        let announcement = shared.hub.threads.announce(thread);
+        let announcement = shared.hub.threads.announce(OwnedThread {
+            thread,
+            owner: change.owner,
+        });
         let mut update = change.update;
         update.step.events.push(StoredEvent {
             id: announcement.id(),
@@ -196,7 +200,7 @@ impl Runtime {
             }
         };
         let base = Base {
-            store: Scope::of_owner(thread.owner),
+            store: Scope::of_owner(thread.owner.clone()),
             thread: id,
             saved,
             named: at,
@@ -216,6 +220,7 @@ impl Runtime {
             data: told(id, &state),
         };
         Ok(Change {
+            owner: thread.owner,
             checkpoint: made.saved.checkpoint.id,
             update: made.into_update(expected_newest),
             event,
@@ -235,6 +240,8 @@ impl Runtime {
 
 /// A change that is ready to be stored.
 struct Change {
+    /// Whom the thread belongs to.
+    owner: Option<Identity>,
     checkpoint: CheckpointId,
     update: ThreadUpdate,
     event: StreamEvent,

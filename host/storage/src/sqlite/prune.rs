@@ -3,15 +3,15 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use selvedge_model::run::RunStatus;
 use selvedge_model::thread::TtlStrategy;
-use selvedge_model::{RunId, Scope, ThreadId, Timestamp};
+use selvedge_model::{Scope, ThreadId, Timestamp};
 
 use super::cancel::unended_of;
-use super::codec::{coded, time};
+use super::codec::{coded, id, identity, time};
 use super::load::thread_key;
 use super::rollback::{Extent, add_extent, delete_checkpoint};
 use super::writer::Desk;
 use crate::StorageError;
-use crate::types::{Prune, Pruned, Swept};
+use crate::types::{GoneThread, Prune, Pruned, Swept};
 
 /// See [`Storage::prune_threads`](crate::Storage::prune_threads).
 pub(super) fn prune(
@@ -26,7 +26,7 @@ pub(super) fn prune(
             continue;
         };
         match how {
-            Prune::Delete => pruned.unended.extend(delete(desk, key)?),
+            Prune::Delete => pruned.gone.push(delete(desk, key)?),
             Prune::KeepLatest if unended_of(desk.conn, key)?.is_empty() => keep_latest(desk, key)?,
             Prune::KeepLatest => continue,
         }
@@ -35,9 +35,12 @@ pub(super) fn prune(
     Ok(pruned)
 }
 
-/// Deletes a thread; its runs that had not ended. What hangs on the thread goes by its foreign keys, each a range of
-/// one index.
-pub(super) fn delete(desk: &mut Desk<'_>, thread: i64) -> Result<Vec<RunId>, StorageError> {
+/// Deletes a thread. What hangs on it goes by its foreign keys, each a range of one index.
+pub(super) fn delete(desk: &mut Desk<'_>, thread: i64) -> Result<GoneThread, StorageError> {
+    let (thread_id, owner): (ThreadId, _) = desk
+        .conn
+        .prepare_cached("SELECT uuid, owner FROM thread WHERE id = ?1")?
+        .query_row([thread], |row| Ok((id(row, 0)?, identity(row, 1)?)))?;
     let unended = unended_of(desk.conn, thread)?;
     let pending = unended
         .iter()
@@ -45,10 +48,8 @@ pub(super) fn delete(desk: &mut Desk<'_>, thread: i64) -> Result<Vec<RunId>, Sto
         .count();
     // Whoever takes the id next may be somebody else.
     desk.conn
-        .prepare_cached(
-            "DELETE FROM event_log WHERE owner IS NOT NULL AND thread = (SELECT uuid FROM thread WHERE id = ?1)",
-        )?
-        .execute([thread])?;
+        .prepare_cached("DELETE FROM event_log WHERE owner IS NOT NULL AND thread = ?1")?
+        .execute([thread_id.0.as_bytes()])?;
     // Before the runs, which would be taken out of each of them otherwise.
     desk.conn
         .prepare_cached("DELETE FROM checkpoint WHERE thread = ?1")?
@@ -59,7 +60,11 @@ pub(super) fn delete(desk: &mut Desk<'_>, thread: i64) -> Result<Vec<RunId>, Sto
     let no_longer_pending = i64::try_from(pending).unwrap_or(i64::MAX);
     desk.memory.add_pending_runs(-no_longer_pending);
     desk.memory.forget_thread(thread);
-    Ok(unended.into_iter().map(|run| run.id).collect())
+    Ok(GoneThread {
+        thread_id,
+        owner,
+        unended: unended.into_iter().map(|run| run.id).collect(),
+    })
 }
 
 /// Deletes all checkpoints of a thread without unended runs but the newest of each namespace, with the values that
@@ -123,8 +128,7 @@ pub(super) fn sweep(
         let thread = next.thread;
         match next.strategy {
             TtlStrategy::Delete => {
-                delete(desk, thread)?;
-                swept.deleted += 1;
+                swept.gone.push(delete(desk, thread)?);
             }
             TtlStrategy::KeepLatest => {
                 keep_latest(desk, thread)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::thread::{Thread, ThreadStatus, Ttl};
-use selvedge_model::{Json, RunId, Scope, ThreadId, Timestamp};
+use selvedge_model::{Json, Scope, ThreadId, Timestamp};
 
 use super::codec::{Coded, coded, id, identity, json, micros, optional_document, time};
 use super::load::{thread_key, visible_values};
@@ -12,7 +12,7 @@ use super::prune;
 use super::scope::{only, owner};
 use super::writer::Desk;
 use crate::StorageError;
-use crate::types::{Insert, NewThread, Values};
+use crate::types::{GoneThread, Insert, NewThread, Values};
 
 /// What [`from_row`] reads.
 pub(super) const THREAD_COLUMNS: &str = "id, uuid, created_at, updated_at, state_updated_at, metadata, status, config, \
@@ -198,7 +198,7 @@ pub(super) fn delete(
     desk: &mut Desk<'_>,
     scope: &Scope,
     thread: ThreadId,
-) -> Result<Option<Vec<RunId>>, StorageError> {
+) -> Result<Option<GoneThread>, StorageError> {
     let Some(key) = thread_key(desk.conn, scope, thread)? else {
         return Ok(None);
     };

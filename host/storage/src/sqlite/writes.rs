@@ -18,7 +18,7 @@ use super::{
 };
 use crate::types::{
     Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, CronInsert, CronReplace,
-    CronTick, DueDeliveries, Finish, Insert, MakeDelivery, NewRun, NewThread, Prune, Pruned,
+    CronTick, DueDeliveries, Finish, GoneThread, Insert, MakeDelivery, NewRun, NewThread, Prune, Pruned,
     PutItem, Recovery, Redeliver, RunEnd, StepCommit, Swept, ThreadPatch, ThreadUpdate, Ticked,
     Truncate, Updated, WhichRuns,
 };
@@ -120,7 +120,7 @@ impl Storage for Sqlite {
         &self,
         scope: &Scope,
         id: ThreadId,
-    ) -> Result<Option<Vec<RunId>>, StorageError> {
+    ) -> Result<Option<GoneThread>, StorageError> {
         let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES, move |desk| threads::delete(desk, &scope, id))

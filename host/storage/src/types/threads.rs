@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus, Ttl};
-use selvedge_model::{CheckpointId, Json, RunId, ThreadId, Timestamp};
+use selvedge_model::{CheckpointId, Identity, Json, RunId, ThreadId, Timestamp};
 
 use super::StepCommit;
 
@@ -100,15 +100,26 @@ pub enum Prune {
 pub struct Pruned {
     /// Threads.
     pub threads: u64,
-    /// Runs that went with their thread and had not ended.
+    /// Those of them that are gone as a whole.
+    pub gone: Vec<GoneThread>,
+}
+
+/// A thread that was deleted, for those who are to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoneThread {
+    /// Its id, which anybody may take now.
+    pub thread_id: ThreadId,
+    /// Whose it was; `None`: nobody's.
+    pub owner: Option<Identity>,
+    /// Its runs that had not ended.
     pub unended: Vec<RunId>,
 }
 
 /// What was done about threads whose time had come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Threads that are gone.
-    pub deleted: u64,
+    /// Threads that were deleted; none had a run that had not ended.
+    pub gone: Vec<GoneThread>,
     /// Threads that have only their newest checkpoint now.
     pub trimmed: u64,
     /// When the time of the next one comes; it may have come already when the pass was full. `None` when no thread at

@@ -6,7 +6,7 @@ use std::time::Duration;
 use selvedge_model::thread::{ThreadStatus, Ttl, TtlStrategy};
 use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::{
-    NewRun, NewThread, Prune, Pruned, RunEnd, Storage, Swept, ThreadNeed, ThreadPatch, Truncate,
+    GoneThread, NewRun, NewThread, Prune, Pruned, RunEnd, Storage, Swept, ThreadNeed, ThreadPatch, Truncate,
     Values,
 };
 
@@ -65,9 +65,17 @@ pub async fn pruned_threads_are_gone_with_their_runs(home: &dyn Home) {
         .prune_threads(&Scope::Host, ids, Prune::Delete)
         .await
         .unwrap();
+    let gone = |thread_id, unended| GoneThread {
+        thread_id,
+        owner: None,
+        unended,
+    };
     let expected = Pruned {
         threads: 2,
-        unended: vec![waits.run_id],
+        gone: vec![
+            gone(rests, vec![]),
+            gone(waits.thread_id, vec![waits.run_id]),
+        ],
     };
     assert_eq!(pruned, expected);
     assert!(!exists(&storage, rests).await && !exists(&storage, waits.thread_id).await);
@@ -84,7 +92,7 @@ pub async fn a_thread_that_is_trimmed_keeps_its_newest_checkpoint(home: &dyn Hom
         .prune_threads(&Scope::Host, ids, Prune::KeepLatest)
         .await
         .unwrap();
-    assert_eq!((pruned.threads, pruned.unended.len()), (1, 0));
+    assert_eq!((pruned.threads, pruned.gone.len()), (1, 0));
     let taken = storage
         .thread_storage(&Scope::Host, busy)
         .await
@@ -137,16 +145,13 @@ pub async fn a_thread_goes_when_its_time_has_come(home: &dyn Home) {
     assert_eq!(sweep(14, 10).await, nothing_until(15));
     // Whoever has a run under way is left alone, and its time begins anew.
     let lease = claimed(&storage, new_run(soon, at(14))).await.lease;
-    assert_eq!(sweep(100, 0).await.deleted, 0);
+    assert_eq!(sweep(100, 0).await.gone, []);
     assert_eq!(sweep(15, 10).await, nothing_until(25));
     finish(&storage, lease, end(16)).await;
-    assert_eq!(sweep(25, 10).await.deleted, 1);
+    assert_eq!(sweep(25, 10).await.gone.len(), 1);
     assert!(!exists(&storage, later).await && exists(&storage, soon).await);
-    let last = Swept {
-        deleted: 1,
-        ..Swept::default()
-    };
-    assert_eq!(sweep(26, 10).await, last);
+    let last = sweep(26, 10).await;
+    assert_eq!((last.gone.len(), last.next_due), (1, None));
     assert!(!exists(&storage, soon).await && exists(&storage, never).await);
 
     // A lifetime can be given later.
@@ -164,7 +169,7 @@ pub async fn a_thread_goes_when_its_time_has_come(home: &dyn Home) {
         (patched.ttl, patched.updated_at, patched.metadata),
         (delete(5), at(30), json(r#"{"a":1}"#))
     );
-    assert_eq!(sweep(35, 10).await.deleted, 1);
+    assert_eq!(sweep(35, 10).await.gone.len(), 1);
     assert!(
         storage
             .patch_thread(&Scope::Host, never, patch)
@@ -191,9 +196,10 @@ pub async fn a_sweep_takes_no_more_than_it_may_and_the_oldest_first(home: &dyn H
             .unwrap();
     }
     let swept = storage.sweep_threads(at(9), 2).await.unwrap();
-    assert_eq!((swept.deleted, swept.next_due), (2, Some(at(3))));
+    assert_eq!((swept.gone.len(), swept.next_due), (2, Some(at(3))));
     assert!(exists(&storage, threads[0]).await);
-    assert_eq!(storage.sweep_threads(at(9), 2).await.unwrap().deleted, 1);
+    let swept = storage.sweep_threads(at(9), 2).await.unwrap();
+    assert_eq!(swept.gone.len(), 1);
 }
 
 pub async fn a_thread_that_was_trimmed_is_trimmed_again_after_it_changed(home: &dyn Home) {

@@ -6,7 +6,7 @@ use selvedge_model::cancel::CancelAction;
 use selvedge_model::cron::Cron;
 use selvedge_model::{AssistantId, Caller, Identity, Scope, ThreadId};
 use selvedge_storage::{
-    Admission, CancelRuns, CronFilter, CronInsert, CronReplace, Insert, MakeDelivery, NewRun,
+    Admission, CancelRuns, CronFilter, CronInsert, CronReplace, GoneThread, Insert, MakeDelivery, NewRun,
     NewThread, PutItem, Refusal, Storage, ThreadFilter, ThreadNeed, Values, WhichRuns,
 };
 
@@ -95,7 +95,12 @@ pub async fn a_thread_and_its_runs_are_there_for_their_owner_and_for_operators(h
     let gone = storage.delete_thread(&of("bob"), id).await.unwrap();
     assert_eq!(gone, None);
     let gone = storage.delete_thread(&of("ann"), id).await.unwrap();
-    assert_eq!(gone, Some(vec![run]));
+    let expected = GoneThread {
+        thread_id: id,
+        owner: Identity::new("ann"),
+        unended: vec![run],
+    };
+    assert_eq!(gone, Some(expected));
 }
 
 pub async fn items_of_the_same_name_are_different_items_of_each_owner(home: &dyn Home) {

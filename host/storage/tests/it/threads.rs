@@ -106,7 +106,8 @@ pub async fn deleting_a_thread_names_each_run_that_had_not_ended_whoever_was_adm
         .delete_thread(&Scope::Host, thread)
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .unended;
     let mut admitted = 1;
     for admission in admissions {
         match admission.await.unwrap() {
@@ -155,11 +156,11 @@ pub async fn deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_del
     .await;
     assert_eq!(storage.count_pending_runs().await.unwrap(), 1);
 
-    let unended = storage
+    let gone = storage
         .delete_thread(&Scope::Host, lease.thread_id)
         .await
         .unwrap();
-    assert_eq!(unended, Some(vec![waiting.run_id]));
+    assert_eq!(gone.unwrap().unended, [waiting.run_id]);
     let again = storage
         .delete_thread(&Scope::Host, lease.thread_id)
         .await
