@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::callers::{ANN, BOB, let_in};
 use crate::support::{Receiver, Setup};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
@@ -86,6 +87,43 @@ async fn one_that_is_refused_lets_none_begin() {
     let mut last = two("y");
     last["webhook"] = json!(receiver.url("/last"));
     server.post_json("/runs/wait", &last).await;
+    assert_eq!(receiver.wait_for(1).await[0].path, "/last");
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_of_more_than_the_bound_is_refused_whole() {
+    let server = Setup::probes(&["two"])
+        .set("runtime.max_batch_runs", 3)
+        .start()
+        .await;
+    let batch = |runs| Value::from(vec![two("x"); runs]);
+    let detail = server.refused("/runs/batch", &batch(4), 422).await;
+    assert!(
+        detail.ends_with("has more than 3 items (runtime.max_batch_runs)"),
+        "{detail}"
+    );
+    let runs = server.post_json("/runs/batch", &batch(3)).await;
+    assert_eq!(runs.as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
+async fn a_batch_with_a_run_of_anothers_assistant_makes_none() {
+    let server = let_in(Setup::probes(&["two"])).start().await;
+    let receiver = Receiver::start().await;
+    let anns = ANN
+        .made(&server, "/assistants", &json!({"graph_id": "two"}))
+        .await;
+    let run = |assistant: &Value| json!({"assistant_id": assistant, "input": {"foo": "x"}, "webhook": receiver.url("/")});
+    let (own, foreign) = (run(&json!("two")), run(&anns["assistant_id"]));
+    let refused = BOB
+        .post(&server, "/runs/batch", &json!([own, foreign, own]))
+        .await;
+    assert_eq!(refused.status, 404);
+    // What is accepted afterwards is all that ever runs.
+    let mut last = own;
+    last["webhook"] = json!(receiver.url("/last"));
+    BOB.made(&server, "/runs/batch", &json!([last])).await;
     assert_eq!(receiver.wait_for(1).await[0].path, "/last");
     assert_eq!(receiver.received().len(), 1);
 }

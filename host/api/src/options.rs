@@ -13,6 +13,8 @@ pub struct Options {
     pub address: SocketAddr,
     /// The largest request body (`max_body_bytes`); 413 above.
     pub max_body_bytes: usize,
+    /// Runs of one batch (`runtime.max_batch_runs`); 422 above.
+    pub max_batch_runs: usize,
     /// The largest request head (`max_header_bytes`); 431 above.
     pub max_header_bytes: usize,
     /// Connections at once (`max_connections`); further ones wait in the system's backlog.
@@ -53,6 +55,7 @@ impl Default for Options {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 8123)),
             max_body_bytes: 32 << 20,
+            max_batch_runs: 1_000,
             max_header_bytes: 32 << 10,
             max_connections: 10_000,
             max_requests: 10_000,

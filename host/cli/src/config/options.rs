@@ -25,6 +25,7 @@ impl Config {
             allowed_hosts: self.http.allowed_hosts.clone(),
             request_timeout: self.http.request_timeout,
             write_timeout: self.http.write_timeout,
+            max_batch_runs: self.runtime.max_batch_runs,
             meta: self.http.meta,
             metrics: self.telemetry.metrics,
             ..selvedge_api::Options::default()

@@ -203,6 +203,7 @@ pub const KEYS: &[Key] = &[
     key("runtime.max_run_store_items", COUNT, Json("100000"), "Items that the tasks of one run put into the store together; more are refused."),
     key("runtime.max_run_store_bytes", BYTES, Json("1073741824"), "What these items weigh, names included; more is refused."),
     key("runtime.node_cache_bytes", Uint { min: 0, max: MOST }, Json("67108864"), "What is kept in memory of the writes of nodes with a cache policy; 0: nothing."),
+    key("runtime.max_batch_runs", Uint { min: 1, max: 10_000 }, Json("1000"), "Runs that one `POST /runs/batch` makes; 422 above. They are one write, which others wait for."),
     key("runtime.max_pending_runs", COUNT, Json("100000"), "Runs that wait; 503 with `Retry-After` above."),
     variable("BG_JOB_TIMEOUT_SECS", key("runtime.run_timeout_secs", SECS, Json("86400"), "A whole run; its status is `timeout` then.")),
     variable("BG_JOB_MAX_RETRIES", key("runtime.max_attempts", Uint { min: 1, max: 1_000 }, Json("3"), "Attempts of a run whose process died.")),
