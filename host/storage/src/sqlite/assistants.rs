@@ -6,7 +6,7 @@ use selvedge_model::{AssistantId, Scope};
 
 use super::codec::{id, json, time};
 use super::contains::contains;
-use super::scope::only;
+use super::scope::{only, readable};
 use super::weight::Weight;
 use crate::StorageError;
 use crate::types::{AssistantQuery, AssistantSort, Page};
@@ -37,7 +37,8 @@ pub(super) fn read(
 ) -> Result<Option<Assistant>, StorageError> {
     let found = conn
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM assistant WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2 OR system = 1)"
+            "SELECT {COLUMNS} FROM assistant WHERE uuid = ?1 AND {}",
+            readable(scope, "assistant", 2)
         ))?
         .query_row(params![assistant.0.as_bytes(), only(scope)], from_row)
         .optional()?;
@@ -56,7 +57,10 @@ pub(super) fn same_content(stored: &Assistant, wanted: &Assistant) -> bool {
 }
 
 /// Those of a graph that may be read and run.
-const VISIBLE: &str = "(?1 IS NULL OR graph_id = ?1) AND (?2 IS NULL OR owner = ?2 OR system = 1)";
+fn condition(scope: &Scope) -> String {
+    let readable = readable(scope, "assistant", 2);
+    format!("(?1 IS NULL OR graph_id = ?1) AND {readable}")
+}
 
 /// Assistants that match. Names in any case and containment are beyond SQLite's own functions for text that is not
 /// ASCII, so rows are matched here, in order, until the page is full.
@@ -66,7 +70,8 @@ pub(super) fn search(
     query: &AssistantQuery,
 ) -> Result<Page<Assistant>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM assistant WHERE {VISIBLE} ORDER BY {}",
+        "SELECT {COLUMNS} FROM assistant WHERE {} ORDER BY {}",
+        condition(scope),
         order(query)
     ))?;
     let matches = matcher(query);
@@ -108,8 +113,10 @@ pub(super) fn count(
     scope: &Scope,
     query: &AssistantQuery,
 ) -> Result<u64, StorageError> {
-    let mut statement =
-        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM assistant WHERE {VISIBLE}"))?;
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM assistant WHERE {}",
+        condition(scope)
+    ))?;
     let matches = matcher(query);
     let mut rows = statement.query(params![query.graph_id, only(scope)])?;
     let mut count = 0;

@@ -10,7 +10,7 @@ use selvedge_model::{RunId, Scope, ThreadId, Timestamp};
 
 use super::claims;
 use super::codec::{Coded, coded, id};
-use super::scope::only;
+use super::scope::{only, within};
 use super::writer::Desk;
 use super::{deliveries, rollback, runs};
 use crate::StorageError;
@@ -82,16 +82,10 @@ pub(super) fn cancel(
     };
     let mut targets = Vec::new();
     if pending {
-        targets = unmarked(desk.conn, scope, "run_pending", RunStatus::Pending, action)?;
+        targets = unmarked(desk.conn, scope, RunStatus::Pending, action)?;
     }
     if running && targets.len() < MAX_CANCELLED as usize {
-        targets.extend(unmarked(
-            desk.conn,
-            scope,
-            "run_running",
-            RunStatus::Running,
-            action,
-        )?);
+        targets.extend(unmarked(desk.conn, scope, RunStatus::Running, action)?);
     }
     let more = targets.len() >= MAX_CANCELLED as usize;
     let cancelled = end_or_mark(desk, targets, ending)?;
@@ -106,7 +100,8 @@ fn named(
 ) -> Result<Vec<Target>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {TARGET_COLUMNS} FROM run WHERE uuid = ?1 AND status IN (0, 1) \
-         AND (?2 IS NULL OR thread_uuid = ?2) AND (?3 IS NULL OR owner = ?3)"
+         AND (?2 IS NULL OR thread_uuid = ?2) AND {}",
+        within(scope, "owner", 3)
     ))?;
     let thread = thread.as_ref().map(|thread| thread.0.as_bytes());
     let mut targets = Vec::new();
@@ -117,18 +112,24 @@ fn named(
     Ok(targets)
 }
 
-/// Those that are not marked already at least so strongly: who asks again gets others.
+/// Those that are not marked already at least so strongly: who asks again gets others. Nobody's own are looked for among
+/// everybody's.
 fn unmarked(
     conn: &Connection,
     scope: &Scope,
-    index: &str,
     status: RunStatus,
     action: CancelAction,
 ) -> Result<Vec<Target>, StorageError> {
+    let index = match (only(scope), status) {
+        (Some(_), _) => "run_unended_of_owner",
+        (None, RunStatus::Pending) => "run_pending",
+        (None, _) => "run_running",
+    };
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {TARGET_COLUMNS} FROM run INDEXED BY {index} WHERE status = {} AND cancel < ?1 \
-         AND (?3 IS NULL OR owner = ?3) LIMIT ?2",
-        status.code()
+        "SELECT {TARGET_COLUMNS} FROM run INDEXED BY {index} \
+         WHERE status < 2 AND status = {} AND cancel < ?1 AND {} LIMIT ?2",
+        status.code(),
+        within(scope, "owner", 3)
     ))?;
     let rows = statement.query_map(
         params![Some(action).code(), MAX_CANCELLED, only(scope)],
@@ -291,8 +292,8 @@ pub(super) fn delete(
     let found = desk
         .conn
         .prepare_cached(&format!(
-            "SELECT {TARGET_COLUMNS} FROM run WHERE uuid = ?1 AND (?2 IS NULL OR thread_uuid = ?2) \
-             AND (?3 IS NULL OR owner = ?3)"
+            "SELECT {TARGET_COLUMNS} FROM run WHERE uuid = ?1 AND (?2 IS NULL OR thread_uuid = ?2) AND {}",
+            within(scope, "owner", 3)
         ))?
         .query_row(params![run.0.as_bytes(), thread, only(scope)], target)
         .optional()?;

@@ -9,7 +9,7 @@ use super::codec::{
 };
 use super::contains::contains;
 use super::load::thread_key;
-use super::scope::{only, owner};
+use super::scope::{only, owner, readable, within};
 use super::weight::Weight;
 use super::writer::Desk;
 use crate::StorageError;
@@ -81,9 +81,10 @@ pub(super) fn create(
     let scope = &creator.scope;
     let assistant: Option<i64> = desk
         .conn
-        .prepare_cached(
-            "SELECT id FROM assistant WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2 OR system = 1)",
-        )?
+        .prepare_cached(&format!(
+            "SELECT id FROM assistant WHERE uuid = ?1 AND {}",
+            readable(scope, "assistant", 2)
+        ))?
         .query_row(
             params![cron.assistant_id.0.as_bytes(), only(scope)],
             |row| row.get(0),
@@ -140,7 +141,8 @@ pub(super) fn read(
 ) -> Result<Option<Cron>, StorageError> {
     let found = conn
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM {TABLES} WHERE c.uuid = ?1 AND (?2 IS NULL OR c.owner = ?2)"
+            "SELECT {COLUMNS} FROM {TABLES} WHERE c.uuid = ?1 AND {}",
+            within(scope, "c.owner", 2)
         ))?
         .query_row(params![cron.0.as_bytes(), only(scope)], from_row)
         .optional()?;
@@ -156,9 +158,10 @@ pub(super) fn replace(
 ) -> Result<CronReplace, StorageError> {
     let stored: Option<(i64, i64, Option<i64>)> = desk
         .conn
-        .prepare_cached(
-            "SELECT id, updated_at, next_run_at FROM cron WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)",
-        )?
+        .prepare_cached(&format!(
+            "SELECT id, updated_at, next_run_at FROM cron WHERE uuid = ?1 AND {}",
+            within(scope, "owner", 2)
+        ))?
         .query_row(params![cron.cron_id.0.as_bytes(), only(scope)], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
@@ -195,7 +198,10 @@ pub(super) fn replace(
 /// See [`Storage::delete_cron`](crate::Storage::delete_cron).
 pub(super) fn delete(conn: &Connection, scope: &Scope, cron: CronId) -> Result<bool, StorageError> {
     let deleted = conn
-        .prepare_cached("DELETE FROM cron WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)")?
+        .prepare_cached(&format!(
+            "DELETE FROM cron WHERE uuid = ?1 AND {}",
+            within(scope, "owner", 2)
+        ))?
         .execute(params![cron.0.as_bytes(), only(scope)])?;
     Ok(deleted == 1)
 }
@@ -277,16 +283,12 @@ pub(super) fn count_enabled(conn: &Connection) -> Result<u64, StorageError> {
     Ok(count.unsigned_abs())
 }
 
-/// Whose crons they are to be is spelled out, or the planner does not see that it may take the index by owner.
 fn condition(scope: &Scope) -> String {
-    let whose = match only(scope) {
-        Some(_) => "c.owner = ?4",
-        None => "?4 IS NULL",
-    };
     format!(
         "(?1 IS NULL OR c.assistant = (SELECT id FROM assistant WHERE uuid = ?1)) \
          AND (?2 IS NULL OR c.thread = (SELECT id FROM thread WHERE uuid = ?2)) \
-         AND (?3 IS NULL OR c.enabled = ?3) AND {whose}"
+         AND (?3 IS NULL OR c.enabled = ?3) AND {}",
+        within(scope, "c.owner", 4)
     )
 }
 

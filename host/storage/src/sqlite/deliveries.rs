@@ -10,7 +10,7 @@ use selvedge_model::delivery::{
 use selvedge_model::{DeliveryId, Scope, Timestamp};
 
 use super::codec::{Coded, id, time};
-use super::scope::only;
+use super::scope::{only, within};
 use super::writer::Desk;
 use crate::StorageError;
 use crate::types::{DueDeliveries, Redeliver};
@@ -211,7 +211,10 @@ fn key_of(
     delivery: DeliveryId,
 ) -> Result<Option<i64>, StorageError> {
     let key = conn
-        .prepare_cached("SELECT id FROM delivery WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)")?
+        .prepare_cached(&format!(
+            "SELECT id FROM delivery WHERE uuid = ?1 AND {}",
+            within(scope, "owner", 2)
+        ))?
         .query_row(params![delivery.0.as_bytes(), only(scope)], |row| {
             row.get(0)
         })
@@ -319,10 +322,11 @@ pub(super) fn redeliver_ended(
 ) -> Result<u64, StorageError> {
     let mut count = 0;
     for status in &which.statuses {
-        let mut statement = conn.prepare_cached(
-            "SELECT id FROM delivery WHERE status = ?1 AND ended_at >= ?2 AND ended_at < ?3 \
-             AND (?5 IS NULL OR owner = ?5) ORDER BY ended_at LIMIT ?4",
-        )?;
+        let mut statement = conn.prepare_cached(&format!(
+            "SELECT id FROM delivery WHERE status = ?1 AND ended_at >= ?2 AND ended_at < ?3 AND {} \
+             ORDER BY ended_at LIMIT ?4",
+            within(scope, "owner", 5)
+        ))?;
         let window = (which.since.as_micros(), which.before.as_micros());
         let room = MAX_CHANGED_ROWS - count;
         let keys = statement

@@ -10,7 +10,7 @@ use selvedge_model::{DeliveryId, RunId, Scope, Timestamp};
 
 use super::codec::{Coded, coded, id, time};
 use super::error::unreadable;
-use super::scope::only;
+use super::scope::{only, within};
 use crate::StorageError;
 use crate::types::{DeliveryQuery, DeliveryRecord, Outbox, Page};
 
@@ -29,7 +29,10 @@ pub(super) fn of_run(
     scope: &Scope,
     run: RunId,
 ) -> Result<Vec<DeliveryRecord>, StorageError> {
-    let sql = format!("SELECT {COLUMNS} WHERE run = ?1 AND (?2 IS NULL OR owner = ?2) ORDER BY id");
+    let sql = format!(
+        "SELECT {COLUMNS} WHERE run = ?1 AND {} ORDER BY id",
+        within(scope, "owner", 2)
+    );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![run.0.as_bytes(), only(scope)])?;
     let mut records = Vec::new();
@@ -45,7 +48,10 @@ pub(super) fn one(
     scope: &Scope,
     delivery: DeliveryId,
 ) -> Result<Option<DeliveryRecord>, StorageError> {
-    let sql = format!("SELECT {COLUMNS} WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)");
+    let sql = format!(
+        "SELECT {COLUMNS} WHERE uuid = ?1 AND {}",
+        within(scope, "owner", 2)
+    );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![delivery.0.as_bytes(), only(scope)])?;
     let row = rows.next()?;

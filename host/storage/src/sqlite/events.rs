@@ -9,7 +9,7 @@ use selvedge_model::event::{EventId, StoredEvent, StreamEvent};
 use selvedge_model::{RunId, Scope, ThreadId, Timestamp};
 
 use super::codec::{document, json, to_document};
-use super::scope::only;
+use super::scope::{only, within};
 use crate::StorageError;
 use crate::types::{EventQuery, Page};
 
@@ -114,18 +114,15 @@ pub(super) fn read(
         rows: Vec::new(),
         more: false,
     };
-    let mut statement = conn.prepare_cached(match query.run_id {
-        Some(_) => {
-            "SELECT e.ms, e.n, l.run, l.id FROM event_log l JOIN event e ON e.log = l.id \
-             WHERE l.thread = ?1 AND l.run = ?2 AND (e.ms, e.n) > (?3, ?4) AND (?6 IS NULL OR l.owner = ?6) \
-             ORDER BY e.ms, e.n LIMIT ?5"
-        }
-        None => {
-            "SELECT e.ms, e.n, l.run, l.id FROM event_log l JOIN event e ON e.log = l.id \
-             WHERE l.thread = ?1 AND ?2 IS NOT NULL AND (e.ms, e.n) > (?3, ?4) AND (?6 IS NULL OR l.owner = ?6) \
-             ORDER BY e.ms, e.n LIMIT ?5"
-        }
-    })?;
+    let run = match query.run_id {
+        Some(_) => "l.run = ?2",
+        None => "?2 IS NOT NULL",
+    };
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT e.ms, e.n, l.run, l.id FROM event_log l JOIN event e ON e.log = l.id \
+         WHERE l.thread = ?1 AND {run} AND (e.ms, e.n) > (?3, ?4) AND {} ORDER BY e.ms, e.n LIMIT ?5",
+        within(scope, "l.owner", 6)
+    ))?;
     let after = query.after.unwrap_or(EventId { ms: -1, n: 0 });
     // Keys only, one more than asked for: the texts are read until they weigh enough.
     let mut rows = statement.query(params![
@@ -181,9 +178,10 @@ pub(super) fn thread_of(
     run: RunId,
 ) -> Result<Option<ThreadId>, StorageError> {
     let thread: Option<[u8; 16]> = conn
-        .prepare_cached(
-            "SELECT thread FROM event_log WHERE run = ?1 AND (?2 IS NULL OR owner = ?2)",
-        )?
+        .prepare_cached(&format!(
+            "SELECT thread FROM event_log WHERE run = ?1 AND {}",
+            within(scope, "owner", 2)
+        ))?
         .query_row(params![run.0.as_bytes(), only(scope)], |row| row.get(0))
         .optional()?;
     Ok(thread.map(|thread| ThreadId(uuid::Uuid::from_bytes(thread))))

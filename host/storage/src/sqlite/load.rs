@@ -8,7 +8,7 @@ use selvedge_model::{CheckpointId, Json, Scope, ThreadId};
 use super::codec::{coded, document, id, json, optional_id, time};
 use super::error::unreadable;
 use super::places::{self, Places};
-use super::scope::only;
+use super::scope::{only, within};
 use super::segments;
 use crate::StorageError;
 
@@ -166,7 +166,10 @@ pub(super) fn thread_key(
     thread: ThreadId,
 ) -> Result<Option<i64>, StorageError> {
     let key = conn
-        .prepare_cached("SELECT id FROM thread WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)")?
+        .prepare_cached(&format!(
+            "SELECT id FROM thread WHERE uuid = ?1 AND {}",
+            within(scope, "owner", 2)
+        ))?
         .query_row(params![thread.0.as_bytes(), only(scope)], |row| row.get(0))
         .optional()?;
     Ok(key)

@@ -8,7 +8,7 @@ use selvedge_model::{Identity, RunId, Scope, ThreadId};
 
 use super::cancel::{self, Ending};
 use super::codec::{Coded, coded, document, id, json, time, to_document};
-use super::scope::only;
+use super::scope::{only, within};
 use super::threads::{self, KnownThread};
 use super::weight::Weight;
 use super::writer::Desk;
@@ -267,7 +267,8 @@ pub(super) fn find(
     let found = conn
         .prepare_cached(&format!(
             "SELECT {RUN_COLUMNS} FROM run r JOIN run_request q ON q.run = r.id \
-             WHERE r.uuid = ?1 AND (?2 IS NULL OR r.owner = ?2)"
+             WHERE r.uuid = ?1 AND {}",
+            within(scope, "r.owner", 2)
         ))?
         .query_row(params![run_id.0.as_bytes(), only(scope)], run)
         .optional()?;
@@ -282,8 +283,9 @@ pub(super) fn list(
 ) -> Result<Vec<Run>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {RUN_COLUMNS} FROM run r JOIN run_request q ON q.run = r.id \
-         WHERE r.thread = (SELECT id FROM thread WHERE uuid = ?1 AND (?5 IS NULL OR owner = ?5)) AND (?2 IS NULL OR r.status = ?2) \
-         ORDER BY r.created_at DESC, r.id DESC LIMIT ?3 OFFSET ?4"
+         WHERE r.thread = (SELECT id FROM thread WHERE uuid = ?1 AND {}) AND (?2 IS NULL OR r.status = ?2) \
+         ORDER BY r.created_at DESC, r.id DESC LIMIT ?3 OFFSET ?4",
+        within(scope, "owner", 5)
     ))?;
     let rows = statement.query_map(
         params![

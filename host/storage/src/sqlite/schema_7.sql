@@ -6,6 +6,7 @@
 ALTER TABLE assistant ADD COLUMN owner TEXT;
 ALTER TABLE assistant ADD COLUMN system INTEGER NOT NULL DEFAULT 0;
 UPDATE assistant SET system = 1 WHERE id IN (SELECT assistant FROM assistant_version WHERE configured = 1);
+CREATE INDEX assistant_of_system ON assistant (system) WHERE system = 1;
 
 ALTER TABLE thread ADD COLUMN owner TEXT;
 ALTER TABLE run ADD COLUMN owner TEXT;
@@ -20,4 +21,7 @@ ALTER TABLE cron ADD COLUMN permissions TEXT NOT NULL DEFAULT '[]';
 CREATE INDEX thread_of_owner_by_age ON thread (owner, created_at) WHERE owner IS NOT NULL;
 CREATE INDEX thread_of_owner_by_update ON thread (owner, updated_at) WHERE owner IS NOT NULL;
 CREATE INDEX delivery_of_owner ON delivery (owner) WHERE owner IS NOT NULL;
+CREATE INDEX delivery_of_owner_by_status ON delivery (owner, status, ended_at) WHERE owner IS NOT NULL;
+CREATE INDEX assistant_of_owner ON assistant (owner) WHERE owner IS NOT NULL;
+CREATE INDEX run_unended_of_owner ON run (owner, status, ready, created_at) WHERE status < 2 AND owner IS NOT NULL;
 CREATE INDEX cron_of_owner ON cron (owner, created_at) WHERE owner IS NOT NULL;

@@ -5,7 +5,7 @@
 //! reader for such walks, where it keeps no run waiting; so does sorting by status or by the time of the values, for
 //! which no index is kept because every end of a run would pay for it.
 
-use rusqlite::{CachedStatement, Connection, params, params_from_iter};
+use rusqlite::{CachedStatement, Connection, params};
 use selvedge_model::thread::{Thread, ThreadStatus};
 use selvedge_model::{Json, Scope, ThreadId};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::codec::Coded;
 use super::contains::contains;
 use super::load::visible_values;
-use super::scope::only;
+use super::scope::{only, within};
 use super::threads::{THREAD_COLUMNS, from_row};
 use super::weight::Weight;
 use crate::StorageError;
@@ -50,7 +50,7 @@ pub(super) fn search(
         condition(scope, query.filter.status),
         order(query)
     ))?;
-    let mut rows = statement.query(params_from_iter(only(scope)))?;
+    let mut rows = statement.query([only(scope)])?;
     while let Some(row) = rows.next()? {
         if !page.take(row.get(0)?, from_row(row)?)? {
             break;
@@ -79,13 +79,13 @@ pub(super) fn count(
     if filter.metadata.is_none() && filter.values.is_none() {
         let count: i64 = conn
             .prepare_cached(&format!("SELECT count(*) FROM thread WHERE {condition}"))?
-            .query_row(params_from_iter(only(scope)), |row| row.get(0))?;
+            .query_row([only(scope)], |row| row.get(0))?;
         return Ok(count.unsigned_abs());
     }
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {THREAD_COLUMNS} FROM thread WHERE {condition}"
     ))?;
-    let mut rows = statement.query(params_from_iter(only(scope)))?;
+    let mut rows = statement.query([only(scope)])?;
     while let Some(row) = rows.next()? {
         count += u64::from(matcher.matches(row.get(0)?, &mut from_row(row)?)?);
     }
@@ -93,8 +93,7 @@ pub(super) fn count(
 }
 
 /// Spelled out, and for those that wait for someone with the condition of their small index, or the planner does not
-/// see that it may take that. Within a scope that is somebody's there is one parameter, their identity: spelled out
-/// for the same reason.
+/// see that it may take that.
 fn condition(scope: &Scope, status: Option<ThreadStatus>) -> String {
     let status = match status {
         None => "true".to_owned(),
@@ -103,10 +102,7 @@ fn condition(scope: &Scope, status: Option<ThreadStatus>) -> String {
         }
         Some(status) => format!("status = {}", status.code()),
     };
-    match only(scope) {
-        Some(_) => format!("owner = ?1 AND {status}"),
-        None => status,
-    }
+    format!("{} AND {status}", within(scope, "owner", 1))
 }
 
 /// Ties are broken by age, so that pages do not overlap.
@@ -143,7 +139,8 @@ fn named(
     hex.push(']');
     let mut statement = conn.prepare_cached(&format!(
         "SELECT id FROM thread WHERE uuid IN (SELECT unhex(value) FROM json_each(?1)) \
-         AND (?2 IS NULL OR owner = ?2) ORDER BY {order}"
+         AND {} ORDER BY {order}",
+        within(scope, "owner", 2)
     ))?;
     let keys = statement.query_map(params![hex, only(scope)], |row| row.get(0))?;
     Ok(keys.collect::<Result<_, _>>()?)

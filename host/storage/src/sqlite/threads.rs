@@ -9,7 +9,7 @@ use selvedge_model::{Json, Scope, ThreadId, Timestamp};
 use super::codec::{Coded, coded, id, identity, json, micros, optional_document, time};
 use super::load::{thread_key, visible_values};
 use super::prune;
-use super::scope::{only, owner};
+use super::scope::{only, owner, within};
 use super::writer::Desk;
 use crate::StorageError;
 use crate::types::{GoneThread, Insert, NewThread, Values};
@@ -96,9 +96,10 @@ pub(super) fn find(
     thread: ThreadId,
 ) -> Result<Option<KnownThread>, StorageError> {
     let found = conn
-        .prepare_cached(
-            "SELECT id, metadata, config, owner FROM thread WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)",
-        )?
+        .prepare_cached(&format!(
+            "SELECT id, metadata, config, owner FROM thread WHERE uuid = ?1 AND {}",
+            within(scope, "owner", 2)
+        ))?
         .query_row(params![thread.0.as_bytes(), only(scope)], |row| {
             Ok(KnownThread {
                 key: row.get(0)?,
@@ -151,7 +152,8 @@ pub(super) fn read(
 ) -> Result<Option<Thread>, StorageError> {
     let found = conn
         .prepare_cached(&format!(
-            "SELECT {THREAD_COLUMNS} FROM thread WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)"
+            "SELECT {THREAD_COLUMNS} FROM thread WHERE uuid = ?1 AND {}",
+            within(scope, "owner", 2)
         ))?
         .query_row(params![thread.0.as_bytes(), only(scope)], |row| {
             Ok((row.get(0)?, from_row(row)?))

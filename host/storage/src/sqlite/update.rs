@@ -7,7 +7,7 @@ use selvedge_model::{Scope, ThreadId};
 use super::checkpoints::save_step;
 use super::codec::{Coded, micros};
 use super::load::newest_id;
-use super::scope::{only, owner};
+use super::scope::{only, owner, within};
 use super::writer::Desk;
 use super::{cancel, events, steps, threads};
 use crate::StorageError;
@@ -121,14 +121,14 @@ pub(super) fn copy(
     let conn = desk.conn;
     // Of a thread with a run under way the copy has what is stored, and nothing that the run will say of it.
     let keys = conn
-        .prepare_cached(
+        .prepare_cached(&format!(
             "INSERT INTO thread (uuid, status, resting, created_at, updated_at, state_updated_at, metadata, config, \
              outcome, ttl, ttl_strategy, owner) \
              SELECT ?2, iif(status = 1, 0, status), iif(status = 1, 0, status), ?3, ?3, state_updated_at, metadata, \
              config, iif(status = 1, NULL, outcome), ttl, ttl_strategy, ?4 FROM thread \
-             WHERE uuid = ?1 AND (?5 IS NULL OR owner = ?5) \
-             RETURNING id, (SELECT id FROM thread WHERE uuid = ?1)",
-        )?
+             WHERE uuid = ?1 AND {} RETURNING id, (SELECT id FROM thread WHERE uuid = ?1)",
+            within(scope, "owner", 5)
+        ))?
         .query_row(
             params![
                 from.0.as_bytes(),

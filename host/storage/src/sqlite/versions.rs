@@ -9,7 +9,7 @@ use super::assistants::{bytes_of, read, same_content};
 use super::cancel::{self, Ending};
 use super::codec::{id, json, time};
 use super::contains::contains;
-use super::scope::{only, owner};
+use super::scope::{only, owner, readable, within};
 use super::threads::merged;
 use super::weight::Weight;
 use super::writer::Desk;
@@ -136,7 +136,10 @@ pub(super) fn delete(
 ) -> Result<Option<Cancelled>, StorageError> {
     let deleted = desk
         .conn
-        .prepare_cached("DELETE FROM assistant WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)")?
+        .prepare_cached(&format!(
+            "DELETE FROM assistant WHERE uuid = ?1 AND {}",
+            within(scope, "owner", 2)
+        ))?
         .execute(params![assistant.0.as_bytes(), only(scope)])?;
     if deleted == 0 {
         return Ok(None);
@@ -158,7 +161,8 @@ pub(super) fn list(
 ) -> Result<Vec<Assistant>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {VERSION_COLUMNS} FROM assistant a JOIN assistant_version v ON v.assistant = a.id \
-         WHERE a.uuid = ?1 AND (?2 IS NULL OR a.owner = ?2 OR a.system = 1) ORDER BY v.version DESC"
+         WHERE a.uuid = ?1 AND {} ORDER BY v.version DESC",
+        readable(scope, "a", 2)
     ))?;
     let wanted = query.metadata.as_ref().map(|wanted| wanted.to_value());
     let mut rows = statement.query(params![query.assistant_id.0.as_bytes(), only(scope)])?;
@@ -252,7 +256,10 @@ fn to_change(
     assistant: AssistantId,
 ) -> Result<Option<Assistant>, StorageError> {
     let may_be_changed = conn
-        .prepare_cached("SELECT 1 FROM assistant WHERE uuid = ?1 AND (?2 IS NULL OR owner = ?2)")?
+        .prepare_cached(&format!(
+            "SELECT 1 FROM assistant WHERE uuid = ?1 AND {}",
+            within(scope, "owner", 2)
+        ))?
         .exists(params![assistant.0.as_bytes(), only(scope)])?;
     match may_be_changed {
         true => read(conn, scope, assistant),
