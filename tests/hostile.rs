@@ -4,6 +4,7 @@
 //!
 //! `tests/graphs/hostile/guest.wat` is what they are made of.
 
+mod compiling;
 mod guest;
 mod loading;
 mod neighbours;

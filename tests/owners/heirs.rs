@@ -22,8 +22,16 @@ async fn watch(server: &Server, who: As, thread: &str) -> Events {
 async fn until_done(events: &mut Events) -> Vec<Event> {
     let mut seen = Vec::new();
     loop {
-        seen.push(events.next().await.expect("the stream of a thread that is there"));
-        if seen.last().is_some_and(|event| event.data["status"] == "run_done") {
+        seen.push(
+            events
+                .next()
+                .await
+                .expect("the stream of a thread that is there"),
+        );
+        if seen
+            .last()
+            .is_some_and(|event| event.data["status"] == "run_done")
+        {
             return seen;
         }
     }
@@ -93,6 +101,9 @@ async fn who_takes_over_the_id_of_a_thread_is_not_seen_and_sees_nothing() {
             .map(|event| event.data)
             .collect();
         let seen = seen.to_string();
-        assert!(seen.contains("bobab") && !seen.contains(SECRET), "{going:?}: {seen}");
+        assert!(
+            seen.contains("bobab") && !seen.contains(SECRET),
+            "{going:?}: {seen}"
+        );
     }
 }

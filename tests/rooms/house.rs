@@ -16,7 +16,7 @@ use selvedge_runtime::hub::{Ending, Finished, Next, Subscription};
 use selvedge_runtime::{
     AssistantRef, CreateRun, GraphSource, Graphs, NewCron, Options, Place, Runtime,
 };
-use selvedge_sandbox::{ComponentSource, Limits, Network, Sandbox};
+use selvedge_sandbox::{Compiling, ComponentSource, Limits, Network, Sandbox};
 use selvedge_storage::Storage;
 use selvedge_storage::sqlite::{self, Sqlite};
 use selvedge_webhook::Webhooks;
@@ -87,6 +87,10 @@ impl House {
         let sandbox = Sandbox::start(selvedge_sandbox::Options {
             cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("components")),
             max_instances: 16,
+            compiling: Compiling {
+                program: Some(env!("CARGO_BIN_EXE_selvedge").into()),
+                ..Compiling::default()
+            },
             ..selvedge_sandbox::Options::default()
         })
         .expect("a sandbox");

@@ -8,7 +8,9 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
 use selvedge_pregel::Graph;
-use selvedge_sandbox::{Component, ComponentSource, Limits, LoadError, Network, Options, Sandbox};
+use selvedge_sandbox::{
+    Compiling, Component, ComponentSource, Limits, LoadError, Network, Options, Sandbox,
+};
 use tempfile::TempDir;
 
 use crate::guest::{Guest, write};
@@ -87,6 +89,7 @@ fn outcome(loaded: &Result<Component, LoadError>) -> &'static str {
         Err(LoadError::Describe { .. }) => "describe failed",
         Err(LoadError::TooManyParts { .. }) => "too many parts",
         Err(LoadError::NotAComponent { .. }) => "no component",
+        Err(LoadError::CompileBound { .. } | LoadError::Compiler { .. }) => "not compiled",
         Err(LoadError::Read { .. } | LoadError::TooLarge { .. }) => "not read",
     }
 }
@@ -96,6 +99,11 @@ async fn two_thousand_mutated_components_load_or_are_refused() {
     let good = Guest::default().encoded();
     let sandbox = Sandbox::start(Options {
         max_instances: AT_ONCE + 1,
+        compiling: Compiling {
+            program: Some(env!("CARGO_BIN_EXE_selvedge").into()),
+            processes: AT_ONCE,
+            ..Compiling::default()
+        },
         ..Options::default()
     })
     .expect("a sandbox");

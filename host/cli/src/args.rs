@@ -62,6 +62,9 @@ pub enum Command {
     /// Understand schedules
     #[command(subcommand)]
     Cron(CronCommand),
+    /// What the server has done by a process of its own, in which nothing but a component is
+    #[command(name = selvedge_sandbox::compile::COMMAND, hide = true)]
+    CompileComponent(CompileArgs),
 }
 
 const DEV: &str = "\
@@ -301,6 +304,26 @@ pub struct NextArgs {
 fn identity(text: &str) -> Result<Identity, String> {
     Identity::new(text)
         .ok_or_else(|| format!("1 to {MAX_IDENTITY_BYTES} bytes that can be printed"))
+}
+
+/// Within which bounds, in the order of `Bounds`.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct CompileArgs {
+    memory_bytes: u64,
+    cpu_secs: u64,
+    output_bytes: u64,
+}
+
+impl CompileArgs {
+    /// As the sandbox takes them.
+    #[must_use]
+    pub fn bounds(self) -> selvedge_sandbox::compile::Bounds {
+        selvedge_sandbox::compile::Bounds {
+            memory_bytes: self.memory_bytes,
+            cpu_secs: self.cpu_secs,
+            output_bytes: self.output_bytes,
+        }
+    }
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {

@@ -81,7 +81,7 @@ async fn graphs(config: &Config) -> Result<ExitCode> {
         cache_dir: Some(cache.path().to_owned()),
         max_instances: 1,
         threads: 1,
-        ..config.sandbox()
+        ..config.sandbox()?
     })?;
     let loader = Loader::new(sandbox, config)?;
     let mut rows = Vec::with_capacity(config.graphs.len());

@@ -63,6 +63,9 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Auth(AuthCommand::Key(args)) => auth::key(&args)?,
         Command::Cron(CronCommand::Next(args)) => return cron::next(&args),
+        Command::CompileComponent(args) => {
+            return Ok(selvedge_sandbox::compile::child(args.bounds()));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

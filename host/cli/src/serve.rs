@@ -76,7 +76,7 @@ impl House {
             Some(auth) => Some(Authenticator::new(auth.clone()).await?),
             None => None,
         };
-        let sandbox = Sandbox::start(config.sandbox())?;
+        let sandbox = Sandbox::start(config.sandbox()?)?;
         let loader = Loader::new(sandbox.clone(), config)?;
         let sources = try_join_all(config.graphs.iter().map(|graph| loader.load(graph))).await?;
         let graphs = Graphs::new(sources, Timestamp::now())?;

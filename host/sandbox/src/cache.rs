@@ -5,15 +5,17 @@
 //! stay; of the others the [`KEPT_UNUSED`] that were used last, so that going back to an older version is quick and
 //! the directory does not grow for ever.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, FileTimes, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use tokio::sync::OwnedMutexGuard;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -29,9 +31,10 @@ const BEGUN: &str = "tmp";
 /// A directory of compiled components.
 pub(crate) struct Cache {
     directory: PathBuf,
-    /// The files that this process has read or written. Locked while a component is compiled, which uses all cores
-    /// anyway: graphs that share a component wait for the first instead of compiling it again.
+    /// The files that this process has read or written.
     in_use: Mutex<HashSet<String>>,
+    /// By digest. As many as there are components.
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// Why a directory is not used.
@@ -64,34 +67,43 @@ impl Cache {
         Ok(Self {
             directory: directory.to_owned(),
             in_use: Mutex::default(),
+            turns: Mutex::default(),
         })
     }
 
-    /// The component with this digest: as it was compiled before, or compiled now and kept.
-    pub(crate) fn component<E>(
-        &self,
-        engine: &Engine,
-        digest: &str,
-        compile: impl FnOnce() -> Result<Component, E>,
-    ) -> Result<Component, E> {
-        let name = file_name(engine, digest);
-        let file = self.directory.join(&name);
-        let mut in_use = self.in_use.lock();
-        in_use.insert(name);
-        if let Some(component) = reuse(engine, &file) {
-            return Ok(component);
-        }
-        let component = compile()?;
-        if let Err(error) = keep(&component, &file) {
-            tracing::warn!(file = %file.display(), %error, "the compiled component is not kept: the next start compiles it again");
-        }
-        if let Err(error) = self.prune(&in_use) {
-            tracing::warn!(directory = %self.directory.display(), %error, "compiled components that nobody uses are not removed");
-        }
-        Ok(component)
+    /// Waits until nobody else loads the component with this digest: graphs that share one wait for the first instead
+    /// of compiling it again.
+    pub(crate) async fn turn(&self, digest: &str) -> OwnedMutexGuard<()> {
+        let turn = self
+            .turns
+            .lock()
+            .entry(digest.to_owned())
+            .or_default()
+            .clone();
+        turn.lock_owned().await
     }
 
-    fn prune(&self, in_use: &HashSet<String>) -> io::Result<()> {
+    /// The component with this digest, as it was compiled before.
+    pub(crate) fn find(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let name = file_name(engine, digest);
+        let file = self.directory.join(&name);
+        self.in_use.lock().insert(name);
+        reuse(engine, &file)
+    }
+
+    /// Keeps what it was compiled to for the next start.
+    pub(crate) fn keep(&self, engine: &Engine, digest: &str, code: &[u8]) {
+        let file = self.directory.join(file_name(engine, digest));
+        if let Err(error) = write(code, &file) {
+            tracing::warn!(file = %file.display(), %error, "the compiled component is not kept: the next start compiles it again");
+        }
+        if let Err(error) = self.prune() {
+            tracing::warn!(directory = %self.directory.display(), %error, "compiled components that nobody uses are not removed");
+        }
+    }
+
+    fn prune(&self) -> io::Result<()> {
+        let in_use = self.in_use.lock();
         let mut unused = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let path = entry?.path();
@@ -185,14 +197,13 @@ fn reuse(engine: &Engine, path: &Path) -> Option<Component> {
     }
 }
 
-fn keep(component: &Component, path: &Path) -> io::Result<()> {
-    let code = component.serialize().map_err(io::Error::other)?;
+fn write(code: &[u8], path: &Path) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     // Two processes may do this at once: each writes a file of its own, readable for its owner alone, and either wins.
     let mut begun = tempfile::Builder::new()
         .suffix(&format!(".{BEGUN}"))
         .tempfile_in(directory)?;
-    begun.write_all(&code)?;
+    begun.write_all(code)?;
     // Before it has its name: after a power cut the name must not stand for a file without its contents.
     begun.as_file().sync_all()?;
     begun.persist(path)?;
@@ -217,12 +228,10 @@ mod tests {
         engine::engine(&options).unwrap()
     }
 
-    fn compiled(engine: &Engine) -> wasmtime::Result<Component> {
-        Component::new(engine, EMPTY)
-    }
-
-    fn not_compiled() -> wasmtime::Result<Component> {
-        Err(wasmtime::Error::msg("it was to be taken from the cache"))
+    fn keep(cache: &Cache, engine: &Engine, digest: &str) {
+        assert!(cache.find(engine, digest).is_none());
+        let code = engine.precompile_component(EMPTY).unwrap();
+        cache.keep(engine, digest, &code);
     }
 
     fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
@@ -242,20 +251,15 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("data/components");
         let engine = small_engine();
-        Cache::open(&directory)
-            .unwrap()
-            .component(&engine, "a", || compiled(&engine))
-            .unwrap();
+        keep(&Cache::open(&directory).unwrap(), &engine, "a");
         for (path, mode) in [
             (&directory, 0o700),
             (&files(&directory, COMPILED)[0], 0o600),
         ] {
             assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, mode);
         }
-        let again = Cache::open(&directory)
-            .unwrap()
-            .component(&engine, "a", not_compiled);
-        assert!(again.is_ok());
+        let again = Cache::open(&directory).unwrap();
+        assert!(again.find(&engine, "a").is_some());
     }
 
     #[test]
@@ -291,11 +295,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let engine = small_engine();
         let cache = Cache::open(directory.path()).unwrap();
-        cache.component(&engine, "a", || compiled(&engine)).unwrap();
+        keep(&cache, &engine, "a");
         let file = &files(directory.path(), COMPILED)[0];
         set_mode(file, 0o666);
-        assert!(cache.component(&engine, "a", not_compiled).is_err());
-        cache.component(&engine, "a", || compiled(&engine)).unwrap();
+        keep(&cache, &engine, "a");
         assert_eq!(fs::metadata(file).unwrap().mode() & 0o777, 0o600);
     }
 
@@ -318,9 +321,7 @@ mod tests {
 
         let cache = Cache::open(directory.path()).unwrap();
         for digest in ["a", "b"] {
-            cache
-                .component(&engine, digest, || compiled(&engine))
-                .unwrap();
+            keep(&cache, &engine, digest);
         }
         let mut left: Vec<PathBuf> = files(directory.path(), COMPILED);
         left.sort();

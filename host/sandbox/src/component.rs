@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use selvedge_model::graph::ComponentDescription;
 use sha2::{Digest, Sha256};
+use wasmtime::component::Component as Compiled;
 
-use crate::guest::GuestPre;
-use crate::guest::TaskState;
+use crate::compile::{self, CompileError, blocking};
+use crate::guest::{GuestPre, TaskState};
 use crate::options::Limits;
 use crate::outbound::Network;
 use crate::slots::Slots;
@@ -79,6 +80,22 @@ pub enum LoadError {
         /// Why.
         reason: String,
     },
+    /// It costs more to compile than it may.
+    #[error("{path} is not compiled: {reason}")]
+    CompileBound {
+        /// The file.
+        path: PathBuf,
+        /// The bound and its key.
+        reason: String,
+    },
+    /// The compiler could not do its work: it was killed, or there is a mistake in it.
+    #[error("{path} is not compiled, its compiler failed: {reason}")]
+    Compiler {
+        /// The file.
+        path: PathBuf,
+        /// How it ended.
+        reason: String,
+    },
     /// It needs more than a slot of the pool has, so that a task of it might find nothing to run in.
     #[error(
         "{path} needs more than the slot of a task has: {reason}. Build it of fewer parts, or raise sandbox.memory_bytes"
@@ -129,22 +146,18 @@ pub(crate) async fn load(
     shared: &Arc<Shared>,
     source: ComponentSource,
 ) -> Result<Component, LoadError> {
-    let path = source.path.clone();
-    let compiling = shared.clone();
-    let (component, digest) = tokio::task::spawn_blocking(move || {
-        let bytes = read(&source.path, compiling.options.max_component_bytes)?;
+    let path = source.path;
+    let failed = |error| not_compiled(&path, error);
+    let (from, most) = (path.clone(), shared.options.max_component_bytes);
+    let (bytes, digest) = blocking(move || {
+        let bytes = read(&from, most)?;
         let digest = hex(&Sha256::digest(&bytes));
-        let component = compile_or_reuse(&compiling, &source.path, &digest, &bytes)?;
-        Ok::<_, LoadError>(((component, source), digest))
+        Ok::<_, LoadError>((bytes, digest))
     })
     .await
-    .unwrap_or_else(|panic| {
-        Err(LoadError::Compile {
-            path: path.clone(),
-            reason: panic.to_string(),
-        })
-    })?;
-    let (component, source) = component;
+    .map_err(failed)??;
+    let component = compile_or_reuse(shared, &digest, bytes).await;
+    let component = component.map_err(failed)?;
 
     let contract = |error: wasmtime::Error| LoadError::Contract {
         path: path.clone(),
@@ -232,30 +245,40 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
 }
 
 /// Compiling costs 50 ms for a Rust guest and seconds for an interpreter; loading what was compiled, microseconds.
-fn compile_or_reuse(
-    shared: &Shared,
-    path: &Path,
+async fn compile_or_reuse(
+    shared: &Arc<Shared>,
     digest: &str,
-    bytes: &[u8],
-) -> Result<wasmtime::component::Component, LoadError> {
-    let compile = || {
-        wasmtime::component::Component::new(&shared.engine, bytes)
-            .map_err(|error| not_compiled(path, &error))
+    bytes: Vec<u8>,
+) -> Result<Compiled, CompileError> {
+    let _turn = match &shared.cache {
+        Some(cache) => Some(cache.turn(digest).await),
+        None => None,
     };
-    match &shared.cache {
-        Some(cache) => cache.component(&shared.engine, digest, compile),
-        None => compile(),
+    let (finding, wanted) = (shared.clone(), digest.to_owned());
+    let found = blocking(move || finding.cache.as_ref()?.find(&finding.engine, &wanted)).await?;
+    if let Some(component) = found {
+        return Ok(component);
     }
+    let code = shared.compiler.compile(&shared.engine, bytes).await?;
+    let (keeping, made) = (shared.clone(), digest.to_owned());
+    blocking(move || {
+        let component = compile::component(&keeping.engine, &code)?;
+        if let Some(cache) = &keeping.cache {
+            cache.keep(&keeping.engine, &made, &code);
+        }
+        Ok(component)
+    })
+    .await?
 }
 
-/// wasmtime compares a component with the pool when it has compiled it, and has no type for what it says then.
-fn not_compiled(path: &Path, error: &wasmtime::Error) -> LoadError {
-    const OF_THE_POOL: &str = "pooling allocator";
-    let (path, reason) = (path.to_owned(), format!("{error:#}"));
-    if reason.contains(OF_THE_POOL) {
-        LoadError::TooManyParts { path, reason }
-    } else {
-        LoadError::Compile { path, reason }
+fn not_compiled(path: &Path, error: CompileError) -> LoadError {
+    let path = path.to_owned();
+    let reason = error.to_string();
+    match error {
+        CompileError::Refused(_) => LoadError::Compile { path, reason },
+        CompileError::TooManyParts(_) => LoadError::TooManyParts { path, reason },
+        CompileError::Bound { .. } => LoadError::CompileBound { path, reason },
+        CompileError::Failed(_) => LoadError::Compiler { path, reason },
     }
 }
 

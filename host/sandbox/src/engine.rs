@@ -34,6 +34,21 @@ pub(crate) fn engine(options: &Options) -> wasmtime::Result<Engine> {
     Engine::new(&config(options))
 }
 
+/// Compiles what any engine of [`engine`] loads, and has no pool.
+pub(crate) fn compiler() -> wasmtime::Result<Engine> {
+    Engine::new(&code())
+}
+
+/// All that compiled code depends on.
+fn code() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_memory64(false);
+    config
+}
+
 fn config(options: &Options) -> Config {
     let slots = options.max_instances.clamp(1, MOST_INSTANCES) as u32;
     let stack_bytes = options.stack_bytes.clamp(1, LARGEST_STACK_BYTES);
@@ -55,14 +70,11 @@ fn config(options: &Options) -> Config {
         .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
         .table_keep_resident(KEPT_MEMORY_BYTES);
 
-    let mut config = Config::new();
+    let mut config = code();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .epoch_interruption(true)
-        .concurrency_support(false)
         .max_wasm_stack(stack_bytes)
         .async_stack_size(stack_bytes + HOST_STACK_BYTES)
-        .wasm_memory64(false)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     config
 }

@@ -10,6 +10,7 @@
 //! | `bound` | what each bound is called, and how often it was met |
 //! | `engine` | the one wasmtime configuration, and the one ticker thread |
 //! | `component` | bytes → a component that is ready to run |
+//! | [`compile`] | compiling in a process of its own |
 //! | `cache` | compiled components from one start to the next |
 //! | `task` | one job: slot, store, instance, calls, outcome |
 //! | `guest` | what a task's guest may call: `context` and `log` |
@@ -27,6 +28,7 @@
 
 mod bound;
 mod cache;
+pub mod compile;
 mod component;
 mod engine;
 mod guest;
@@ -45,7 +47,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use component::{Component, ComponentSource, LoadError};
-pub use options::{Limits, Options};
+pub use options::{Compiling, Limits, Options};
 pub use outbound::Network;
 pub use selvedge_pregel::{Failure, Outcome};
 pub use store::{ItemStore, NoStore};
@@ -60,6 +62,7 @@ pub(crate) struct Shared {
     engine: wasmtime::Engine,
     /// `None`: components are compiled at each start.
     cache: Option<cache::Cache>,
+    compiler: compile::Compiler,
     linker: wasmtime::component::Linker<guest::TaskState>,
     slots: slots::Slots,
     /// Tasks that wait for an instance.
@@ -115,6 +118,7 @@ impl Sandbox {
                 options.largest_memory_bytes,
             )),
             cache: options.cache_dir.as_deref().and_then(open_cache),
+            compiler: compile::Compiler::new(options.compiling.clone()),
             engine,
             linker,
             threads: Some(threads),

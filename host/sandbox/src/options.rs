@@ -24,6 +24,8 @@ pub struct Options {
     pub largest_memory_bytes: usize,
     /// The largest component that is loaded (`max_component_bytes`).
     pub max_component_bytes: u64,
+    /// How components are compiled that are not in the cache.
+    pub compiling: Compiling,
     /// Stack of a guest's own frames (`stack_bytes`), [`LARGEST_STACK_BYTES`] at most: `StackLimitExceeded`.
     pub stack_bytes: usize,
     /// Threads that run guest code; by default one per core.
@@ -38,9 +40,43 @@ impl Default for Options {
             total_memory_bytes: 4 << 30,
             largest_memory_bytes: Limits::default().memory_bytes,
             max_component_bytes: 64 << 20,
+            compiling: Compiling::default(),
             // wasmtime's own default.
             stack_bytes: 512 << 10,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// How components are compiled: each by a process of its own, within these bounds.
+#[derive(Clone, Debug)]
+pub struct Compiling {
+    /// A program that does what [`compile::child`](crate::compile::child) says when its first argument is
+    /// [`compile::COMMAND`](crate::compile::COMMAND): most likely the one that runs. `None`: this process compiles, and
+    /// nothing bounds it; for components that one has made oneself.
+    pub program: Option<PathBuf>,
+    /// Memory that compiling may take (`compile_memory_bytes`).
+    pub memory_bytes: u64,
+    /// CPU time that it may take, in whole seconds (`compile_cpu_secs`).
+    pub cpu: Duration,
+    /// Time that it may take (`compile_wall_secs`), waiting for its turn not included.
+    pub wall: Duration,
+    /// Length of what it makes (`compile_output_bytes`).
+    pub output_bytes: u64,
+    /// Components that are compiled at once (`compile_processes`); one at least.
+    pub processes: usize,
+}
+
+impl Default for Compiling {
+    fn default() -> Self {
+        Self {
+            program: None,
+            memory_bytes: 2 << 30,
+            cpu: Duration::from_secs(300),
+            wall: Duration::from_secs(300),
+            output_bytes: 512 << 20,
+            // One uses all cores.
+            processes: 1,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `Config` → the Options of each room that does not find its own in it. Nothing is decided here.
 
+use std::io;
 use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -54,24 +55,34 @@ impl Config {
         }
     }
 
-    /// The bounds of all tasks together. Compiled components are kept in the data directory.
-    #[must_use]
-    pub fn sandbox(&self) -> selvedge_sandbox::Options {
+    /// The bounds of all tasks together. Components are compiled by this program, and kept in the data directory.
+    ///
+    /// # Errors
+    /// The operating system does not say where the program lies.
+    pub fn sandbox(&self) -> io::Result<selvedge_sandbox::Options> {
         let largest = self
             .graphs
             .iter()
             .map(|graph| graph.limits.memory_bytes)
             .max();
         let defaults = selvedge_sandbox::Options::default();
-        selvedge_sandbox::Options {
+        Ok(selvedge_sandbox::Options {
             cache_dir: Some(self.storage.path.join("components")),
             max_instances: self.sandbox.max_instances,
             total_memory_bytes: self.sandbox.total_memory_bytes,
             largest_memory_bytes: largest.unwrap_or(defaults.largest_memory_bytes),
             max_component_bytes: self.sandbox.max_component_bytes,
             stack_bytes: self.sandbox.stack_bytes,
+            compiling: selvedge_sandbox::Compiling {
+                program: Some(std::env::current_exe()?),
+                memory_bytes: self.sandbox.compile_memory_bytes,
+                cpu: self.sandbox.compile_cpu,
+                wall: self.sandbox.compile_wall,
+                output_bytes: self.sandbox.compile_output_bytes,
+                processes: self.sandbox.compile_processes,
+            },
             ..defaults
-        }
+        })
     }
 
     /// The data directory.

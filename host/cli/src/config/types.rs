@@ -198,6 +198,16 @@ pub struct SandboxConfig {
     pub max_component_bytes: u64,
     /// `sandbox.stack_bytes`
     pub stack_bytes: usize,
+    /// `sandbox.compile_memory_bytes`
+    pub compile_memory_bytes: u64,
+    /// `sandbox.compile_cpu_secs`
+    pub compile_cpu: Duration,
+    /// `sandbox.compile_wall_secs`
+    pub compile_wall: Duration,
+    /// `sandbox.compile_output_bytes`
+    pub compile_output_bytes: u64,
+    /// `sandbox.compile_processes`
+    pub compile_processes: usize,
 }
 
 /// The life of runs.

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use selvedge_model::RunId;
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::event::{EventId, StoredEvent, StreamEvent};
 use selvedge_model::run::ClaimedRun;
-use selvedge_model::RunId;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
 

@@ -54,12 +54,7 @@ impl ThreadHub {
 
     /// Shows an event to those who watch the thread. It gets an id there, if it has none. Behind an event that was
     /// announced with a lower id it waits for that.
-    pub(crate) fn show(
-        &self,
-        thread: &OwnedThread,
-        id: Option<EventId>,
-        event: &Arc<StreamEvent>,
-    ) {
+    pub(crate) fn show(&self, thread: &OwnedThread, id: Option<EventId>, event: &Arc<StreamEvent>) {
         let mut announced = self.announced.lock();
         let Some(stream) = self.stream_of(thread) else {
             return;

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::types::{
     Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, CronInsert, CronReplace,
-    CronTick, DueDeliveries, Finish, GoneThread, Insert, MakeDelivery, NewRun, NewThread, Prune, Pruned,
-    PutItem, Recovery, Redeliver, RunEnd, StepCommit, Swept, ThreadPatch, ThreadUpdate, Ticked,
-    Truncate, Updated, WhichRuns,
+    CronTick, DueDeliveries, Finish, GoneThread, Insert, MakeDelivery, NewRun, NewThread, Prune,
+    Pruned, PutItem, Recovery, Redeliver, RunEnd, StepCommit, Swept, ThreadPatch, ThreadUpdate,
+    Ticked, Truncate, Updated, WhichRuns,
 };
 use crate::{Storage, StorageError};
 

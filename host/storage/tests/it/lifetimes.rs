@@ -6,8 +6,8 @@ use std::time::Duration;
 use selvedge_model::thread::{ThreadStatus, Ttl, TtlStrategy};
 use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::{
-    GoneThread, NewRun, NewThread, Prune, Pruned, RunEnd, Storage, Swept, ThreadNeed, ThreadPatch, Truncate,
-    Values,
+    GoneThread, NewRun, NewThread, Prune, Pruned, RunEnd, Storage, Swept, ThreadNeed, ThreadPatch,
+    Truncate, Values,
 };
 
 use crate::given::{

@@ -6,8 +6,8 @@ use selvedge_model::cancel::CancelAction;
 use selvedge_model::cron::Cron;
 use selvedge_model::{AssistantId, Caller, Identity, Scope, ThreadId};
 use selvedge_storage::{
-    Admission, CancelRuns, CronFilter, CronInsert, CronReplace, GoneThread, Insert, MakeDelivery, NewRun,
-    NewThread, PutItem, Refusal, Storage, ThreadFilter, ThreadNeed, Values, WhichRuns,
+    Admission, CancelRuns, CronFilter, CronInsert, CronReplace, GoneThread, Insert, MakeDelivery,
+    NewRun, NewThread, PutItem, Refusal, Storage, ThreadFilter, ThreadNeed, Values, WhichRuns,
 };
 
 use crate::assistants::assistant;
