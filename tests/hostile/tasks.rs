@@ -139,20 +139,49 @@ async fn whoever_takes_memory_without_end_is_ended_whichever_memory_it_takes() {
             },
             OF_THE_TEMPLATE + (1 << 20),
         ),
-        // The pool has room for so many elements, whatever the bound: who asks for more gets none, and no trap.
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_larger_table_than_the_bound_is_ended_by_its_own_bound() {
+    let table = |name, items, run_node, sandbox| {
+        let guest = Guest {
+            items,
+            ..running(run_node)
+        };
+        let (kind, limit) = ("TableLimitExceeded", "table_elements");
+        case(name, guest, sandbox, kind, limit)
+    };
+    suffer(vec![
+        table(
+            "at_once",
+            "(table $a 0 funcref)",
+            "(drop (table.grow $a (ref.null func) (i32.const 40001)))",
+            json!({}),
+        ),
+        table(
+            "beyond_memory",
+            "(table $a 0 funcref)",
+            "(drop (table.grow $a (ref.null func) (i32.const 100000000)))",
+            json!({}),
+        ),
+        table(
+            "below_its_neighbours",
+            "(table $a 0 50 funcref)",
+            "(loop $again (drop (table.grow $a (ref.null func) (i32.const 1))) (br $again))",
+            json!({"table_elements": 40}),
+        ),
+        // What it declared itself is its own affair.
         Case {
             kind: "GuestTrapped",
             limit: None,
-            ..greedy(
-                "table",
-                Guest {
-                    items: "(table $a 0 funcref)",
-                    ..running(
-                        "(if (i32.eq (table.grow $a (ref.null func) (i32.const 100000000)) (i32.const -1))
-                           (then unreachable))",
-                    )
-                },
-                1 << 31,
+            ..table(
+                "declared",
+                "(table $a 0 50 funcref)",
+                "(if (i32.eq (table.grow $a (ref.null func) (i32.const 51)) (i32.const -1))
+                   (then unreachable))",
+                json!({}),
             )
         },
     ])

@@ -98,7 +98,7 @@ pub enum LoadError {
     },
     /// It needs more than a slot of the pool has, so that a task of it might find nothing to run in.
     #[error(
-        "{path} needs more than the slot of a task has: {reason}. Build it of fewer parts, or raise sandbox.memory_bytes"
+        "{path} needs more than the slot of a task has: {reason}. Build it of fewer parts, or raise sandbox.memory_bytes or sandbox.table_elements"
     )]
     TooManyParts {
         /// The file.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::Options;
-use crate::options::{LARGEST_STACK_BYTES, MOST_INSTANCES};
+use crate::options::{LARGEST_STACK_BYTES, MOST_INSTANCES, MOST_TABLE_ELEMENTS};
 
 /// How often a guest that computes without pause is interrupted: it yields its thread to its neighbours, and its
 /// CPU time is looked at. Short enough for fairness, long enough to cost nothing (0.01 %).
@@ -18,7 +18,6 @@ const TICK: Duration = Duration::from_millis(10);
 const HOST_STACK_BYTES: usize = 1536 << 10;
 /// Interpreters compiled to wasm (Python, JavaScript) need this much for an instance's own data and tables.
 const INSTANCE_BYTES: usize = 8 << 20;
-const TABLE_ELEMENTS: usize = 40_000;
 /// What the parts of one component may add up to, and what a slot therefore has: the pool is as many times as large as
 /// there are slots, so whoever has a slot has its parts too. wasmtime refuses a larger component when it compiles or
 /// loads it. Python or a composition has dozens of core instances, which only counted things are; a memory reserves
@@ -65,7 +64,7 @@ fn config(options: &Options) -> Config {
         .max_tables_per_module(TABLES_PER_SLOT)
         .max_component_instance_size(INSTANCE_BYTES)
         .max_core_instance_size(INSTANCE_BYTES)
-        .table_elements(TABLE_ELEMENTS)
+        .table_elements(options.largest_table_elements.min(MOST_TABLE_ELEMENTS))
         .max_memory_size(options.largest_memory_bytes)
         .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
         .table_keep_resident(KEPT_MEMORY_BYTES);

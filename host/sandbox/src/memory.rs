@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::bound::{Bound, Exceeded};
+use crate::options::Limits;
 
 /// The budget of all live instances.
 pub(crate) struct TotalMemory {
@@ -144,16 +145,19 @@ impl Drop for Place<'_> {
 pub(crate) struct MemoryMeter {
     used: usize,
     limit: usize,
+    /// Of one table.
+    table_elements: usize,
     total: Arc<TotalMemory>,
     holder: Holder,
     waiting: bool,
 }
 
 impl MemoryMeter {
-    pub(crate) fn new(limit: usize, total: Arc<TotalMemory>) -> Self {
+    pub(crate) fn new(limits: &Limits, total: Arc<TotalMemory>) -> Self {
         Self {
             used: 0,
-            limit,
+            limit: limits.memory_bytes,
+            table_elements: limits.table_elements,
             holder: total.new_holder(),
             total,
             waiting: false,
@@ -220,8 +224,20 @@ impl wasmtime::ResourceLimiterAsync for MemoryMeter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
+        // What the pool has room for is told as if the table had declared it, and is no less than the bound.
+        let declared = maximum.filter(|maximum| *maximum < self.table_elements);
+        if declared.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
+        }
+        if desired > self.table_elements {
+            return Err(Exceeded::new(
+                Bound::TableElements,
+                format_args!(
+                    "the task asked for a table of more than {} elements",
+                    self.table_elements
+                ),
+            )
+            .into());
         }
         // An element is a pointer.
         let elements = desired.saturating_sub(current);
@@ -236,6 +252,8 @@ mod tests {
     use futures_util::future::join_all;
     use futures_util::poll;
 
+    use wasmtime::ResourceLimiterAsync as _;
+
     use super::*;
 
     /// Bound of a task, and so the reserve, and budget.
@@ -246,8 +264,16 @@ mod tests {
         Arc::new(TotalMemory::new(BUDGET, TASK))
     }
 
+    fn limits(memory_bytes: usize) -> Limits {
+        Limits {
+            memory_bytes,
+            table_elements: 4,
+            ..Limits::default()
+        }
+    }
+
     fn task(total: &Arc<TotalMemory>) -> MemoryMeter {
-        MemoryMeter::new(TASK, total.clone())
+        MemoryMeter::new(&limits(TASK), total.clone())
     }
 
     async fn grown(total: &Arc<TotalMemory>, bytes: usize) -> MemoryMeter {
@@ -324,10 +350,30 @@ mod tests {
         let total = budget();
         let error = task(&total).grow(TASK + 1).await.unwrap_err();
         assert_eq!(bound(&error), Bound::Memory);
-        let mut larger = MemoryMeter::new(10 * BUDGET, total.clone());
+        let mut larger = MemoryMeter::new(&limits(10 * BUDGET), total.clone());
         let error = larger.grow(BUDGET + 1).await.unwrap_err();
         assert_eq!(bound(&error), Bound::TotalMemory);
         assert_eq!(total.state.lock().used, 0);
+    }
+
+    #[tokio::test]
+    async fn a_table_beyond_its_own_bound_is_not_there_and_one_beyond_the_operators_ends_the_task() {
+        let mut task = task(&budget());
+        for (desired, declared, granted) in [
+            (4, None, Some(true)),
+            (3, Some(3), Some(true)),
+            (4, Some(3), Some(false)),
+            (5, Some(3), Some(false)),
+            (5, None, None),
+            (5, Some(4), None),
+            (5, Some(5), None),
+        ] {
+            let answer = task.table_growing(desired - 1, desired, declared).await;
+            match granted {
+                Some(granted) => assert_eq!(answer.unwrap(), granted, "{desired} {declared:?}"),
+                None => assert_eq!(bound(&answer.unwrap_err()), Bound::TableElements),
+            }
+        }
     }
 
     /// Where the budget is less than twice a task's bound the reserve cannot hold a whole task.

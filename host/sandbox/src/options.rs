@@ -9,6 +9,9 @@ pub const MOST_INSTANCES: usize = 8_192;
 /// The largest stack of a guest: address space for one is set aside for each slot of the pool.
 pub const LARGEST_STACK_BYTES: usize = 16 << 20;
 
+/// The most elements of one table: address space for each of a slot's tables is set aside for them, a pointer each.
+pub const MOST_TABLE_ELEMENTS: usize = 1_000_000;
+
 /// What holds for the whole process.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -22,6 +25,8 @@ pub struct Options {
     /// The largest `memory_bytes` of any graph: the pool's slots must be as large. Where `total_memory_bytes` is less
     /// than twice as much, tasks that use more than half of it may fail when others use the rest.
     pub largest_memory_bytes: usize,
+    /// The largest `table_elements` of any graph, [`MOST_TABLE_ELEMENTS`] at most: for the same reason.
+    pub largest_table_elements: usize,
     /// The largest component that is loaded (`max_component_bytes`).
     pub max_component_bytes: u64,
     /// How components are compiled that are not in the cache.
@@ -39,6 +44,7 @@ impl Default for Options {
             max_instances: 2_048,
             total_memory_bytes: 4 << 30,
             largest_memory_bytes: Limits::default().memory_bytes,
+            largest_table_elements: Limits::default().table_elements,
             max_component_bytes: 64 << 20,
             compiling: Compiling::default(),
             // wasmtime's own default.
@@ -90,6 +96,8 @@ pub struct Limits {
     pub wall: Duration,
     /// Total over all memories and tables of the instance (`memory_bytes`): `MemoryLimitExceeded`.
     pub memory_bytes: usize,
+    /// Elements of one table (`table_elements`): `TableLimitExceeded`.
+    pub table_elements: usize,
     /// Length of one answer or one event (`output_bytes`): `OutputLimitExceeded`.
     pub output_bytes: usize,
     /// What one call may hand to the host, refused before it is copied (`hostcall_bytes`): `HostCallLimitExceeded`.
@@ -131,6 +139,8 @@ impl Default for Limits {
             cpu: Duration::from_millis(10_000),
             wall: Duration::from_secs(600),
             memory_bytes: 256 << 20,
+            // Several times what a large interpreter compiled to wasm has.
+            table_elements: 40_000,
             output_bytes: 16 << 20,
             hostcall_bytes: hostcall_bytes_for(16 << 20),
             json_depth: selvedge_model::json::MAX_DEPTH,

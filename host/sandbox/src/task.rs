@@ -273,7 +273,7 @@ struct Around {
 
 fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -> Store<TaskState> {
     let state = TaskState::new(TaskSetup {
-        memory: MemoryMeter::new(loaded.limits.memory_bytes, shared.memory.clone()),
+        memory: MemoryMeter::new(&loaded.limits, shared.memory.clone()),
         limits: loaded.limits.clone(),
         answers: around.answers,
         events: around.events,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use selvedge_egress as egress;
+use selvedge_sandbox::Limits;
 use selvedge_storage::sqlite;
 
 use super::types::{Config, GraphConfig, Synchronous, WebhooksConfig};
@@ -60,17 +61,19 @@ impl Config {
     /// # Errors
     /// The operating system does not say where the program lies.
     pub fn sandbox(&self) -> io::Result<selvedge_sandbox::Options> {
-        let largest = self
-            .graphs
-            .iter()
-            .map(|graph| graph.limits.memory_bytes)
-            .max();
+        let largest = |bound: fn(&Limits) -> usize| {
+            let graphs = self.graphs.iter();
+            graphs.map(|graph| bound(&graph.limits)).max()
+        };
+        let memory_bytes = largest(|limits| limits.memory_bytes);
+        let table_elements = largest(|limits| limits.table_elements);
         let defaults = selvedge_sandbox::Options::default();
         Ok(selvedge_sandbox::Options {
             cache_dir: Some(self.storage.path.join("components")),
             max_instances: self.sandbox.max_instances,
             total_memory_bytes: self.sandbox.total_memory_bytes,
-            largest_memory_bytes: largest.unwrap_or(defaults.largest_memory_bytes),
+            largest_memory_bytes: memory_bytes.unwrap_or(defaults.largest_memory_bytes),
+            largest_table_elements: table_elements.unwrap_or(defaults.largest_table_elements),
             max_component_bytes: self.sandbox.max_component_bytes,
             stack_bytes: self.sandbox.stack_bytes,
             compiling: selvedge_sandbox::Compiling {

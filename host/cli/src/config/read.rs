@@ -281,6 +281,7 @@ fn limits(sandbox: &BTreeMap<String, Value>) -> Limits {
     };
     Limits {
         memory_bytes: group.size("memory_bytes"),
+        table_elements: group.size("table_elements"),
         cpu: Duration::from_millis(group.number("cpu_ms")),
         wall: group.secs("wall_secs"),
         output_bytes: group.size("output_bytes"),

@@ -4,7 +4,7 @@
 //! LangGraph's unless the page on webhooks says otherwise.
 
 use selvedge_model::json::MAX_DEPTH;
-use selvedge_sandbox::options::{LARGEST_STACK_BYTES, MOST_INSTANCES};
+use selvedge_sandbox::options::{LARGEST_STACK_BYTES, MOST_INSTANCES, MOST_TABLE_ELEMENTS};
 
 use super::keys::Fallback::{Json, Required, Words};
 use super::keys::Item::{
@@ -44,6 +44,10 @@ const MEMORY: Kind = Uint {
     min: 1 << 20,
     max: 4 << 30,
 };
+const ELEMENTS: Kind = Uint {
+    min: 1,
+    max: MOST_TABLE_ELEMENTS as u64,
+};
 /// No value in the program nests deeper than `model`'s bound. A task's answer needs the few levels of its own envelope.
 const DEPTH: Kind = Uint {
     min: 8,
@@ -72,6 +76,7 @@ pub const KEYS: &[Key] = &[
     key("graphs.*.secrets.*.hosts", List(Host), Required, "As `secrets.*.hosts`."),
     key("graphs.*.sandbox", Section, Json("{}"), "Bounds of this graph's tasks where they differ from `sandbox`."),
     key("graphs.*.sandbox.memory_bytes", MEMORY, Words("`sandbox.memory_bytes`"), "As there."),
+    key("graphs.*.sandbox.table_elements", ELEMENTS, Words("`sandbox.table_elements`"), "As there."),
     key("graphs.*.sandbox.cpu_ms", COUNT, Words("`sandbox.cpu_ms`"), "As there."),
     key("graphs.*.sandbox.wall_secs", SECS, Words("`sandbox.wall_secs`"), "As there."),
     key("graphs.*.sandbox.output_bytes", BYTES, Words("`sandbox.output_bytes`"), "As there."),
@@ -175,6 +180,7 @@ pub const KEYS: &[Key] = &[
     key("sandbox", Section, Json("{}"), "What a task may use, and all of them together."),
     key("sandbox.memory_bytes", MEMORY, Json("268435456"), "All memories and tables of a task's instance."),
     key("sandbox.total_memory_bytes", Uint { min: 1 << 20, max: MOST }, Words("half of the machine's memory"), "All live instances. A task that asks for more waits until others have ended, within its `wall_secs`; at least twice the largest `memory_bytes` makes sure that waiting ends."),
+    key("sandbox.table_elements", ELEMENTS, Json("40000"), "Elements of one table of a task's instance, which has eight tables at most."),
     key("sandbox.cpu_ms", COUNT, Json("10000"), "CPU time of a task."),
     key("sandbox.wall_secs", SECS, Json("600"), "A whole task, host calls included."),
     key("sandbox.output_bytes", BYTES, Json("16777216"), "One answer or one event of a task."),
