@@ -30,7 +30,7 @@ pub(crate) enum Bound {
 }
 
 /// All of them, in the order of the configuration's page.
-const ALL: [Bound; 20] = [
+const ALL: [Bound; 21] = [
     Bound::Cpu,
     Bound::Wall,
     Bound::Memory,

@@ -147,7 +147,7 @@ pub(crate) async fn load(
     source: ComponentSource,
 ) -> Result<Component, LoadError> {
     let path = source.path;
-    let failed = |error| not_compiled(&path, error);
+    let failed = |error: CompileError| not_compiled(&path, &error);
     let (from, most) = (path.clone(), shared.options.max_component_bytes);
     let (bytes, digest) = blocking(move || {
         let bytes = read(&from, most)?;
@@ -271,7 +271,7 @@ async fn compile_or_reuse(
     .await?
 }
 
-fn not_compiled(path: &Path, error: CompileError) -> LoadError {
+fn not_compiled(path: &Path, error: &CompileError) -> LoadError {
     let path = path.to_owned();
     let reason = error.to_string();
     match error {
