@@ -13,7 +13,7 @@ use crate::options::Compiling;
 pub const COMMAND: &str = "compile-component";
 
 /// The component is wrong: stderr says how.
-pub(super) const REFUSED: i32 = 1;
+pub(super) const REFUSED: u8 = 1;
 /// The child is: stderr says how.
 const UNFIT: u8 = 3;
 
@@ -65,7 +65,7 @@ pub fn child(bounds: Bounds) -> ExitCode {
     };
     let code = match engine.precompile_component(&component) {
         Ok(code) => code,
-        Err(error) => return ended(REFUSED as u8, &format_args!("{error:#}")),
+        Err(error) => return ended(REFUSED, &format_args!("{error:#}")),
     };
     let mut stdout = io::stdout().lock();
     match stdout.write_all(&code).and_then(|()| stdout.flush()) {
@@ -147,4 +147,32 @@ fn give_up_rights() -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn give_up_rights() -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::File;
+    use std::thread;
+
+    use landlock::{
+        ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
+    };
+
+    use super::*;
+
+    #[test]
+    fn whoever_gave_up_its_rights_opens_no_file_where_the_kernel_can_keep_it_from_it() {
+        // They are a thread's, so the other tests keep theirs.
+        let confined = thread::spawn(|| {
+            give_up_rights().unwrap();
+            File::open("/").is_err()
+        });
+        let kernel_knows = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(ABI::V1))
+            .and_then(|rules| rules.create())
+            .is_ok();
+        assert_eq!(confined.join().unwrap(), kernel_knows);
+        assert!(File::open("/").is_ok());
+    }
 }

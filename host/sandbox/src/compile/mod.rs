@@ -132,8 +132,10 @@ impl Compiler {
         let mut stderr = child.stderr.take();
         let ended = tokio::time::timeout(self.options.wall, async {
             if let Some(stderr) = &mut stderr {
-                let mut beginning = stderr.take(LONGEST_REASON_BYTES);
+                let mut beginning = (&mut *stderr).take(LONGEST_REASON_BYTES);
                 beginning.read_to_end(&mut said).await?;
+                // The rest is for nobody, and must not keep the child waiting.
+                tokio::io::copy(stderr, &mut tokio::io::sink()).await?;
             }
             child.wait().await
         })
@@ -159,7 +161,7 @@ impl Compiler {
         if status.success() {
             return Ok(());
         }
-        if status.code() == Some(child::REFUSED) {
+        if status.code() == Some(i32::from(child::REFUSED)) {
             return Err(CompileError::Refused(said.to_owned()));
         }
         let signal = status.signal();
@@ -173,7 +175,13 @@ impl Compiler {
             ));
         }
         if signal == Some(Signal::XFSZ.as_raw()) {
-            return Err(too_much_output(self.options.output_bytes));
+            return Err(CompileError::bound(
+                "compile_output_bytes",
+                format!(
+                    "what it compiles to is longer than {} bytes",
+                    self.options.output_bytes
+                ),
+            ));
         }
         if OUT_OF_MEMORY.iter().any(|words| said.contains(words)) {
             return Err(CompileError::bound(
@@ -190,13 +198,6 @@ impl Compiler {
         };
         Err(CompileError::Failed(how))
     }
-}
-
-fn too_much_output(most: u64) -> CompileError {
-    CompileError::bound(
-        "compile_output_bytes",
-        format!("what it compiles to is longer than {most} bytes"),
-    )
 }
 
 /// What was compiled, ready to be linked.
