@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::guest::Guest;
-use super::{Folder, counts, error_of, good_run_succeeds, setup};
+use super::{Folder, counts, error_of, good_run_succeeds, run, setup};
 
 /// A guest, its bounds, and what must come of a run of it.
 struct Case {
@@ -203,6 +203,35 @@ async fn whoever_calls_itself_without_end_is_ended_by_its_stack() {
         "stack_bytes",
     )])
     .await;
+}
+
+#[tokio::test]
+async fn a_graph_has_the_stack_that_the_operator_gives_it_and_its_neighbours_have_theirs() {
+    // A hundred thousand frames are more than the default has, and less than sixteen megabytes.
+    let deep = Guest {
+        items: "(func $down (param i32) (result i32)
+                  (if (result i32) (i32.eqz (local.get 0))
+                    (then (i32.const 0))
+                    (else (i32.add (call $down (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))))",
+        ..running("(drop (call $down (i32.const 100000)))")
+    };
+    let folder = Folder::new();
+    let path = folder.holding("deep", &deep.encoded());
+    let given = [
+        ("default", json!({})),
+        ("large", json!({"stack_bytes": 16 << 20})),
+    ];
+    let graphs = given.map(|(name, sandbox)| (name, json!({"path": path, "sandbox": sandbox})));
+    let server = setup(graphs, &Guest::default()).start().await;
+    for _ in 0..2 {
+        let outcome = server
+            .post_json("/runs/wait", &run("large", json!({"foo": 1})))
+            .await;
+        assert_eq!(outcome["foo"], 1, "{outcome}");
+        let (kind, message) = error_of(&server, "default", json!({"foo": 1})).await;
+        assert_eq!(kind, "StackLimitExceeded", "{message}");
+        good_run_succeeds(&server).await;
+    }
 }
 
 #[tokio::test]

@@ -90,7 +90,9 @@ fn outcome(loaded: &Result<Component, LoadError>) -> &'static str {
         Err(LoadError::TooManyParts { .. }) => "too many parts",
         Err(LoadError::NotAComponent { .. }) => "no component",
         Err(LoadError::CompileBound { .. } | LoadError::Compiler { .. }) => "not compiled",
-        Err(LoadError::Read { .. } | LoadError::TooLarge { .. }) => "not read",
+        Err(LoadError::Read { .. } | LoadError::TooLarge { .. } | LoadError::Stack { .. }) => {
+            "not tried"
+        }
     }
 }
 

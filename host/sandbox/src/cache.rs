@@ -225,7 +225,7 @@ mod tests {
             max_instances: 1,
             ..Options::default()
         };
-        engine::engine(&options).unwrap()
+        engine::engine(&options, 512 << 10).unwrap()
     }
 
     fn keep(cache: &Cache, engine: &Engine, digest: &str) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use selvedge_model::graph::ComponentDescription;
 use sha2::{Digest, Sha256};
+use wasmtime::Engine;
 use wasmtime::component::Component as Compiled;
 
 use crate::compile::{self, CompileError, blocking};
@@ -106,6 +107,14 @@ pub enum LoadError {
         /// Which part, and how many of it there may be.
         reason: String,
     },
+    /// Its `stack_bytes` is none of those that the sandbox was started for.
+    #[error("{path} is to have a stack of {bytes} bytes, for which the sandbox has no engine")]
+    Stack {
+        /// The file.
+        path: PathBuf,
+        /// Its stack.
+        bytes: usize,
+    },
     /// It imports what the host does not offer, or lacks an export of the contract.
     #[error("{path} does not fit the contract selvedge:graph (wit/graph.wit): {reason}")]
     Contract {
@@ -156,17 +165,19 @@ pub(crate) async fn load(
     })
     .await
     .map_err(failed)??;
-    let component = compile_or_reuse(shared, &digest, bytes).await;
+    let linker = shared.linkers.get(&source.limits.stack_bytes);
+    let linker = linker.ok_or_else(|| LoadError::Stack {
+        path: path.clone(),
+        bytes: source.limits.stack_bytes,
+    })?;
+    let component = compile_or_reuse(shared, linker.engine(), &digest, bytes).await;
     let component = component.map_err(failed)?;
 
     let contract = |error: wasmtime::Error| LoadError::Contract {
         path: path.clone(),
         reason: format!("{error:#}"),
     };
-    let pre = shared
-        .linker
-        .instantiate_pre(&component)
-        .map_err(contract)?;
+    let pre = linker.instantiate_pre(&component).map_err(contract)?;
     let mut loaded = Loaded {
         pre: GuestPre::new(pre).map_err(contract)?,
         environment: source.environment.into(),
@@ -247,6 +258,7 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
 /// Compiling costs 50 ms for a Rust guest and seconds for an interpreter; loading what was compiled, microseconds.
 async fn compile_or_reuse(
     shared: &Arc<Shared>,
+    engine: &Engine,
     digest: &str,
     bytes: Vec<u8>,
 ) -> Result<Compiled, CompileError> {
@@ -254,17 +266,17 @@ async fn compile_or_reuse(
         Some(cache) => Some(cache.turn(digest).await),
         None => None,
     };
-    let (finding, wanted) = (shared.clone(), digest.to_owned());
-    let found = blocking(move || finding.cache.as_ref()?.find(&finding.engine, &wanted)).await?;
+    let (finding, on, wanted) = (shared.clone(), engine.clone(), digest.to_owned());
+    let found = blocking(move || finding.cache.as_ref()?.find(&on, &wanted)).await?;
     if let Some(component) = found {
         return Ok(component);
     }
-    let code = shared.compiler.compile(&shared.engine, bytes).await?;
-    let (keeping, made) = (shared.clone(), digest.to_owned());
+    let code = shared.compiler.compile(engine, bytes).await?;
+    let (keeping, on, made) = (shared.clone(), engine.clone(), digest.to_owned());
     blocking(move || {
-        let component = compile::component(&keeping.engine, &code)?;
+        let component = compile::component(&on, &code)?;
         if let Some(cache) = &keeping.cache {
-            cache.keep(&keeping.engine, &made, &code);
+            cache.keep(&on, &made, &code);
         }
         Ok(component)
     })

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::Options;
-use crate::options::{LARGEST_STACK_BYTES, MOST_INSTANCES, MOST_TABLE_ELEMENTS};
+use crate::options::{LARGEST_STACK_BYTES, MOST_TABLE_ELEMENTS};
 
 /// How often a guest that computes without pause is interrupted: it yields its thread to its neighbours, and its
 /// CPU time is looked at. Short enough for fairness, long enough to cost nothing (0.01 %).
@@ -29,8 +29,9 @@ const TABLES_PER_SLOT: u32 = 8;
 /// touches less than this, so its slot is reset by copying and not by system calls.
 const KEPT_MEMORY_BYTES: usize = 128 << 10;
 
-pub(crate) fn engine(options: &Options) -> wasmtime::Result<Engine> {
-    Engine::new(&config(options))
+/// Runs guests with so much stack, which is an engine's setting and not an instance's.
+pub(crate) fn engine(options: &Options, stack_bytes: usize) -> wasmtime::Result<Engine> {
+    Engine::new(&config(options, stack_bytes))
 }
 
 /// Compiles what any engine of [`engine`] loads, and has no pool.
@@ -48,9 +49,9 @@ fn code() -> Config {
     config
 }
 
-fn config(options: &Options) -> Config {
-    let slots = options.max_instances.clamp(1, MOST_INSTANCES) as u32;
-    let stack_bytes = options.stack_bytes.clamp(1, LARGEST_STACK_BYTES);
+fn config(options: &Options, stack_bytes: usize) -> Config {
+    let slots = options.slots() as u32;
+    let stack_bytes = stack_bytes.clamp(1, LARGEST_STACK_BYTES);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(CORE_INSTANCES_PER_SLOT))
@@ -84,17 +85,16 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
-    pub(crate) fn start(engine: &Engine) -> io::Result<Self> {
+    pub(crate) fn start<'a>(engines: impl Iterator<Item = &'a Engine>) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (engine, stopped) = (engine.weak(), stop.clone());
+        let (engines, stopped) = (engines.map(Engine::weak).collect::<Vec<_>>(), stop.clone());
         std::thread::Builder::new()
             .name("guest-ticker".into())
             .spawn(move || {
                 while !stopped.load(Ordering::Relaxed) {
                     std::thread::sleep(TICK);
-                    match engine.upgrade() {
-                        Some(engine) => engine.increment_epoch(),
-                        None => break,
+                    for engine in engines.iter().filter_map(EngineWeak::upgrade) {
+                        engine.increment_epoch();
                     }
                 }
             })?;
@@ -126,6 +126,9 @@ pub(crate) fn guest_threads(count: usize) -> io::Result<tokio::runtime::Runtime>
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    use std::path::Path;
+
     use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
     use wasm_encoder::{
         Component as Encoded, InstanceSection, MemorySection, MemoryType, Module, ModuleArg,
@@ -135,7 +138,10 @@ mod tests {
     use wasmtime::component::{Component, Linker};
 
     use super::*;
+    use crate::options::MOST_INSTANCES;
     use crate::{ComponentSource, Limits, LoadError, Network, Sandbox};
+
+    const STACK_BYTES: usize = 512 << 10;
 
     fn options(max_instances: usize) -> Options {
         Options {
@@ -180,7 +186,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_has_a_slot_has_all_the_parts_that_a_component_may_have() {
         const SLOTS: usize = 3;
-        let engine = engine(&options(SLOTS)).unwrap();
+        let engine = engine(&options(SLOTS), STACK_BYTES).unwrap();
         let linker = Linker::<()>::new(&engine);
         for (instances, memories, tables) in [
             (CORE_INSTANCES_PER_SLOT, 0, 0),
@@ -201,11 +207,24 @@ mod tests {
         }
     }
 
+    fn source(path: &Path, limits: Limits) -> ComponentSource {
+        let policy = Policy::new(&PolicyOptions::graphs()).unwrap();
+        let client = Client::new(Arc::new(policy), &ClientOptions::default()).unwrap();
+        ComponentSource {
+            path: path.to_owned(),
+            environment: Vec::new(),
+            limits,
+            network: Network {
+                client: Arc::new(client),
+                timeout: Duration::from_secs(1),
+                max_concurrent_per_run: 1,
+            },
+        }
+    }
+
     #[tokio::test]
     async fn a_component_with_more_parts_than_a_slot_is_refused_when_it_is_loaded() {
         let sandbox = Sandbox::start(options(1)).unwrap();
-        let policy = Policy::new(&PolicyOptions::graphs()).unwrap();
-        let client = Client::new(Arc::new(policy), &ClientOptions::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("many.wasm");
         for (parts, words) in [
@@ -214,24 +233,59 @@ mod tests {
             ((TABLES_PER_SLOT + 1, 0, 1), "tables"),
         ] {
             std::fs::write(&path, component(parts.0, parts.1, parts.2)).unwrap();
-            let loaded = sandbox.load(ComponentSource {
-                path: path.clone(),
-                environment: Vec::new(),
-                limits: Limits::default(),
-                network: Network {
-                    client: Arc::new(client.clone()),
-                    timeout: Duration::from_secs(1),
-                    max_concurrent_per_run: 1,
-                },
-            });
+            let loaded = sandbox.load(source(&path, Limits::default()));
             let error = loaded.await.err().unwrap();
             assert!(matches!(error, LoadError::TooManyParts { .. }), "{error}");
             assert!(error.to_string().contains(words), "{error}");
         }
     }
 
+    #[tokio::test]
+    async fn a_stack_that_the_sandbox_was_not_started_for_is_refused() {
+        let sandbox = Sandbox::start(options(1)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty.wasm");
+        std::fs::write(&path, component(0, 0, 0)).unwrap();
+        let limits = Limits {
+            stack_bytes: 2 * STACK_BYTES,
+            ..Limits::default()
+        };
+        let error = sandbox.load(source(&path, limits)).await.err().unwrap();
+        assert!(matches!(error, LoadError::Stack { .. }), "{error}");
+    }
+
     #[test]
     fn the_most_instances_that_may_be_configured_fit_into_the_address_space() {
-        assert!(engine(&options(MOST_INSTANCES)).is_ok());
+        assert!(engine(&options(MOST_INSTANCES), STACK_BYTES).is_ok());
+    }
+
+    #[test]
+    fn as_many_pools_as_there_are_stacks_fit_into_the_address_space_together() {
+        let stacks = [STACK_BYTES, 1 << 20, LARGEST_STACK_BYTES];
+        let options = Options {
+            stacks: stacks.into(),
+            largest_table_elements: MOST_TABLE_ELEMENTS,
+            ..options(MOST_INSTANCES)
+        };
+        let engines: Vec<_> = stacks
+            .iter()
+            .map(|stack| engine(&options, *stack))
+            .collect();
+        assert!(engines.iter().all(Result::is_ok));
+        assert_eq!(options.slots(), MOST_INSTANCES / stacks.len());
+    }
+
+    /// So the child needs no pool, and one artefact of the cache serves the graphs of all stacks.
+    #[test]
+    fn what_the_compiler_makes_every_engine_loads() {
+        let hash = |engine: &Engine| {
+            let mut hasher = DefaultHasher::new();
+            engine.precompile_compatibility_hash().hash(&mut hasher);
+            hasher.finish()
+        };
+        let compiler = hash(&compiler().unwrap());
+        for stack_bytes in [STACK_BYTES, LARGEST_STACK_BYTES] {
+            assert_eq!(compiler, hash(&engine(&options(1), stack_bytes).unwrap()));
+        }
     }
 }

@@ -43,8 +43,11 @@ mod stdio;
 mod store;
 mod task;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wasmtime::component::Linker;
 
 pub use component::{Component, ComponentSource, LoadError};
 pub use options::{Compiling, Limits, Options};
@@ -59,11 +62,11 @@ pub struct Sandbox(Arc<Shared>);
 
 pub(crate) struct Shared {
     options: Options,
-    engine: wasmtime::Engine,
     /// `None`: components are compiled at each start.
     cache: Option<cache::Cache>,
     compiler: compile::Compiler,
-    linker: wasmtime::component::Linker<guest::TaskState>,
+    /// What graphs may import, for each engine that there is: by its `stack_bytes`.
+    linkers: BTreeMap<usize, Linker<guest::TaskState>>,
     slots: slots::Slots,
     /// Tasks that wait for an instance.
     waiting: AtomicUsize,
@@ -104,12 +107,16 @@ pub enum SandboxError {
 impl Sandbox {
     /// Sets up the engine, the guests' threads and the ticker. Call it inside the host's tokio runtime.
     pub fn start(options: Options) -> Result<Self, SandboxError> {
-        let engine = engine::engine(&options).map_err(SandboxError::Engine)?;
-        let linker = guest::linker(&engine).map_err(SandboxError::Engine)?;
-        let ticker = engine::Ticker::start(&engine)?;
+        let linker = |stack_bytes: &usize| {
+            let engine = engine::engine(&options, *stack_bytes)?;
+            Ok((*stack_bytes, guest::linker(&engine)?))
+        };
+        let linkers: wasmtime::Result<BTreeMap<_, _>> = options.stacks.iter().map(linker).collect();
+        let linkers = linkers.map_err(SandboxError::Engine)?;
+        let ticker = engine::Ticker::start(linkers.values().map(Linker::engine))?;
         let threads = engine::guest_threads(options.threads)?;
         Ok(Self(Arc::new(Shared {
-            slots: slots::Slots::new(options.max_instances),
+            slots: slots::Slots::new(options.slots()),
             waiting: AtomicUsize::new(0),
             shares: Arc::default(),
             counts: bound::Counts::default(),
@@ -119,8 +126,7 @@ impl Sandbox {
             )),
             cache: options.cache_dir.as_deref().and_then(open_cache),
             compiler: compile::Compiler::new(options.compiling.clone()),
-            engine,
-            linker,
+            linkers,
             threads: Some(threads),
             host: tokio::runtime::Handle::current(),
             _ticker: ticker,

@@ -357,7 +357,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_table_beyond_its_own_bound_is_not_there_and_one_beyond_the_operators_ends_the_task() {
+    async fn a_table_beyond_its_own_bound_is_not_there_and_one_beyond_the_operators_ends_the_task()
+    {
         let mut task = task(&budget());
         for (desired, declared, granted) in [
             (4, None, Some(true)),

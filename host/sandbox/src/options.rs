@@ -1,5 +1,6 @@
 //! The bounds of the sandbox, each with its default; keys under `sandbox` in `langgraph.json`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,8 +18,12 @@ pub const MOST_TABLE_ELEMENTS: usize = 1_000_000;
 pub struct Options {
     /// Where compiled components are kept. `None`, or a directory that others may write to: compile at each start.
     pub cache_dir: Option<PathBuf>,
-    /// Instances that may be alive at once (`max_instances`), [`MOST_INSTANCES`] at most. Beyond it, tasks wait.
+    /// Instances that may be alive at once (`max_instances`): [`MOST_INSTANCES`] at most, or its part where there are
+    /// several [`stacks`](Self::stacks). Beyond it, tasks wait.
     pub max_instances: usize,
+    /// Every `stack_bytes` of a graph. Each is an engine with a pool of its own, which has address space for all the
+    /// instances that may be alive: none of them ever waits for a slot that another pool has free.
+    pub stacks: BTreeSet<usize>,
     /// Memory of all live instances together (`total_memory_bytes`). A task that asks for more waits, its wall clock
     /// being the deadline.
     pub total_memory_bytes: usize,
@@ -31,8 +36,6 @@ pub struct Options {
     pub max_component_bytes: u64,
     /// How components are compiled that are not in the cache.
     pub compiling: Compiling,
-    /// Stack of a guest's own frames (`stack_bytes`), [`LARGEST_STACK_BYTES`] at most: `StackLimitExceeded`.
-    pub stack_bytes: usize,
     /// Threads that run guest code; by default one per core.
     pub threads: usize,
 }
@@ -42,15 +45,22 @@ impl Default for Options {
         Self {
             cache_dir: None,
             max_instances: 2_048,
+            stacks: BTreeSet::from([Limits::default().stack_bytes]),
             total_memory_bytes: 4 << 30,
             largest_memory_bytes: Limits::default().memory_bytes,
             largest_table_elements: Limits::default().table_elements,
             max_component_bytes: 64 << 20,
             compiling: Compiling::default(),
-            // wasmtime's own default.
-            stack_bytes: 512 << 10,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
+    }
+}
+
+impl Options {
+    /// Slots of each pool, and instances alive at once.
+    pub(crate) fn slots(&self) -> usize {
+        let most = MOST_INSTANCES / self.stacks.len().max(1);
+        self.max_instances.min(most).max(1)
     }
 }
 
@@ -96,6 +106,8 @@ pub struct Limits {
     pub wall: Duration,
     /// Total over all memories and tables of the instance (`memory_bytes`): `MemoryLimitExceeded`.
     pub memory_bytes: usize,
+    /// Stack of its own frames (`stack_bytes`), [`LARGEST_STACK_BYTES`] at most: `StackLimitExceeded`.
+    pub stack_bytes: usize,
     /// Elements of one table (`table_elements`): `TableLimitExceeded`.
     pub table_elements: usize,
     /// Length of one answer or one event (`output_bytes`): `OutputLimitExceeded`.
@@ -139,6 +151,8 @@ impl Default for Limits {
             cpu: Duration::from_millis(10_000),
             wall: Duration::from_secs(600),
             memory_bytes: 256 << 20,
+            // wasmtime's own default.
+            stack_bytes: 512 << 10,
             // Several times what a large interpreter compiled to wasm has.
             table_elements: 40_000,
             output_bytes: 16 << 20,

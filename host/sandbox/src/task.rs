@@ -290,7 +290,7 @@ fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -
         ),
         book,
     });
-    let mut store = Store::new(&shared.engine, state);
+    let mut store = Store::new(loaded.pre.engine(), state);
     store.set_hostcall_fuel(loaded.limits.hostcall_bytes);
     store.set_max_component_handles(loaded.limits.handles);
     store.limiter_async(|state| &mut state.memory);

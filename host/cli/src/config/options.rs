@@ -71,11 +71,15 @@ impl Config {
         Ok(selvedge_sandbox::Options {
             cache_dir: Some(self.storage.path.join("components")),
             max_instances: self.sandbox.max_instances,
+            stacks: self
+                .graphs
+                .iter()
+                .map(|graph| graph.limits.stack_bytes)
+                .collect(),
             total_memory_bytes: self.sandbox.total_memory_bytes,
             largest_memory_bytes: memory_bytes.unwrap_or(defaults.largest_memory_bytes),
             largest_table_elements: table_elements.unwrap_or(defaults.largest_table_elements),
             max_component_bytes: self.sandbox.max_component_bytes,
-            stack_bytes: self.sandbox.stack_bytes,
             compiling: selvedge_sandbox::Compiling {
                 program: Some(std::env::current_exe()?),
                 memory_bytes: self.sandbox.compile_memory_bytes,

@@ -1,7 +1,7 @@
 //! A checked tree → `Config`. Defaults come from the table of keys; what several values must agree on is
 //! checked here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use selvedge_model::thread::{Ttl, TtlStrategy};
 use selvedge_runtime::items::ItemTtl;
 use selvedge_runtime::sweep::ThreadTtl;
 use selvedge_sandbox::Limits;
-use selvedge_sandbox::options::hostcall_bytes_for;
+use selvedge_sandbox::options::{MOST_INSTANCES, hostcall_bytes_for};
 use selvedge_webhook::StartError;
 use serde_json::{Map, Value};
 
@@ -147,7 +147,6 @@ pub(super) fn config(
             },
             max_instances: sandbox.size("max_instances"),
             max_component_bytes: sandbox.number("max_component_bytes"),
-            stack_bytes: sandbox.size("stack_bytes"),
             compile_memory_bytes: sandbox.number("compile_memory_bytes"),
             compile_cpu: sandbox.secs("compile_cpu_secs"),
             compile_wall: sandbox.secs("compile_wall_secs"),
@@ -166,6 +165,20 @@ pub(super) fn config(
     };
     if let Err(StartError::Option { key, message }) = config.webhooks.options().validate() {
         problems.add(format!("{}: webhooks.{key}", file.display()), message);
+    }
+    let stacks: BTreeSet<usize> = config
+        .graphs
+        .iter()
+        .map(|graph| graph.limits.stack_bytes)
+        .collect();
+    if stacks.len().saturating_mul(config.sandbox.max_instances) > MOST_INSTANCES {
+        problems.add(
+            format!("{}: sandbox.max_instances", file.display()),
+            format!(
+                "is too much for graphs of {} different stack_bytes: their product is {MOST_INSTANCES} at most",
+                stacks.len()
+            ),
+        );
     }
     for graph in &config.graphs {
         if sandbox.given("total_memory_bytes").is_some()
@@ -282,6 +295,7 @@ fn limits(sandbox: &BTreeMap<String, Value>) -> Limits {
     Limits {
         memory_bytes: group.size("memory_bytes"),
         table_elements: group.size("table_elements"),
+        stack_bytes: group.size("stack_bytes"),
         cpu: Duration::from_millis(group.number("cpu_ms")),
         wall: group.secs("wall_secs"),
         output_bytes: group.size("output_bytes"),

@@ -44,6 +44,10 @@ const MEMORY: Kind = Uint {
     min: 1 << 20,
     max: 4 << 30,
 };
+const STACK: Kind = Uint {
+    min: 1 << 16,
+    max: LARGEST_STACK_BYTES as u64,
+};
 const ELEMENTS: Kind = Uint {
     min: 1,
     max: MOST_TABLE_ELEMENTS as u64,
@@ -77,6 +81,7 @@ pub const KEYS: &[Key] = &[
     key("graphs.*.sandbox", Section, Json("{}"), "Bounds of this graph's tasks where they differ from `sandbox`."),
     key("graphs.*.sandbox.memory_bytes", MEMORY, Words("`sandbox.memory_bytes`"), "As there."),
     key("graphs.*.sandbox.table_elements", ELEMENTS, Words("`sandbox.table_elements`"), "As there."),
+    key("graphs.*.sandbox.stack_bytes", STACK, Words("`sandbox.stack_bytes`"), "As there."),
     key("graphs.*.sandbox.cpu_ms", COUNT, Words("`sandbox.cpu_ms`"), "As there."),
     key("graphs.*.sandbox.wall_secs", SECS, Words("`sandbox.wall_secs`"), "As there."),
     key("graphs.*.sandbox.output_bytes", BYTES, Words("`sandbox.output_bytes`"), "As there."),
@@ -197,8 +202,8 @@ pub const KEYS: &[Key] = &[
     key("sandbox.store_calls", Uint { min: 0, max: u32::MAX as u64 }, Json("1000"), "Calls of the store by a task."),
     key("sandbox.store_bytes", BYTES, Json("67108864"), "Names and values that a task puts into the store."),
     key("sandbox.handles", Uint { min: 16, max: 1_000_000 }, Json("2000"), "Requests, streams, timers and the like that a task holds at once."),
-    key("sandbox.stack_bytes", Uint { min: 65_536, max: LARGEST_STACK_BYTES as u64 }, Json("524288"), "Stack of a task's own frames."),
-    key("sandbox.max_instances", Uint { min: 1, max: MOST_INSTANCES as u64 }, Json("2048"), "Tasks alive at once; more of them wait."),
+    key("sandbox.stack_bytes", STACK, Json("524288"), "Stack of a task's own frames. Each different value of a graph sets address space aside for `max_instances` tasks."),
+    key("sandbox.max_instances", Uint { min: 1, max: MOST_INSTANCES as u64 }, Json("2048"), "Tasks alive at once; more of them wait. At most 8,192 divided by how many different `stack_bytes` the graphs have."),
     key("sandbox.instance_wait_secs", SECS, Json("900"), "How long a task waits for others to end when so many are alive."),
     key("sandbox.max_component_bytes", BYTES, Json("67108864"), "Largest component that is loaded."),
     key("sandbox.compile_memory_bytes", Uint { min: 1 << 26, max: MOST }, Json("2147483648"), "Memory that compiling a component may take. It is done by a process of its own, and only where the data directory does not have the result."),

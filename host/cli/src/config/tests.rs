@@ -1,5 +1,6 @@
 //! The rules for keys, over texts of files.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -384,6 +385,16 @@ fn each_mistake_has_one_line_that_names_the_key_and_what_to_write() {
             "graphs.echo: KEY is both a variable of `env` and one of `secrets`",
         ),
         (
+            json!({
+                "graphs": {
+                    "a": "./a.wasm",
+                    "b": { "path": "./b.wasm", "sandbox": { "stack_bytes": 1048576 } },
+                },
+                "sandbox": { "max_instances": 4097 },
+            }),
+            "sandbox.max_instances: is too much for graphs of 2 different stack_bytes: their product is 8192 at most",
+        ),
+        (
             json!({ "sandbox": { "memory_bytes": 4194304, "total_memory_bytes": 2097152 } }),
             "sandbox.total_memory_bytes: is less than memory_bytes of graph `echo`: it could never run",
         ),
@@ -575,7 +586,7 @@ fn a_graph_is_a_path_or_an_object_and_lays_its_own_over_the_global_ones() {
             "one": "./a.wasm:first",
             "two": {
                 "path": "b.wasm", "description": "second", "config": { "tags": ["x"] }, "context": { "k": 1 },
-                "env": { "A": "own" }, "sandbox": { "cpu_ms": 5, "sends": 7 },
+                "env": { "A": "own" }, "sandbox": { "cpu_ms": 5, "sends": 7, "stack_bytes": 65536, "table_elements": 50000 },
                 "secrets": { "S": { "value": "own", "hosts": ["b.example"] } },
             },
         },
@@ -608,6 +619,9 @@ fn a_graph_is_a_path_or_an_object_and_lays_its_own_over_the_global_ones() {
         (one.limits.cpu, two.secrets[0].value.as_str()),
         (Duration::from_millis(9), "own")
     );
+    let sandbox = config.sandbox().unwrap();
+    assert_eq!(sandbox.stacks, BTreeSet::from([65_536, 524_288]));
+    assert_eq!(sandbox.largest_table_elements, 50_000);
     assert_eq!(two.context["k"], 1);
     for path in ["./agent.py:graph", "agent", ".wasm", "./a.wasm:", ""] {
         let problems = load_text(&json!({ "graphs": { "a": path } }).to_string(), &[]).unwrap_err();

@@ -196,8 +196,6 @@ pub struct SandboxConfig {
     pub max_instances: usize,
     /// `sandbox.max_component_bytes`
     pub max_component_bytes: u64,
-    /// `sandbox.stack_bytes`
-    pub stack_bytes: usize,
     /// `sandbox.compile_memory_bytes`
     pub compile_memory_bytes: u64,
     /// `sandbox.compile_cpu_secs`
