@@ -175,7 +175,7 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         // The caller learns what it can do; the log has the rest.
         match error {
-            StorageError::TooLarge { .. } | StorageError::Overloaded => {
+            StorageError::TooLarge { .. } | StorageError::TooLong | StorageError::Overloaded => {
                 tracing::debug!(%error, "storage refused a request");
             }
             _ => tracing::error!(%error, "storage failed a request"),
@@ -187,6 +187,9 @@ impl From<StorageError> for ApiError {
             ),
             StorageError::TooLarge { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            }
+            StorageError::TooLong => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
             StorageError::Overloaded => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -100,6 +100,7 @@ impl Config {
                 Synchronous::Full => sqlite::Synchronous::Full,
                 Synchronous::Normal => sqlite::Synchronous::Normal,
             },
+            max_walk: self.storage.max_search,
             ..sqlite::Options::new(&self.storage.path)
         }
     }

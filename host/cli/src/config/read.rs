@@ -505,6 +505,7 @@ fn storage(group: Group<'_>, directory: &Path, data_dir: Option<PathBuf>) -> Sto
             "normal" => Synchronous::Normal,
             _ => Synchronous::Full,
         },
+        max_search: group.secs("max_search_secs"),
     }
 }
 

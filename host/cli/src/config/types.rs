@@ -246,6 +246,8 @@ pub struct StorageConfig {
     pub path: PathBuf,
     /// What a commit waits for.
     pub synchronous: Synchronous,
+    /// `storage.max_search_secs`
+    pub max_search: Duration,
 }
 
 /// What a commit waits for.

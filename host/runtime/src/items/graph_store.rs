@@ -281,6 +281,7 @@ fn failed(error: StorageError) -> Failure {
         StorageError::Full
         | StorageError::ReadOnly
         | StorageError::Unavailable(_)
+        | StorageError::TooLong
         | StorageError::Overloaded => unavailable(error.to_string()),
         StorageError::Fenced | StorageError::Incompatible(_) | StorageError::Failed(_) => {
             tracing::error!(%error, "a graph's call of the store failed");

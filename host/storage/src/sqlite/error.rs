@@ -24,6 +24,8 @@ impl From<rusqlite::Error> for StorageError {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Unavailable(
                 "another program holds a lock on the database file; close it".to_owned(),
             ),
+            // Nothing but the deadline of a walk interrupts.
+            ErrorCode::OperationInterrupted => Self::TooLong,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
                 Self::Incompatible(format!("the database file is damaged: {error}"))
             }

@@ -5,7 +5,7 @@
 //! | `open` | the lock on the directory, pragmas, migrations |
 //! | `queue` | the bounded queue before the threads |
 //! | `writer`, `memory` | group commit on one thread, and what that thread remembers |
-//! | `readers` | read-only connections on a few threads, for short reads and for walks |
+//! | `readers`, `turns` | read-only connections on a few threads, for short reads and for walks, which take turns |
 //! | `reads`, `writes` | each promise of [`Reads`](crate::Reads) sent to a reader, of [`Storage`](crate::Storage) to the writer |
 //! | `runs`, `claims`, `steps` | admission and reading; claims, fences, recovery; what a running run writes |
 //! | `cancel`, `rollback` | ending runs before their end, undoing them |
@@ -51,6 +51,7 @@ mod steps;
 mod threads;
 mod ticks;
 mod truncate;
+mod turns;
 mod update;
 mod versions;
 mod weight;

@@ -57,6 +57,9 @@ pub struct Options {
     pub max_queued_bytes: usize,
     /// Reads that may wait for a reader; more are [`StorageError::Overloaded`].
     pub max_queued_reads: usize,
+    /// How long a search may take (`max_search_secs`); then it is [`StorageError::TooLong`]. And how long one waits for
+    /// the same caller's others.
+    pub max_walk: Duration,
 }
 
 impl Options {
@@ -72,6 +75,7 @@ impl Options {
             max_queued_writes: 4_096,
             max_queued_bytes: 64 << 20,
             max_queued_reads: 4_096,
+            max_walk: Duration::from_secs(30),
         }
     }
 }

@@ -44,9 +44,8 @@ impl Reads for Sqlite {
         scope: &Scope,
         query: AssistantQuery,
     ) -> Result<Page<Assistant>, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .walk(move |conn| assistants::search(conn, &scope, &query))
+            .walk(scope, move |conn, scope| assistants::search(conn, scope, &query))
             .await
     }
 
@@ -55,9 +54,8 @@ impl Reads for Sqlite {
         scope: &Scope,
         query: AssistantQuery,
     ) -> Result<u64, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .walk(move |conn| assistants::count(conn, &scope, &query))
+            .walk(scope, move |conn, scope| assistants::count(conn, scope, &query))
             .await
     }
 
@@ -89,9 +87,8 @@ impl Reads for Sqlite {
         scope: &Scope,
         query: ThreadQuery,
     ) -> Result<Page<Thread>, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .walk(move |conn| search::search(conn, &scope, &query))
+            .walk(scope, move |conn, scope| search::search(conn, scope, &query))
             .await
     }
 
@@ -100,9 +97,8 @@ impl Reads for Sqlite {
         scope: &Scope,
         filter: ThreadFilter,
     ) -> Result<u64, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .walk(move |conn| search::count(conn, &scope, &filter))
+            .walk(scope, move |conn, scope| search::count(conn, scope, &filter))
             .await
     }
 
@@ -111,9 +107,8 @@ impl Reads for Sqlite {
         scope: &Scope,
         id: ThreadId,
     ) -> Result<Option<ThreadStorage>, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .walk(move |conn| history::storage(conn, &scope, id))
+            .walk(scope, move |conn, scope| history::storage(conn, scope, id))
             .await
     }
 
@@ -136,9 +131,8 @@ impl Reads for Sqlite {
         scope: &Scope,
         query: HistoryQuery,
     ) -> Result<Page<SavedCheckpoint>, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .walk(move |conn| history::read(conn, &scope, &query))
+            .walk(scope, move |conn, scope| history::read(conn, scope, &query))
             .await
     }
 
@@ -177,16 +171,14 @@ impl Reads for Sqlite {
         scope: &Scope,
         query: CronQuery,
     ) -> Result<Page<Cron>, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .walk(move |conn| crons::search(conn, &scope, &query))
+            .walk(scope, move |conn, scope| crons::search(conn, scope, &query))
             .await
     }
 
     async fn count_crons(&self, scope: &Scope, filter: CronFilter) -> Result<u64, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .walk(move |conn| crons::count(conn, &scope, &filter))
+            .walk(scope, move |conn, scope| crons::count(conn, scope, &filter))
             .await
     }
 
@@ -250,9 +242,8 @@ impl Reads for Sqlite {
         scope: &Scope,
         query: ItemQuery,
     ) -> Result<Page<Item>, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .walk(move |conn| items::search(conn, &scope, &query))
+            .walk(scope, move |conn, scope| items::search(conn, scope, &query))
             .await
     }
 
@@ -261,9 +252,8 @@ impl Reads for Sqlite {
         scope: &Scope,
         query: NamespaceQuery,
     ) -> Result<Vec<Vec<String>>, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .walk(move |conn| items::list(conn, &scope, &query))
+            .walk(scope, move |conn, scope| items::list(conn, scope, &query))
             .await
     }
 
