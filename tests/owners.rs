@@ -3,6 +3,7 @@
 
 mod belongings;
 mod heirs;
+mod shares;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -24,7 +24,7 @@ use selvedge_storage::{
     CronInsert, CronQuery, CronReplace, CronTick, DeliveryQuery, DeliveryRecord, DueCrons,
     DueDeliveries, EventQuery, Finish, GoneThread, HistoryQuery, Insert, ItemQuery, MakeDelivery,
     NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Reads, Recovery,
-    Redeliver, RunEnd, RunQuery, StepCommit, Storage, StorageError, Swept, ThreadFilter,
+    Redeliver, RunEnd, RunQuery, Share, StepCommit, Storage, StorageError, Swept, ThreadFilter,
     ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate, Ticked, Truncate, Updated, Values,
     VersionQuery,
 };
@@ -339,8 +339,13 @@ impl Storage for Watched {
         self.inner.admit_run(scope, run).await
     }
 
-    async fn claim_runs(&self, now: Timestamp, limit: usize) -> Result<Claims, StorageError> {
-        self.inner.claim_runs(now, limit).await
+    async fn claim_runs(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        share: Option<Share>,
+    ) -> Result<Claims, StorageError> {
+        self.inner.claim_runs(now, limit, share).await
     }
 
     async fn commit_step(&self, lease: Lease, step: StepCommit) -> Result<(), StorageError> {
@@ -539,8 +544,13 @@ impl Storage for Watched {
         self.inner.delete_run(scope, thread, id, now).await
     }
 
-    async fn create_cron(&self, creator: &Caller, cron: Cron) -> Result<CronInsert, StorageError> {
-        self.inner.create_cron(creator, cron).await
+    async fn create_cron(
+        &self,
+        creator: &Caller,
+        cron: Cron,
+        share: Option<Share>,
+    ) -> Result<CronInsert, StorageError> {
+        self.inner.create_cron(creator, cron, share).await
     }
 
     async fn replace_cron(

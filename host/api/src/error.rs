@@ -125,6 +125,9 @@ impl From<AdmitError> for ApiError {
     fn from(error: AdmitError) -> Self {
         let status = match error {
             AdmitError::Storage(error) => return Self::from(error),
+            AdmitError::TooManyPendingOfCaller { .. } => {
+                return Self::too_many(error.to_string(), Duration::ZERO);
+            }
             AdmitError::NotFound | AdmitError::NoCheckpoint { .. } => StatusCode::NOT_FOUND,
             AdmitError::ConfigurableAndContext | AdmitError::ResumeWithoutThread => {
                 StatusCode::BAD_REQUEST
@@ -162,6 +165,8 @@ impl From<CronRefusal> for ApiError {
             }
             CronRefusal::ConfigurableAndContext(_) => StatusCode::BAD_REQUEST,
             CronRefusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            // It does not pass by waiting, hence no 429, which clients wait after.
+            CronRefusal::TooMany { .. } => StatusCode::CONFLICT,
             CronRefusal::Schedule { .. }
             | CronRefusal::Zone(_)
             | CronRefusal::Ended(_)
@@ -188,9 +193,7 @@ impl From<StorageError> for ApiError {
             StorageError::TooLarge { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             }
-            StorageError::TooLong => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
-            }
+            StorageError::TooLong => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
             StorageError::Overloaded => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The server is overloaded. Try again.",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use selvedge_storage::Share;
+
 use crate::items::ItemTtl;
 use crate::sweep::ThreadTtl;
 
@@ -24,6 +26,9 @@ pub struct Options {
     pub node_cache_bytes: u64,
     /// Runs that may be pending (`max_pending_runs`); beyond it new ones are refused with 503.
     pub max_pending_runs: u64,
+    /// What one caller may have of runs and crons (`max_pending_runs_per_caller`, `max_running_runs_per_caller`,
+    /// `max_crons_per_caller`). `None` without authentication: nobody is told from anybody, and nothing is counted.
+    pub share: Option<Share>,
     /// How long one run may take (`run_timeout_secs`); then it ends as `timeout`.
     pub run_timeout: Duration,
     /// Executions of one run, counting those that a crash or a shutdown cut off (`max_attempts`).
@@ -56,6 +61,7 @@ impl Default for Options {
             max_run_store_bytes: 1 << 30,
             node_cache_bytes: 64 << 20,
             max_pending_runs: 100_000,
+            share: None,
             run_timeout: selvedge_model::run::DEFAULT_RUN_TIMEOUT,
             max_attempts: 3,
             shutdown_grace: Duration::from_secs(180),

@@ -23,8 +23,8 @@ use crate::types::{
     CronInsert, CronQuery, CronReplace, CronTick, DeliveryQuery, DeliveryRecord, DueCrons,
     DueDeliveries, EventQuery, Finish, GoneThread, HistoryQuery, Insert, ItemQuery, MakeDelivery,
     NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Recovery, Redeliver,
-    RunEnd, RunQuery, StepCommit, Swept, ThreadFilter, ThreadPatch, ThreadQuery, ThreadStorage,
-    ThreadUpdate, Ticked, Truncate, Updated, Values, VersionQuery,
+    RunEnd, RunQuery, Share, StepCommit, Swept, ThreadFilter, ThreadPatch, ThreadQuery,
+    ThreadStorage, ThreadUpdate, Ticked, Truncate, Updated, Values, VersionQuery,
 };
 
 /// What can be looked at. Every read sees what was committed when it began, and changes nothing: whoever holds only
@@ -321,8 +321,14 @@ pub trait Storage: Reads {
         now: Timestamp,
     ) -> Result<Option<RunStatus>, StorageError>;
     /// Claims up to `limit` pending runs that may begin by `now`, oldest first, one per thread and none on a
-    /// thread with a running run. Also says when the next one that is still too early may begin.
-    async fn claim_runs(&self, now: Timestamp, limit: usize) -> Result<Claims, StorageError>;
+    /// thread with a running run. Those whose owners have their share of running ones are passed over, which costs no
+    /// more the more they are. Also says when the next one that is still too early may begin.
+    async fn claim_runs(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        share: Option<Share>,
+    ) -> Result<Claims, StorageError>;
     /// Saves what a running run has done so far. Refused with [`StorageError::Fenced`] when the lease is not the
     /// run's newest. Of a temporary run only events are stored: after a crash it starts again from its input.
     async fn commit_step(&self, lease: Lease, step: StepCommit) -> Result<(), StorageError>;
@@ -338,7 +344,12 @@ pub trait Storage: Reads {
 
     /// Creates a cron, when its assistant and its thread are within its creator's scope. It goes with them. Its runs are
     /// its creator's, hence the whole caller: graphs are told what else was said of them.
-    async fn create_cron(&self, creator: &Caller, cron: Cron) -> Result<CronInsert, StorageError>;
+    async fn create_cron(
+        &self,
+        creator: &Caller,
+        cron: Cron,
+        share: Option<Share>,
+    ) -> Result<CronInsert, StorageError>;
     /// Puts a cron in the place of what it was, unless it is not any more what was `seen`: then what is new about it
     /// must be made again on what is there. Its `last_error` stays.
     async fn replace_cron(

@@ -55,6 +55,8 @@ pub struct NewRun {
     pub claim_by: Option<Timestamp>,
     /// Refuse when so many runs are pending already.
     pub max_pending_runs: u64,
+    /// And within this of what its owner may have.
+    pub share: Option<Share>,
     /// For those that its strategy ends without their having begun.
     pub deliveries: MakeDelivery,
 }
@@ -73,6 +75,17 @@ impl NewRun {
             + kwargs.context.len()
             + command.sum::<usize>()
     }
+}
+
+/// What one owner may have at once. Where nobody is told from anybody there is none in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Pending runs.
+    pub max_pending_runs: u64,
+    /// Running runs; others wait.
+    pub max_running_runs: u64,
+    /// Crons.
+    pub max_crons: u64,
 }
 
 /// What must hold of the thread of a new run.
@@ -132,6 +145,8 @@ pub enum Refusal {
     Busy,
     /// Too many runs are pending.
     TooManyPending,
+    /// Too many of its owner's are.
+    TooManyPendingOfOwner,
 }
 
 /// Runs that were claimed.
@@ -141,6 +156,8 @@ pub struct Claims {
     pub runs: Vec<ClaimedRun>,
     /// When the next pending run that is too early may begin.
     pub next_due: Option<Timestamp>,
+    /// So many runs had to be passed over that others were not looked at: ask again.
+    pub unfinished: bool,
 }
 
 /// What a running run has done since the last commit.

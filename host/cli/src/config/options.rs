@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use selvedge_egress as egress;
 use selvedge_sandbox::Limits;
-use selvedge_storage::sqlite;
+use selvedge_storage::{Share, sqlite};
 
 use super::types::{Config, GraphConfig, Synchronous, WebhooksConfig};
 
@@ -46,6 +46,11 @@ impl Config {
             max_run_store_bytes: self.runtime.max_run_store_bytes,
             node_cache_bytes: self.runtime.node_cache_bytes,
             max_pending_runs: self.runtime.max_pending_runs,
+            share: self.auth.as_ref().map(|_| Share {
+                max_pending_runs: self.runtime.max_pending_runs_per_caller,
+                max_running_runs: self.runtime.max_running_runs_per_caller,
+                max_crons: self.runtime.max_crons_per_caller,
+            }),
             run_timeout: self.runtime.run_timeout,
             max_attempts: self.runtime.max_attempts,
             shutdown_grace: self.runtime.shutdown_grace,

@@ -490,6 +490,12 @@ fn runtime(group: Group<'_>) -> RuntimeConfig {
         node_cache_bytes: group.number("node_cache_bytes"),
         max_batch_runs: group.size("max_batch_runs"),
         max_pending_runs: group.number("max_pending_runs"),
+        max_pending_runs_per_caller: group.number("max_pending_runs_per_caller"),
+        max_running_runs_per_caller: match group.given("max_running_runs_per_caller") {
+            Some(_) => group.number("max_running_runs_per_caller"),
+            None => group.number("max_running_runs").div_ceil(2),
+        },
+        max_crons_per_caller: group.number("max_crons_per_caller"),
         run_timeout: group.secs("run_timeout_secs"),
         max_attempts: group.count("max_attempts"),
         shutdown_grace: group.secs("shutdown_grace_secs"),

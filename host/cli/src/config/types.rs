@@ -229,6 +229,12 @@ pub struct RuntimeConfig {
     pub max_batch_runs: usize,
     /// `runtime.max_pending_runs`
     pub max_pending_runs: u64,
+    /// `runtime.max_pending_runs_per_caller`
+    pub max_pending_runs_per_caller: u64,
+    /// `runtime.max_running_runs_per_caller`
+    pub max_running_runs_per_caller: u64,
+    /// `runtime.max_crons_per_caller`
+    pub max_crons_per_caller: u64,
     /// `runtime.run_timeout_secs`
     pub run_timeout: Duration,
     /// `runtime.max_attempts`

@@ -75,6 +75,7 @@ impl Runtime {
             run: assemble(caller, request, &assistant, &thread_metadata, now),
             claim_by: None,
             max_pending_runs: shared.options.max_pending_runs,
+            share: shared.options.share,
             deliveries: unbegun(shared),
         })
     }
@@ -137,6 +138,13 @@ impl Runtime {
             Refusal::Busy => AdmitError::Busy,
             Refusal::TooManyPending => AdmitError::TooManyPending {
                 limit: self.0.options.max_pending_runs,
+            },
+            Refusal::TooManyPendingOfOwner => AdmitError::TooManyPendingOfCaller {
+                limit: self
+                    .0
+                    .options
+                    .share
+                    .map_or(0, |share| share.max_pending_runs),
             },
         }
     }

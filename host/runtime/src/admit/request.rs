@@ -148,6 +148,14 @@ pub enum AdmitError {
         /// `runtime.max_pending_runs`.
         limit: u64,
     },
+    /// Too many runs of the caller's are pending.
+    #[error(
+        "Too many of your runs are pending ({limit}, runtime.max_pending_runs_per_caller). Try again later."
+    )]
+    TooManyPendingOfCaller {
+        /// `runtime.max_pending_runs_per_caller`.
+        limit: u64,
+    },
     /// The server is stopping.
     #[error("The server is shutting down.")]
     ShuttingDown,

@@ -150,13 +150,20 @@ impl Runtime {
             catch_up: new.catch_up,
             last_error: None,
         };
-        match shared.storage.create_cron(creator, cron.clone()).await? {
+        match shared
+            .storage
+            .create_cron(creator, cron.clone(), shared.options.share)
+            .await?
+        {
             CronInsert::Created => {
                 shared.announce_cron(&cron);
                 Ok(cron)
             }
             CronInsert::NoAssistant => Err(CronRefusal::NoAssistant(cron.assistant_id.to_string())),
             CronInsert::NoThread => Err(CronRefusal::NoThread(new.thread.unwrap_or_default())),
+            CronInsert::TooMany => Err(CronRefusal::TooMany {
+                limit: shared.options.share.map_or(0, |share| share.max_crons),
+            }),
         }
     }
 

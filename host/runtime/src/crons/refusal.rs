@@ -49,6 +49,14 @@ pub enum CronRefusal {
         /// What its payload and its metadata may weigh together.
         max_bytes: usize,
     },
+    /// The caller has as many as one may have.
+    #[error(
+        "You have {limit} crons, and nobody may have more (runtime.max_crons_per_caller). Delete some first."
+    )]
+    TooMany {
+        /// `runtime.max_crons_per_caller`.
+        limit: u64,
+    },
     /// Storage said no.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -21,8 +21,8 @@ use crate::{Options, Runtime, Shared};
 /// one commit, and few beside what storage queues for everybody.
 const CALLS_AT_ONCE: usize = 64;
 
-/// Of these, searches and lists of namespaces, which may walk over many items: fewer than storage has readers, so that
-/// graphs cannot keep callers from theirs.
+/// Searches and lists of namespaces of nobody's graphs, which may walk over many items: so few that graphs cannot keep
+/// callers from theirs. Somebody's wait for each other in storage, graphs' and callers' alike, and for nobody else's.
 const SCANS_AT_ONCE: usize = 2;
 
 /// Items or namespaces of one answer, at most.
@@ -70,8 +70,11 @@ impl GraphStore {
         turn(&self.runtime.0.store_turns.calls).await
     }
 
-    async fn scan(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        turn(&self.runtime.0.store_turns.scans).await
+    async fn scan(&self) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+        match self.scope {
+            Scope::Host => turn(&self.runtime.0.store_turns.scans).await.map(Some),
+            Scope::Of(_) | Scope::Operator(_) => Ok(None),
+        }
     }
 
     /// Counts an item that is to be put. One task is bounded in the sandbox, but a run may have tasks without end.

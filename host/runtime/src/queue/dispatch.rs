@@ -46,8 +46,9 @@ impl Runtime {
             // Taken before runs are claimed for them: a claimed run must not wait for a place.
             let mut places = shared.queue.take_places(LARGEST_BATCH);
             let wanted = places.len();
-            let claims = shared.storage.claim_runs(Timestamp::now(), wanted).await?;
-            let crowded = claims.runs.len() == wanted;
+            let (now, share) = (Timestamp::now(), shared.options.share);
+            let claims = shared.storage.claim_runs(now, wanted, share).await?;
+            let crowded = claims.unfinished || claims.runs.len() == wanted;
             let left = places.split_off(claims.runs.len().min(wanted));
             for (run, place) in claims.runs.into_iter().zip(places) {
                 self.execute(run, place);
@@ -57,7 +58,9 @@ impl Runtime {
             // Not before it is known whether anyone wants them, or giving them back would wake us for nothing.
             drop(left);
             // When all places are taken, the next run that ends wakes us; one that ended meanwhile is looked for now.
-            let more = (crowded && wanted == LARGEST_BATCH) || shared.queue.ended() != ended_before;
+            let more = claims.unfinished
+                || (crowded && wanted == LARGEST_BATCH)
+                || shared.queue.ended() != ended_before;
             if waiting == 0 || !more {
                 return Ok(claims.next_due);
             }

@@ -10,6 +10,7 @@ use selvedge_model::{RunId, Scope, ThreadId, Timestamp};
 
 use super::claims;
 use super::codec::{Coded, coded, id};
+use super::memory::Memory;
 use super::scope::{only, within};
 use super::writer::Desk;
 use super::{deliveries, rollback, runs};
@@ -34,7 +35,7 @@ pub(super) struct Target {
     pub(super) id: RunId,
     /// `None`: temporary.
     thread: Option<i64>,
-    pub(super) status: RunStatus,
+    status: RunStatus,
     attempt: u32,
     owner: Option<String>,
 }
@@ -43,6 +44,16 @@ impl Target {
     /// Whether it was ever executed: it may have left something, and someone may be told of its end.
     fn has_begun(&self) -> bool {
         self.attempt > 0
+    }
+
+    /// It is no more: it counts no longer among those that wait or are executed.
+    pub(super) fn forget(&self, memory: &mut Memory) {
+        let owner = self.owner.as_deref();
+        match self.status {
+            RunStatus::Pending => memory.shift_runs(owner, -1, 0),
+            RunStatus::Running => memory.shift_runs(owner, 0, -1),
+            _ => {}
+        }
     }
 }
 
@@ -199,7 +210,7 @@ fn end_or_mark(
             cancelled.marked.push(target.id);
             continue;
         }
-        desk.memory.add_pending_runs(-1);
+        target.forget(desk.memory);
         threads.extend(target.thread);
         deliver(desk.conn, &target, ending)?;
         match request.action {
@@ -301,9 +312,7 @@ pub(super) fn delete(
         return Ok(None);
     };
     let unended_on = target.thread.filter(|_| !target.status.is_terminal());
-    if target.status == RunStatus::Pending {
-        desk.memory.add_pending_runs(-1);
-    }
+    target.forget(desk.memory);
     if let Some(thread) = unended_on {
         rollback::undo(desk, target.key, thread)?;
     }

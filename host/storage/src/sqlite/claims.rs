@@ -3,16 +3,19 @@
 //! A claim raises the run's fence. Every write of a run goes through [`check`] first, in the same transaction, so
 //! a worker whose claim was voided or taken over writes nothing.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::run::{ClaimedRun, Lease, Run, RunStatus};
 use selvedge_model::{Identity, Timestamp};
 
 use super::codec::{cancel_request, identity};
+use super::memory::Memory;
 use super::runs::{self, RUN_COLUMNS};
 use super::writer::Desk;
 use crate::StorageError;
-use crate::types::{Claims, Recovery};
+use crate::types::{Claims, Recovery, Share};
 
 /// A run whose lease is good.
 pub(super) struct Held {
@@ -49,36 +52,126 @@ pub(super) fn check(conn: &Connection, lease: &Lease) -> Result<Held, StorageErr
     .ok_or(StorageError::Fenced)
 }
 
+/// `run.ready` of a pending run that nothing keeps from being claimed.
+const READY: i64 = 1;
+/// Of one that only its owner's share keeps from it: it is put aside, so that no claim walks over it again before there
+/// is room.
+pub(super) const PARKED: i64 = 2;
+/// Runs that one claim puts aside, so that nobody waits long behind it: some milliseconds.
+const MAX_PARKED: u32 = 1_000;
+
+/// Whether one more run of an owner's may be executed.
+pub(super) fn has_room(memory: &Memory, owner: Option<&str>, share: Option<Share>) -> bool {
+    owner
+        .zip(share)
+        .is_none_or(|(owner, share)| memory.population().of(owner).running < share.max_running_runs)
+}
+
 /// See [`Storage::claim_runs`](crate::Storage::claim_runs).
 pub(super) fn claim(
     desk: &mut Desk<'_>,
     now: Timestamp,
     limit: usize,
+    share: Option<Share>,
 ) -> Result<Claims, StorageError> {
+    unpark(desk, limit, share)?;
+    let mut claims = Claims::default();
+    let mut parked = 0;
+    while claims.runs.len() < limit {
+        let wanted = limit - claims.runs.len();
+        let found = ready(desk.conn, now, wanted)?;
+        let were_all = found.len() < wanted;
+        let mut full = BTreeSet::new();
+        for candidate in found {
+            match &candidate.owner {
+                Some(owner) if !has_room(desk.memory, Some(owner.as_str()), share) => {
+                    // The first one takes the others along.
+                    if full.insert(owner.clone()) {
+                        parked += park(desk, owner, now)?;
+                    }
+                }
+                _ => claims.runs.push(take(desk, candidate, now)?),
+            }
+        }
+        if were_all && full.is_empty() {
+            break;
+        }
+        if parked >= MAX_PARKED as usize {
+            claims.unfinished = true;
+            break;
+        }
+    }
+    claims.next_due = next_due(desk.conn, now)?;
+    Ok(claims)
+}
+
+/// Runs that may be claimed, oldest first.
+fn ready(conn: &Connection, now: Timestamp, limit: usize) -> Result<Vec<Candidate>, StorageError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let candidates = candidates(
-        desk.conn,
+    candidates(
+        conn,
         "run_pending",
         "r.status = 0 AND r.ready = 1 AND r.created_at <= ?1 ORDER BY r.created_at, r.id LIMIT ?2",
         params![now.as_micros(), limit],
-    )?;
-    let mut runs = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
-        desk.conn
+    )
+}
+
+fn take(
+    desk: &mut Desk<'_>,
+    candidate: Candidate,
+    now: Timestamp,
+) -> Result<ClaimedRun, StorageError> {
+    desk.conn
+        .prepare_cached(
+            "UPDATE run SET status = 1, ready = 0, updated_at = ?2, started_at = ifnull(started_at, ?2), \
+             fence = fence + 1, attempt = attempt + 1 WHERE id = ?1",
+        )?
+        .execute(params![candidate.key, now.as_micros()])?;
+    let attempt = candidate.attempt + 1;
+    let claimed = candidate.claimed(now, attempt);
+    let owner = claimed.owner.as_ref().map(Identity::as_str);
+    desk.memory.shift_runs(owner, -1, 1);
+    Ok(claimed)
+}
+
+/// Puts runs of an owner's aside who has their share, those that waited longest first, and says how many.
+fn park(desk: &mut Desk<'_>, owner: &Identity, now: Timestamp) -> Result<usize, StorageError> {
+    let parked = desk
+        .conn
+        .prepare_cached(
+            "UPDATE run SET ready = ?1 WHERE id IN (SELECT id FROM run INDEXED BY run_unended_of_owner \
+             WHERE status < 2 AND owner = ?2 AND status = 0 AND ready = ?3 AND created_at <= ?4 \
+             ORDER BY created_at, id LIMIT ?5)",
+        )?
+        .execute(params![
+            PARKED,
+            owner.as_str(),
+            READY,
+            now.as_micros(),
+            MAX_PARKED
+        ])?;
+    desk.memory.set_parked(owner.as_str(), true);
+    Ok(parked)
+}
+
+/// Lets those be claimed again that were put aside, as far as their owners have room and they are wanted now.
+fn unpark(desk: &mut Desk<'_>, wanted: usize, share: Option<Share>) -> Result<(), StorageError> {
+    let max_running = share.map_or(u64::MAX, |share| share.max_running_runs);
+    for (owner, room) in desk.memory.population().parked_below(max_running) {
+        let room = room.min(wanted as u64);
+        let limit = i64::try_from(room).unwrap_or(i64::MAX);
+        let unparked = desk
+            .conn
             .prepare_cached(
-                "UPDATE run SET status = 1, ready = 0, updated_at = ?2, started_at = ifnull(started_at, ?2), \
-                 fence = fence + 1, attempt = attempt + 1 WHERE id = ?1",
+                "UPDATE run SET ready = ?1 WHERE id IN (SELECT id FROM run INDEXED BY run_unended_of_owner \
+                 WHERE status < 2 AND owner = ?2 AND status = 0 AND ready = ?3 ORDER BY created_at, id LIMIT ?4)",
             )?
-            .execute(params![candidate.key, now.as_micros()])?;
-        let attempt = candidate.attempt + 1;
-        runs.push(candidate.claimed(now, attempt));
+            .execute(params![READY, owner, PARKED, limit])?;
+        if (unparked as u64) < room {
+            desk.memory.set_parked(&owner, false);
+        }
     }
-    let claimed = i64::try_from(runs.len()).unwrap_or(i64::MAX);
-    desk.memory.add_pending_runs(-claimed);
-    Ok(Claims {
-        runs,
-        next_due: next_due(desk.conn, now)?,
-    })
+    Ok(())
 }
 
 /// The two branches let each be one look-up in the index.
@@ -166,7 +259,7 @@ fn requeue(desk: &mut Desk<'_>, held: &Held, now: Timestamp) -> Result<(), Stora
             "UPDATE run SET status = 0, ready = thread IS NULL, updated_at = ?2 WHERE id = ?1",
         )?
         .execute(params![held.key, now.as_micros()])?;
-    desk.memory.add_pending_runs(1);
+    desk.memory.shift_runs(held.owner.as_deref(), 1, -1);
     if let Some(thread) = held.thread {
         make_next_ready(desk.conn, thread)?;
     }

@@ -13,7 +13,7 @@ use super::scope::{only, owner, readable, within};
 use super::weight::Weight;
 use super::writer::Desk;
 use crate::StorageError;
-use crate::types::{CronFilter, CronInsert, CronQuery, CronReplace, CronSort, Page};
+use crate::types::{CronFilter, CronInsert, CronQuery, CronReplace, CronSort, Page, Share};
 
 /// The columns that [`from_row`] reads.
 pub(super) const COLUMNS: &str = "c.uuid, a.uuid, t.uuid, c.end_time, c.schedule, c.timezone, q.payload, c.next_run_at, \
@@ -77,8 +77,14 @@ pub(super) fn create(
     desk: &Desk<'_>,
     creator: &Caller,
     cron: &Cron,
+    share: Option<Share>,
 ) -> Result<CronInsert, StorageError> {
     let scope = &creator.scope;
+    if let (Some(owner), Some(share)) = (owner(scope), share)
+        && count_of(desk.conn, owner)? >= share.max_crons
+    {
+        return Ok(CronInsert::TooMany);
+    }
     let assistant: Option<i64> = desk
         .conn
         .prepare_cached(&format!(
@@ -131,6 +137,14 @@ pub(super) fn create(
             cron.payload.as_str(),
         ])?;
     Ok(CronInsert::Created)
+}
+
+/// How many an owner has. They are no more than their share.
+fn count_of(conn: &Connection, owner: &str) -> Result<u64, StorageError> {
+    let count: i64 = conn
+        .prepare_cached("SELECT count(*) FROM cron WHERE owner = ?1")?
+        .query_row([owner], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
 }
 
 /// One cron.

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use selvedge_model::CheckpointId;
 
 use super::places::Places;
+use super::population::Population;
 
 /// Checkpoints, and threads, that are remembered: those of the runs that a process executes at once (1,000 unless
 /// configured) with a few subgraphs each, in some megabytes. When there are more, everything is forgotten and read
@@ -17,7 +18,7 @@ const MAX_REMEMBERED: usize = 4_096;
 
 #[derive(Default)]
 pub(super) struct Memory {
-    pending_runs: u64,
+    population: Population,
     claimed_deliveries: HashSet<i64>,
     threads: HashMap<i64, ThreadMemory>,
     /// Heads of all threads.
@@ -42,33 +43,55 @@ pub(super) struct Head {
 }
 
 enum Undo {
-    PendingRuns(u64),
+    Runs {
+        owner: Option<String>,
+        pending: i64,
+        running: i64,
+    },
+    Population(Box<Population>),
+    Parked(String, bool),
     Claimed(i64),
     Unclaimed(i64),
     Thread(i64),
 }
 
 impl Memory {
-    pub(super) fn new(pending_runs: u64) -> Self {
+    pub(super) fn new(population: Population) -> Self {
         Self {
-            pending_runs,
+            population,
             ..Self::default()
         }
     }
 
-    pub(super) fn pending_runs(&self) -> u64 {
-        self.pending_runs
+    /// How many runs there are.
+    pub(super) fn population(&self) -> &Population {
+        &self.population
     }
 
-    pub(super) fn add_pending_runs(&mut self, count: i64) {
-        self.undo.push(Undo::PendingRuns(self.pending_runs));
-        self.pending_runs = self.pending_runs.saturating_add_signed(count);
+    /// So many runs of an owner's more wait, or fewer, and so many more are executed.
+    pub(super) fn shift_runs(&mut self, owner: Option<&str>, pending: i64, running: i64) {
+        if owner.is_none() && pending == 0 {
+            return;
+        }
+        self.population.shift(owner, pending, running);
+        self.undo.push(Undo::Runs {
+            owner: owner.map(str::to_owned),
+            pending,
+            running,
+        });
     }
 
     /// When so many went at once that they had to be counted anew.
-    pub(super) fn set_pending_runs(&mut self, count: u64) {
-        self.undo.push(Undo::PendingRuns(self.pending_runs));
-        self.pending_runs = count;
+    pub(super) fn set_population(&mut self, population: Population) {
+        let before = std::mem::replace(&mut self.population, population);
+        self.undo.push(Undo::Population(Box::new(before)));
+    }
+
+    /// Notes whether an owner may have parked runs.
+    pub(super) fn set_parked(&mut self, owner: &str, parked: bool) {
+        if self.population.set_parked(owner, parked) {
+            self.undo.push(Undo::Parked(owner.to_owned(), !parked));
+        }
     }
 
     pub(super) fn is_claimed(&self, delivery: i64) -> bool {
@@ -146,7 +169,15 @@ impl Memory {
     pub(super) fn undo_to(&mut self, mark: usize) {
         while self.undo.len() > mark {
             match self.undo.pop() {
-                Some(Undo::PendingRuns(before)) => self.pending_runs = before,
+                Some(Undo::Runs {
+                    owner,
+                    pending,
+                    running,
+                }) => self.population.shift(owner.as_deref(), -pending, -running),
+                Some(Undo::Population(before)) => self.population = *before,
+                Some(Undo::Parked(owner, before)) => {
+                    self.population.set_parked(&owner, before);
+                }
                 Some(Undo::Claimed(delivery)) => {
                     self.claimed_deliveries.remove(&delivery);
                 }
@@ -181,23 +212,28 @@ mod tests {
 
     #[test]
     fn what_a_failed_unit_changed_is_taken_back_and_the_rest_stays() {
-        let mut memory = Memory::new(5);
+        let mut memory = Memory::new(Population::of_nobody(5));
+        memory.shift_runs(Some("ann"), 1, 1);
+        let before = memory.population().clone();
         memory.claim(1);
         memory.set_head(7, String::new(), head(1));
         let mark = memory.mark();
         memory.claim(2);
         memory.unclaim(1);
-        memory.add_pending_runs(3);
+        memory.shift_runs(None, 3, 0);
+        memory.shift_runs(Some("ann"), -1, 1);
+        memory.set_parked("ann", true);
+        memory.set_population(Population::default());
         memory.set_head(8, String::new(), head(2));
         memory.undo_to(mark);
         assert!(memory.is_claimed(1) && !memory.is_claimed(2));
-        assert_eq!(memory.pending_runs(), 5);
+        assert_eq!(*memory.population(), before);
         assert!(memory.head(7, "").is_some() && memory.head(8, "").is_none());
     }
 
     #[test]
     fn no_more_is_remembered_than_the_bound() {
-        let mut memory = Memory::new(0);
+        let mut memory = Memory::default();
         for n in 0..3 * MAX_REMEMBERED {
             memory.set_head(1, n.to_string(), head(1));
         }

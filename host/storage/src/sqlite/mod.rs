@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `open` | the lock on the directory, pragmas, migrations |
 //! | `queue` | the bounded queue before the threads |
-//! | `writer`, `memory` | group commit on one thread, and what that thread remembers |
+//! | `writer`, `memory`, `population` | group commit on one thread, and what that thread remembers |
 //! | `readers`, `turns` | read-only connections on a few threads, for short reads and for walks, which take turns |
 //! | `reads`, `writes` | each promise of [`Reads`](crate::Reads) sent to a reader, of [`Storage`](crate::Storage) to the writer |
 //! | `runs`, `claims`, `steps` | admission and reading; claims, fences, recovery; what a running run writes |
@@ -26,6 +26,8 @@ mod checkpoints;
 mod claims;
 mod codec;
 mod contains;
+#[cfg(test)]
+mod costs;
 mod crons;
 mod deliveries;
 mod delivery_records;
@@ -38,6 +40,7 @@ mod memory;
 mod namespaces;
 mod open;
 mod places;
+mod population;
 mod prune;
 mod queue;
 mod readers;

@@ -1,7 +1,6 @@
 //! What goes of threads: as a whole, or all but their newest checkpoints; on request, or when their time has come.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use selvedge_model::run::RunStatus;
 use selvedge_model::thread::TtlStrategy;
 use selvedge_model::{Scope, ThreadId, Timestamp};
 
@@ -42,10 +41,6 @@ pub(super) fn delete(desk: &mut Desk<'_>, thread: i64) -> Result<GoneThread, Sto
         .prepare_cached("SELECT uuid, owner FROM thread WHERE id = ?1")?
         .query_row([thread], |row| Ok((id(row, 0)?, identity(row, 1)?)))?;
     let unended = unended_of(desk.conn, thread)?;
-    let pending = unended
-        .iter()
-        .filter(|run| run.status == RunStatus::Pending)
-        .count();
     // Whoever takes the id next may be somebody else.
     desk.conn
         .prepare_cached("DELETE FROM event_log WHERE owner IS NOT NULL AND thread = ?1")?
@@ -57,8 +52,9 @@ pub(super) fn delete(desk: &mut Desk<'_>, thread: i64) -> Result<GoneThread, Sto
     desk.conn
         .prepare_cached("DELETE FROM thread WHERE id = ?1")?
         .execute([thread])?;
-    let no_longer_pending = i64::try_from(pending).unwrap_or(i64::MAX);
-    desk.memory.add_pending_runs(-no_longer_pending);
+    for run in &unended {
+        run.forget(desk.memory);
+    }
     desk.memory.forget_thread(thread);
     Ok(GoneThread {
         thread_id,

@@ -212,8 +212,7 @@ mod tests {
 
     /// Looks for something for ever.
     fn endless(conn: &Transaction<'_>, _: &Scope) -> Result<i64, StorageError> {
-        let sql =
-            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n";
+        let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n";
         Ok(conn.query_row(sql, [], |row| row.get(0))?)
     }
 

@@ -45,7 +45,9 @@ impl Reads for Sqlite {
         query: AssistantQuery,
     ) -> Result<Page<Assistant>, StorageError> {
         self.readers
-            .walk(scope, move |conn, scope| assistants::search(conn, scope, &query))
+            .walk(scope, move |conn, scope| {
+                assistants::search(conn, scope, &query)
+            })
             .await
     }
 
@@ -55,7 +57,9 @@ impl Reads for Sqlite {
         query: AssistantQuery,
     ) -> Result<u64, StorageError> {
         self.readers
-            .walk(scope, move |conn, scope| assistants::count(conn, scope, &query))
+            .walk(scope, move |conn, scope| {
+                assistants::count(conn, scope, &query)
+            })
             .await
     }
 
@@ -88,7 +92,9 @@ impl Reads for Sqlite {
         query: ThreadQuery,
     ) -> Result<Page<Thread>, StorageError> {
         self.readers
-            .walk(scope, move |conn, scope| search::search(conn, scope, &query))
+            .walk(scope, move |conn, scope| {
+                search::search(conn, scope, &query)
+            })
             .await
     }
 
@@ -98,7 +104,9 @@ impl Reads for Sqlite {
         filter: ThreadFilter,
     ) -> Result<u64, StorageError> {
         self.readers
-            .walk(scope, move |conn, scope| search::count(conn, scope, &filter))
+            .walk(scope, move |conn, scope| {
+                search::count(conn, scope, &filter)
+            })
             .await
     }
 

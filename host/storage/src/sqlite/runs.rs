@@ -7,7 +7,9 @@ use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{Identity, RunId, Scope, ThreadId};
 
 use super::cancel::{self, Ending};
+use super::claims;
 use super::codec::{Coded, coded, document, id, json, time, to_document};
+use super::population::Population;
 use super::scope::{only, within};
 use super::threads::{self, KnownThread};
 use super::weight::Weight;
@@ -34,12 +36,30 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     })
 }
 
-/// How many runs are pending, counted. The writer knows without counting once it runs.
-pub(super) fn count_pending(conn: &Connection) -> Result<u64, StorageError> {
-    let count: i64 = conn.query_row("SELECT count(*) FROM run WHERE status = 0", [], |row| {
-        row.get(0)
-    })?;
-    Ok(count.unsigned_abs())
+/// How many runs wait and are executed, counted. The writer knows without counting once it runs.
+pub(super) fn population(conn: &Connection) -> Result<Population, StorageError> {
+    let nobodys: i64 = conn.query_row(
+        "SELECT count(*) FROM run WHERE status = 0 AND owner IS NULL",
+        [],
+        |row| row.get(0),
+    )?;
+    let mut population = Population::of_nobody(nobodys.unsigned_abs());
+    let mut statement = conn.prepare(
+        "SELECT owner, status, ready, count(*) FROM run INDEXED BY run_unended_of_owner \
+         WHERE status < 2 AND owner IS NOT NULL GROUP BY owner, status, ready",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (owner, count): (String, i64) = (row.get(0)?, row.get(3)?);
+        match coded(row, 1)? {
+            RunStatus::Pending => population.shift(Some(&owner), count, 0),
+            _ => population.shift(Some(&owner), 0, count),
+        }
+        if row.get::<_, i64>(2)? == claims::PARKED {
+            population.set_parked(&owner, true);
+        }
+    }
+    Ok(population)
 }
 
 /// See [`Storage::admit_run`](crate::Storage::admit_run). Nothing is written before the run is sure to be accepted.
@@ -77,8 +97,20 @@ pub(super) fn admit(
         Some((thread, _)) => cancel::count_unbegun(desk.conn, thread.key)?,
         None => 0,
     };
-    if desk.memory.pending_runs().saturating_sub(given_up) >= new.max_pending_runs {
+    // What happens on a thread belongs to whoever the thread belongs to, also when an operator makes it happen.
+    let owner = match &known {
+        Some(thread) => thread.owner.as_deref().and_then(Identity::new),
+        None => scope.owner().cloned(),
+    };
+    let population = desk.memory.population();
+    if population.pending().saturating_sub(given_up) >= new.max_pending_runs {
         return Ok(Admission::Refused(Refusal::TooManyPending));
+    }
+    if let (Some(owner), Some(share)) = (&owner, new.share) {
+        let pending = population.of(owner.as_str()).pending;
+        if pending.saturating_sub(given_up) >= share.max_pending_runs {
+            return Ok(Admission::Refused(Refusal::TooManyPendingOfOwner));
+        }
     }
     let mut superseded = Cancelled::default();
     if let Some((thread, request)) = supersedes {
@@ -90,11 +122,6 @@ pub(super) fn admit(
         superseded = cancel::supersede(desk, thread.key, ending)?;
         others = others_on(desk.conn, thread.key)?;
     }
-    // What happens on a thread belongs to whoever the thread belongs to, also when an operator makes it happen.
-    let owner = match &known {
-        Some(thread) => thread.owner.as_deref().and_then(Identity::new),
-        None => scope.owner().cloned(),
-    };
     let thread = occupy_thread(desk, scope, known.as_ref(), &new)?;
     insert(desk, owner, new, thread, &others, superseded)
 }
@@ -203,13 +230,18 @@ fn insert(
             .prepare_cached("UPDATE run SET ready = 0 WHERE id = ?1")?
             .execute([other])?;
     }
-    let claimed_at = new.claim_by.filter(|now| is_next && run.created_at <= *now);
+    let owner_name = owner.as_ref().map(Identity::as_str);
+    let has_room = claims::has_room(desk.memory, owner_name, new.share);
+    let may_begin = is_next && has_room;
+    let claimed_at = new
+        .claim_by
+        .filter(|now| may_begin && run.created_at <= *now);
     run.status = RunStatus::Pending;
     if let Some(now) = claimed_at {
         run.status = RunStatus::Running;
         run.updated_at = now;
     }
-    let claims = i64::from(claimed_at.is_some());
+    let fence = i64::from(claimed_at.is_some());
     desk.conn
         .prepare_cached(
             "INSERT INTO run (uuid, thread, thread_uuid, assistant, status, ready, multitask, created_at, \
@@ -227,8 +259,8 @@ fn insert(
             begins,
             run.updated_at.as_micros(),
             claimed_at.map(|now| now.as_micros()),
-            claims,
-            owner.as_ref().map(Identity::as_str),
+            fence,
+            owner_name,
         ])?;
     desk.conn
         .prepare_cached("INSERT INTO run_request (run, metadata, kwargs) VALUES (?1, ?2, ?3)")?
@@ -238,13 +270,14 @@ fn insert(
             to_document(&run.kwargs)?,
         ])?;
     let Some(started_at) = claimed_at else {
-        desk.memory.add_pending_runs(1);
+        desk.memory.shift_runs(owner_name, 1, 0);
         return Ok(Admission::Queued(Box::new(run), superseded));
     };
+    desk.memory.shift_runs(owner_name, 0, 1);
     let lease = Lease {
         run_id: run.run_id,
         thread_id: run.thread_id,
-        fence: claims,
+        fence,
     };
     let claimed = ClaimedRun {
         run,

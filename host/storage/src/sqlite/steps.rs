@@ -84,6 +84,7 @@ pub(super) fn finish(
     if let Some(delivery) = end.delivery {
         deliveries::insert(desk.conn, &delivery, owner)?;
     }
+    desk.memory.shift_runs(owner, 0, -1);
     Ok(Finish::Ended)
 }
 

@@ -59,8 +59,8 @@ pub(super) fn truncate(
     if what.store {
         desk.statement("DELETE FROM store_item")?;
     }
-    let pending = super::runs::count_pending(desk.conn)?;
-    desk.memory.set_pending_runs(pending);
+    let population = super::runs::population(desk.conn)?;
+    desk.memory.set_population(population);
     desk.memory.forget_all_threads();
     Ok(gone)
 }

@@ -92,8 +92,8 @@ impl Writer {
             options.max_queued_writes,
             options.max_queued_bytes,
         ));
-        let memory = Memory::new(super::runs::count_pending(&conn)?);
-        let pending_runs = Arc::new(AtomicU64::new(memory.pending_runs()));
+        let memory = Memory::new(super::runs::population(&conn)?);
+        let pending_runs = Arc::new(AtomicU64::new(memory.population().pending()));
         let mut service = Service {
             queue: Arc::clone(&queue),
             conn,
@@ -168,7 +168,7 @@ impl Service {
             if outcome.is_ok() {
                 self.memory.keep();
                 self.pending_runs
-                    .store(self.memory.pending_runs(), Ordering::Relaxed);
+                    .store(self.memory.population().pending(), Ordering::Relaxed);
             } else {
                 self.memory.undo_to(0);
             }
@@ -267,7 +267,7 @@ mod tests {
     fn note(text: &'static str) -> impl FnOnce(&mut Desk<'_>) -> Result<(), StorageError> {
         move |desk| {
             desk.conn.execute("INSERT INTO noted VALUES (?1)", [text])?;
-            desk.memory.add_pending_runs(1);
+            desk.memory.shift_runs(None, 1, 0);
             desk.memory.claim(7);
             Ok(())
         }

@@ -19,8 +19,8 @@ use super::{
 use crate::types::{
     Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, CronInsert, CronReplace,
     CronTick, DueDeliveries, Finish, GoneThread, Insert, MakeDelivery, NewRun, NewThread, Prune,
-    Pruned, PutItem, Recovery, Redeliver, RunEnd, StepCommit, Swept, ThreadPatch, ThreadUpdate,
-    Ticked, Truncate, Updated, WhichRuns,
+    Pruned, PutItem, Recovery, Redeliver, RunEnd, Share, StepCommit, Swept, ThreadPatch,
+    ThreadUpdate, Ticked, Truncate, Updated, WhichRuns,
 };
 use crate::{Storage, StorageError};
 
@@ -243,9 +243,16 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn claim_runs(&self, now: Timestamp, limit: usize) -> Result<Claims, StorageError> {
+    async fn claim_runs(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        share: Option<Share>,
+    ) -> Result<Claims, StorageError> {
         self.writer
-            .write(UNIT_BYTES, move |desk| claims::claim(desk, now, limit))
+            .write(UNIT_BYTES, move |desk| {
+                claims::claim(desk, now, limit, share)
+            })
             .await
     }
 
@@ -271,11 +278,16 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn create_cron(&self, creator: &Caller, cron: Cron) -> Result<CronInsert, StorageError> {
+    async fn create_cron(
+        &self,
+        creator: &Caller,
+        cron: Cron,
+        share: Option<Share>,
+    ) -> Result<CronInsert, StorageError> {
         let creator = creator.clone();
         self.writer
             .write(UNIT_BYTES + crons::bytes_of(&cron), move |desk| {
-                crons::create(desk, &creator, &cron)
+                crons::create(desk, &creator, &cron, share)
             })
             .await
     }

@@ -62,6 +62,8 @@ pub enum CronInsert {
     NoAssistant,
     /// Its thread is not.
     NoThread,
+    /// Its creator has their share of crons.
+    TooMany,
 }
 
 /// What came of putting a cron in the place of what it was.

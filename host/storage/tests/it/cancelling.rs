@@ -65,7 +65,14 @@ pub async fn a_pending_run_that_is_cancelled_ends_at_once_and_its_thread_rests(h
         assert_eq!(run_status(&storage, pending).await, left);
         assert_eq!(status(&storage, thread).await, ThreadStatus::Idle);
         assert_eq!(storage.count_pending_runs().await.unwrap(), 0);
-        assert!(storage.claim_runs(at(60), 9).await.unwrap().runs.is_empty());
+        assert!(
+            storage
+                .claim_runs(at(60), 9, None)
+                .await
+                .unwrap()
+                .runs
+                .is_empty()
+        );
         assert!(
             storage
                 .deliveries_of_run(&Scope::Host, pending)
@@ -99,7 +106,7 @@ pub async fn cancelling_the_next_run_lets_the_one_behind_it_begin(home: &dyn Hom
     let second = queued(&storage, unclaimed(new_run(thread, at(1)))).await;
     cancel_one(&storage, first.run_id, CancelAction::Interrupt).await;
     assert_eq!(status(&storage, thread).await, ThreadStatus::Busy);
-    let claims = storage.claim_runs(at(2), 9).await.unwrap().runs;
+    let claims = storage.claim_runs(at(2), 9, None).await.unwrap().runs;
     assert_eq!(claims.len(), 1);
     assert_eq!(claims[0].run.run_id, second.run_id);
 }
@@ -186,7 +193,7 @@ pub async fn a_wish_to_cancel_survives_the_process_that_heard_it(home: &dyn Home
     };
     finish(&storage, found.lease, interrupted).await;
 
-    let claims = storage.claim_runs(at(4), 9).await.unwrap().runs;
+    let claims = storage.claim_runs(at(4), 9, None).await.unwrap().runs;
     let wishes: Vec<_> = claims
         .iter()
         .map(|claimed| (claimed.run.run_id, claimed.cancel.clone()))
@@ -204,7 +211,12 @@ pub async fn a_run_that_was_put_back_is_ended_by_whoever_claims_it(home: &dyn Ho
     let cancelled = cancel_one(&storage, running.run.run_id, CancelAction::Rollback).await;
     assert_eq!(cancelled.marked, [running.run.run_id]);
     assert_eq!(storage.count_pending_runs().await.unwrap(), 1);
-    let again = storage.claim_runs(at(2), 1).await.unwrap().runs.remove(0);
+    let again = storage
+        .claim_runs(at(2), 1, None)
+        .await
+        .unwrap()
+        .runs
+        .remove(0);
     assert_eq!(again.cancel, Some(wish(CancelAction::Rollback)));
 }
 
@@ -296,7 +308,7 @@ pub async fn a_run_that_interrupts_ends_those_before_it(home: &dyn Home) {
         ..end(3)
     };
     finish(&storage, running.lease, interrupted).await;
-    let claims = storage.claim_runs(at(4), 9).await.unwrap().runs;
+    let claims = storage.claim_runs(at(4), 9, None).await.unwrap().runs;
     assert_eq!(claims[0].run.run_id, new_id);
     assert_eq!(
         run_status(&storage, waiting).await,
@@ -389,7 +401,7 @@ pub async fn deleting_a_run_frees_its_thread(home: &dyn Home) {
     assert_eq!(delete(running.run.run_id).await, Some(RunStatus::Running));
     let late = storage.finish_run(running.lease, end(6)).await;
     assert!(matches!(late, Err(StorageError::Fenced)));
-    let next = storage.claim_runs(at(6), 9).await.unwrap().runs;
+    let next = storage.claim_runs(at(6), 9, None).await.unwrap().runs;
     assert_eq!(next[0].run.run_id, waiting);
     storage.release_run(next[0].lease, at(7)).await.unwrap();
     assert_eq!(delete(waiting).await, Some(RunStatus::Pending));

@@ -47,7 +47,7 @@ pub fn cron(due: i64) -> Cron {
 
 async fn created(storage: &Arc<dyn Storage>, cron: Cron) -> Cron {
     let created = storage
-        .create_cron(&Caller::host(), cron.clone())
+        .create_cron(&Caller::host(), cron.clone(), None)
         .await
         .unwrap();
     assert_eq!(created, CronInsert::Created);
@@ -118,7 +118,7 @@ pub async fn a_cron_needs_its_assistant_and_its_thread_and_goes_with_them(home: 
         ..cron(10)
     };
     let refused = storage
-        .create_cron(&Caller::host(), of_nobody)
+        .create_cron(&Caller::host(), of_nobody, None)
         .await
         .unwrap();
     assert_eq!(refused, CronInsert::NoAssistant);
@@ -127,7 +127,7 @@ pub async fn a_cron_needs_its_assistant_and_its_thread_and_goes_with_them(home: 
         ..cron(10)
     };
     let refused = storage
-        .create_cron(&Caller::host(), on_nothing)
+        .create_cron(&Caller::host(), on_nothing, None)
         .await
         .unwrap();
     assert_eq!(refused, CronInsert::NoThread);

@@ -56,7 +56,7 @@ pub async fn a_worker_that_lost_its_lease_cannot_write(home: &dyn Home) {
     storage.release_run(first, at(1)).await.unwrap();
     assert_fenced(&storage, first).await;
 
-    let second = storage.claim_runs(at(2), 1).await.unwrap().runs[0].lease;
+    let second = storage.claim_runs(at(2), 1, None).await.unwrap().runs[0].lease;
     assert_fenced(&storage, first).await;
     let forged = Lease {
         fence: second.fence + 1,
@@ -74,7 +74,7 @@ pub async fn a_worker_that_lost_its_lease_cannot_write(home: &dyn Home) {
     let storage = home.open();
     storage.recover(at(3), 9).await.unwrap();
     assert_fenced(&storage, second).await;
-    let third = storage.claim_runs(at(4), 1).await.unwrap().runs[0].lease;
+    let third = storage.claim_runs(at(4), 1, None).await.unwrap().runs[0].lease;
     assert_fenced(&storage, second).await;
     finish(&storage, third, end(5)).await;
     let run = storage

@@ -70,6 +70,7 @@ pub fn new_run(thread: ThreadId, begins: Timestamp) -> NewRun {
         },
         claim_by: Some(begins),
         max_pending_runs: 1_000,
+        share: None,
         deliveries: MakeDelivery::default(),
     }
 }

@@ -20,12 +20,12 @@ pub async fn the_runs_of_a_dead_process_are_pending_again(home: &dyn Home) {
     let storage = home.open();
     let recovery = storage.recover(at(2), 3).await.unwrap();
     assert_eq!((recovery.requeued, recovery.exhausted.len()), (2, 0));
-    let claims = storage.claim_runs(at(3), 10).await.unwrap().runs;
+    let claims = storage.claim_runs(at(3), 10, None).await.unwrap().runs;
     let ids: Vec<_> = claims.iter().map(|claimed| claimed.run.run_id).collect();
     assert_eq!(ids, [first.run.run_id, alone.run_id]);
     assert_eq!((claims[0].attempt, claims[0].started_at), (2, at(0)));
     finish(&storage, claims[0].lease, end(4)).await;
-    let next = storage.claim_runs(at(5), 10).await.unwrap().runs;
+    let next = storage.claim_runs(at(5), 10, None).await.unwrap().runs;
     assert_eq!(next[0].run.run_id, behind.run_id);
 }
 
@@ -35,7 +35,12 @@ pub async fn a_run_that_has_had_all_its_attempts_is_handed_over_to_be_ended(home
     drop(storage);
     let storage = home.open();
     storage.recover(at(1), 2).await.unwrap();
-    let second = storage.claim_runs(at(1), 1).await.unwrap().runs.remove(0);
+    let second = storage
+        .claim_runs(at(1), 1, None)
+        .await
+        .unwrap()
+        .runs
+        .remove(0);
     drop(storage);
     let storage = home.open();
     let recovery = storage.recover(at(2), 2).await.unwrap();
@@ -55,7 +60,12 @@ pub async fn a_temporary_run_starts_again_from_its_input(home: &dyn Home) {
     drop(storage);
     let storage = home.open();
     assert_eq!(storage.recover(at(1), 3).await.unwrap().requeued, 1);
-    let again = storage.claim_runs(at(2), 1).await.unwrap().runs.remove(0);
+    let again = storage
+        .claim_runs(at(2), 1, None)
+        .await
+        .unwrap()
+        .runs
+        .remove(0);
     assert_eq!((again.run.run_id, again.attempt), (first.run.run_id, 2));
     assert_eq!(again.run.kwargs.input, first.run.kwargs.input);
     assert!(
@@ -154,6 +164,6 @@ pub async fn pending_runs_are_counted_over_a_restart(home: &dyn Home) {
     assert_eq!(storage.count_pending_runs().await.unwrap(), 1);
     storage.recover(at(1), 3).await.unwrap();
     assert_eq!(storage.count_pending_runs().await.unwrap(), 2);
-    storage.claim_runs(at(1), 10).await.unwrap();
+    storage.claim_runs(at(1), 10, None).await.unwrap();
     assert_eq!(storage.count_pending_runs().await.unwrap(), 0);
 }

@@ -22,6 +22,7 @@ mod owners;
 mod rollbacks;
 mod runs;
 mod searching;
+mod shares;
 mod sqlite_directory;
 mod sqlite_groups;
 mod states;
@@ -196,6 +197,13 @@ promises! {
         items_of_the_same_name_are_different_items_of_each_owner,
         a_run_that_ends_before_it_began_leaves_its_delivery_to_its_owner,
         a_cron_and_its_runs_are_their_creators,
+    }
+    shares {
+        nobody_has_more_pending_runs_than_their_share,
+        claims_pass_over_those_who_have_their_share_and_come_back_to_them,
+        what_was_put_aside_for_a_share_begins_where_there_is_none,
+        a_share_is_free_again_however_a_run_goes,
+        nobody_has_more_crons_than_their_share,
     }
     store {
         an_item_is_kept_where_it_is_put,

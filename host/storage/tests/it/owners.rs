@@ -58,6 +58,7 @@ pub async fn a_thread_and_its_runs_are_there_for_their_owner_and_for_operators(h
         thread: need,
         claim_by: Some(at(1)),
         max_pending_runs: 10,
+        share: None,
         deliveries: MakeDelivery::default(),
     };
     let (metadata, config) = (json("{}"), json("{}"));
@@ -181,20 +182,22 @@ pub async fn a_cron_and_its_runs_are_their_creators(home: &dyn Home) {
         on_run_completed: None,
         ..cron(10)
     };
-    let refused = storage.create_cron(&bob, on_anns_thread).await;
+    let refused = storage.create_cron(&bob, on_anns_thread, None).await;
     assert_eq!(refused.unwrap(), CronInsert::NoThread);
     let of_anns_assistant = Cron {
         assistant_id: AssistantId::default_of("hers"),
         ..cron(10)
     };
-    let refused = storage.create_cron(&bob, of_anns_assistant.clone()).await;
+    let refused = storage
+        .create_cron(&bob, of_anns_assistant.clone(), None)
+        .await;
     assert_eq!(refused.unwrap(), CronInsert::NoAssistant);
 
     let cron = Cron {
         user_id: "ann".to_owned(),
         ..of_anns_assistant
     };
-    let created = storage.create_cron(&ann, cron.clone()).await.unwrap();
+    let created = storage.create_cron(&ann, cron.clone(), None).await.unwrap();
     assert_eq!(created, CronInsert::Created);
     for (scope, sees) in [
         (&ann.scope, true),

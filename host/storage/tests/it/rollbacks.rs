@@ -233,7 +233,7 @@ pub async fn undoing_survives_a_restart_and_nothing_is_kept_for_it_afterwards(ho
     drop(storage);
     let storage = home.open();
     storage.recover(at(3), 3).await.unwrap();
-    let again = storage.claim_runs(at(3), 1).await.unwrap().runs[0].lease;
+    let again = storage.claim_runs(at(3), 1, None).await.unwrap().runs[0].lease;
     commit(&storage, again, on_the_first.clone()).await;
     commit(&storage, again, step([grow(2, Some(1))])).await;
     finish(&storage, again, rolled_back(4)).await;

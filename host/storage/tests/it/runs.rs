@@ -30,7 +30,14 @@ pub async fn a_run_is_claimed_at_once_when_nothing_stands_before_it(home: &dyn H
         (stored.status, admitted.run.status),
         (RunStatus::Running, RunStatus::Running)
     );
-    assert!(storage.claim_runs(at(9), 10).await.unwrap().runs.is_empty());
+    assert!(
+        storage
+            .claim_runs(at(9), 10, None)
+            .await
+            .unwrap()
+            .runs
+            .is_empty()
+    );
     assert_eq!(storage.count_pending_runs().await.unwrap(), 0);
     assert!(
         storage
@@ -50,10 +57,17 @@ pub async fn runs_of_one_thread_begin_in_order_and_one_at_a_time(home: &dyn Home
         waiting.push(queued(&storage, new_run(thread, at(1))).await.run_id);
     }
     for next in waiting {
-        assert!(storage.claim_runs(at(2), 10).await.unwrap().runs.is_empty());
+        assert!(
+            storage
+                .claim_runs(at(2), 10, None)
+                .await
+                .unwrap()
+                .runs
+                .is_empty()
+        );
         finish(&storage, lease, end(2)).await;
         assert_eq!(status(&storage, thread).await, ThreadStatus::Busy);
-        let claims = storage.claim_runs(at(2), 10).await.unwrap();
+        let claims = storage.claim_runs(at(2), 10, None).await.unwrap();
         assert_eq!(claims.runs.len(), 1);
         lease = claims.runs[0].lease;
         assert_eq!(lease.run_id, next);
@@ -70,32 +84,32 @@ pub async fn a_run_that_may_not_begin_yet_waits_and_lets_others_pass(home: &dyn 
         ..new_run(thread, at(60))
     };
     let delayed = queued(&storage, delayed).await;
-    let claims = storage.claim_runs(at(0), 10).await.unwrap();
+    let claims = storage.claim_runs(at(0), 10, None).await.unwrap();
     assert_eq!((claims.runs.len(), claims.next_due), (0, Some(at(60))));
 
     let passing = claimed(&storage, new_run(thread, at(1))).await;
     // Its time has come and its turn has not.
     assert!(
         storage
-            .claim_runs(at(61), 10)
+            .claim_runs(at(61), 10, None)
             .await
             .unwrap()
             .runs
             .is_empty()
     );
     assert_eq!(
-        storage.claim_runs(at(1), 10).await.unwrap().next_due,
+        storage.claim_runs(at(1), 10, None).await.unwrap().next_due,
         Some(at(60))
     );
     finish(&storage, passing.lease, end(2)).await;
     let queued_before = queued(&storage, unclaimed(new_run(thread, at(3)))).await;
-    let claims = storage.claim_runs(at(61), 10).await.unwrap();
+    let claims = storage.claim_runs(at(61), 10, None).await.unwrap();
     assert_eq!(
         claims.runs.iter().map(|c| c.run.run_id).collect::<Vec<_>>(),
         [queued_before.run_id]
     );
     finish(&storage, claims.runs[0].lease, end(61)).await;
-    let claims = storage.claim_runs(at(61), 10).await.unwrap();
+    let claims = storage.claim_runs(at(61), 10, None).await.unwrap();
     assert_eq!(
         (claims.runs[0].run.run_id, claims.next_due),
         (delayed.run_id, None)
@@ -109,8 +123,8 @@ pub async fn claims_are_oldest_first_and_at_most_as_many_as_asked_for(home: &dyn
         let run = queued(&storage, unclaimed(new_run(ThreadId::new(), at(seconds)))).await;
         ids.push(run.run_id);
     }
-    let first = storage.claim_runs(at(5), 2).await.unwrap().runs;
-    let then = storage.claim_runs(at(5), 2).await.unwrap().runs;
+    let first = storage.claim_runs(at(5), 2, None).await.unwrap().runs;
+    let then = storage.claim_runs(at(5), 2, None).await.unwrap().runs;
     let claimed: Vec<_> = first
         .iter()
         .chain(&then)
@@ -210,7 +224,7 @@ pub async fn too_many_pending_runs_are_refused_and_leave_nothing(home: &dyn Home
             .is_none()
     );
     assert_eq!(storage.count_pending_runs().await.unwrap(), 2);
-    storage.claim_runs(at(0), 1).await.unwrap();
+    storage.claim_runs(at(0), 1, None).await.unwrap();
     queued(&storage, limited(refused)).await;
 }
 
@@ -235,7 +249,12 @@ pub async fn what_a_run_was_asked_for_is_read_back_as_it_was(home: &dyn Home) {
         serde_json::to_string(&stored).unwrap(),
         serde_json::to_string(&asked).unwrap()
     );
-    let claimed = storage.claim_runs(at(0), 1).await.unwrap().runs.remove(0);
+    let claimed = storage
+        .claim_runs(at(0), 1, None)
+        .await
+        .unwrap()
+        .runs
+        .remove(0);
     let of = |run: &selvedge_model::run::Run| serde_json::to_string(&run.kwargs).unwrap();
     assert_eq!(of(&claimed.run), of(&asked));
 }
@@ -272,7 +291,7 @@ pub async fn a_released_run_is_claimed_again_and_its_attempt_counts(home: &dyn H
     queued(&storage, new_run(thread, at(1))).await;
     storage.release_run(first.lease, at(5)).await.unwrap();
     assert_eq!(storage.count_pending_runs().await.unwrap(), 2);
-    let again = storage.claim_runs(at(6), 10).await.unwrap().runs;
+    let again = storage.claim_runs(at(6), 10, None).await.unwrap().runs;
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].run.run_id, first.run.run_id);
     assert_eq!((again[0].attempt, again[0].started_at), (2, at(0)));

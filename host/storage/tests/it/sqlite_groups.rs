@@ -151,7 +151,7 @@ async fn a_commit_that_fails_answers_everyone_with_an_error_and_nothing_happened
         .iter()
         .map(|lease| commit(&storage, *lease, 2))
         .collect();
-    let claim = Asked::new(storage.claim_runs(at(1), 9));
+    let claim = Asked::new(storage.claim_runs(at(1), 9, None));
     let claim_delivery = Asked::new(storage.claim_deliveries(at(9), 9));
     let deletion = Asked::new(storage.delete_thread(&Scope::Host, leases[0].thread_id));
     plug.0.await.unwrap();
@@ -167,7 +167,7 @@ async fn a_commit_that_fails_answers_everyone_with_an_error_and_nothing_happened
     assert_eq!(due[0].id, delivery.id);
     queued(&storage, unclaimed(new_run(ThreadId::new(), at(1)))).await;
     assert_eq!(storage.count_pending_runs().await.unwrap(), 2);
-    let claims = storage.claim_runs(at(1), 1).await.unwrap();
+    let claims = storage.claim_runs(at(1), 1, None).await.unwrap();
     assert_eq!(claims.runs[0].run.run_id, pending.run_id);
     for lease in leases {
         // What was rolled back is no parent.

@@ -190,7 +190,14 @@ pub async fn deleting_a_thread_takes_its_runs_and_checkpoints_and_leaves_its_del
         );
     }
     assert_eq!(storage.count_pending_runs().await.unwrap(), 0);
-    assert!(storage.claim_runs(at(9), 10).await.unwrap().runs.is_empty());
+    assert!(
+        storage
+            .claim_runs(at(9), 10, None)
+            .await
+            .unwrap()
+            .runs
+            .is_empty()
+    );
     let due = storage
         .claim_deliveries(at(9), 10)
         .await

@@ -206,6 +206,7 @@ fn new_run(url: &str, now: Timestamp) -> NewRun {
         },
         claim_by: Some(now),
         max_pending_runs: 10_000,
+        share: None,
         deliveries: MakeDelivery::default(),
     }
 }
