@@ -52,8 +52,8 @@ pub(super) fn population(conn: &Connection) -> Result<Population, StorageError> 
     while let Some(row) = rows.next()? {
         let (owner, count): (String, i64) = (row.get(0)?, row.get(3)?);
         match coded(row, 1)? {
-            RunStatus::Pending => population.shift(Some(&owner), count, 0),
-            _ => population.shift(Some(&owner), 0, count),
+            RunStatus::Pending => population.shift(Some(owner.as_str()), count, 0),
+            _ => population.shift(Some(owner.as_str()), 0, count),
         }
         if row.get::<_, i64>(2)? == claims::PARKED {
             population.set_parked(&owner, true);
