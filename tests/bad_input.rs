@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::documented::{document, resolved, validator};
+use crate::support::documented::{document, members, schema_of_body, validator};
 use crate::support::server::{detail_of, text};
 use crate::support::{Server, Setup};
 
@@ -120,36 +120,6 @@ fn odd_values() -> Vec<Value> {
         deep(120),
         deep(200),
     ]
-}
-
-/// The members of a body and their schemas, those of `allOf` included; and which of them must be there.
-fn members(schema: &'static Value) -> (Vec<(&'static str, &'static Value)>, Vec<&'static str>) {
-    let schema = resolved(schema);
-    let properties = schema["properties"].as_object();
-    let mut named: Vec<_> = properties
-        .into_iter()
-        .flatten()
-        .map(|(n, s)| (n.as_str(), s))
-        .collect();
-    let required = schema["required"].as_array();
-    let mut required: Vec<_> = required.into_iter().flatten().map(text).collect();
-    for part in schema["allOf"].as_array().into_iter().flatten() {
-        let (more, more_required) = members(part);
-        named.extend(more);
-        required.extend(more_required);
-    }
-    (named, required)
-}
-
-fn schema_of_body(method: &str, path: &str) -> &'static Value {
-    let schema =
-        &document()["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"];
-    // A list is refused as its items are.
-    if schema["items"].is_null() {
-        schema
-    } else {
-        &schema["items"]
-    }
 }
 
 struct Asked {

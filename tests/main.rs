@@ -47,6 +47,7 @@ mod mistakes;
 mod multitask;
 mod name_server;
 mod names;
+mod odd_requests;
 mod openapi;
 mod owners;
 mod policies;

@@ -28,6 +28,37 @@ pub fn resolved(part: &'static Value) -> &'static Value {
     document().pointer(pointer).expect(reference)
 }
 
+/// The members of a body and their schemas, those of `allOf` included; and which of them must be there.
+pub fn members(schema: &'static Value) -> (Vec<(&'static str, &'static Value)>, Vec<&'static str>) {
+    let schema = resolved(schema);
+    let properties = schema["properties"].as_object();
+    let mut named: Vec<_> = properties
+        .into_iter()
+        .flatten()
+        .map(|(n, s)| (n.as_str(), s))
+        .collect();
+    let required = schema["required"].as_array();
+    let required = required.into_iter().flatten();
+    let mut required: Vec<_> = required.filter_map(Value::as_str).collect();
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        let (more, more_required) = members(part);
+        named.extend(more);
+        required.extend(more_required);
+    }
+    (named, required)
+}
+
+/// What the document says of an operation's body; of a list, what it says of the items.
+pub fn schema_of_body(method: &str, path: &str) -> &'static Value {
+    let schema =
+        &document()["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"];
+    if schema["items"].is_null() {
+        schema
+    } else {
+        &schema["items"]
+    }
+}
+
 /// The answer as it came, once it has been found to be what the document promises. A body that is still being made
 /// when it begins is left alone: only the test knows what it waits for.
 pub async fn checked(method: &Method, response: Response) -> reqwest::Result<Response> {
