@@ -27,8 +27,9 @@ fn run(graph: &str, after_seconds: f64) -> Value {
 
 async fn status_of(server: &Server, run: &Value) -> String {
     let (thread, run) = (text(&run["thread_id"]), text(&run["run_id"]));
-    let run = ANN.get(server, &format!("/threads/{thread}/runs/{run}"));
-    text(&run.await.body["status"]).to_owned()
+    let path = format!("/threads/{thread}/runs/{run}");
+    let run = ANN.get(server, &path).await;
+    text(&run.body["status"]).to_owned()
 }
 
 #[tokio::test]

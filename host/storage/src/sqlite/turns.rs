@@ -27,12 +27,11 @@ impl Turns {
         identity: &Identity,
         longest_wait: Duration,
     ) -> Result<Turn, StorageError> {
-        let mut turns = self.0.lock();
-        let turn = turns
-            .entry(identity.clone())
-            .or_insert_with(|| Arc::new(Semaphore::new(1)))
-            .clone();
-        drop(turns);
+        let turn = {
+            let mut turns = self.0.lock();
+            let turn = turns.entry(identity.clone());
+            turn.or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+        };
         let place = Place {
             turns: self.clone(),
             identity: identity.clone(),
