@@ -1,18 +1,9 @@
-//! The one wasmtime configuration, for compiling and for loading; the ticker; the guests' threads.
+//! The one wasmtime configuration, for compiling and for loading.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::Options;
 use crate::options::{LARGEST_STACK_BYTES, MOST_TABLE_ELEMENTS};
-
-/// How often a guest that computes without pause is interrupted: it yields its thread to its neighbours, and its
-/// CPU time is looked at. Short enough for fairness, long enough to cost nothing (0.01 %).
-const TICK: Duration = Duration::from_millis(10);
 
 /// What the host functions that a guest calls have of its stack, beside the guest's own frames.
 const HOST_STACK_BYTES: usize = 1536 << 10;
@@ -79,55 +70,12 @@ fn config(options: &Options, stack_bytes: usize) -> Config {
     config
 }
 
-/// The one thread that advances the epoch for all guests.
-pub(crate) struct Ticker {
-    stop: Arc<AtomicBool>,
-}
-
-impl Ticker {
-    pub(crate) fn start<'a>(engines: impl Iterator<Item = &'a Engine>) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (engines, stopped) = (engines.map(Engine::weak).collect::<Vec<_>>(), stop.clone());
-        std::thread::Builder::new()
-            .name("guest-ticker".into())
-            .spawn(move || {
-                while !stopped.load(Ordering::Relaxed) {
-                    std::thread::sleep(TICK);
-                    for engine in engines.iter().filter_map(EngineWeak::upgrade) {
-                        engine.increment_epoch();
-                    }
-                }
-            })?;
-        Ok(Self { stop })
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Threads for guest code, at a lower priority than the host's, so that spinning graphs do not delay `/ok`.
-pub(crate) fn guest_threads(count: usize) -> io::Result<tokio::runtime::Runtime> {
-    const NICE: i32 = 10;
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(count.max(1))
-        .thread_name("guest")
-        .enable_all()
-        .on_thread_start(|| {
-            // Linux applies it to the calling thread alone. Without the right to do so guests run as equals.
-            if let Err(error) = rustix::process::nice(NICE) {
-                tracing::warn!(%error, "guest threads keep the normal priority");
-            }
-        })
-        .build()
-}
-
 #[cfg(test)]
 mod tests {
     use std::hash::{DefaultHasher, Hash, Hasher};
     use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
     use wasm_encoder::{

@@ -104,6 +104,7 @@ pub(crate) struct TaskState {
 /// What a task's state is made from.
 pub(crate) struct TaskSetup {
     pub(crate) memory: MemoryMeter,
+    pub(crate) cpu: Arc<CpuMeter>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) answers: Vec<Json>,
     pub(crate) events: Arc<dyn TaskEvents>,
@@ -123,7 +124,7 @@ impl TaskState {
         http.set_field_size_limit(HEADER_BYTES);
         Self {
             memory: setup.memory,
-            cpu: Arc::default(),
+            cpu: setup.cpu,
             asked: None,
             book: Arc::new(setup.book),
             answers: setup.answers.into_iter(),

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`options`] | the bounds, with their defaults |
 //! | `bound` | what each bound is called, and how often it was met |
-//! | `engine` | the one wasmtime configuration, and the one ticker thread |
+//! | `engine` | the one wasmtime configuration |
+//! | `ticker` | the one thread that interrupts guests which compute |
 //! | `component` | bytes → a component that is ready to run |
 //! | [`compile`] | compiling in a process of its own |
 //! | `cache` | compiled components from one start to the next |
@@ -17,14 +18,14 @@
 //! | `store` | and the long-term store, which the runtime answers for |
 //! | `stdio` | a guest's stdout and stderr as log lines |
 //! | `outbound` | `wasi:http` through `egress` |
-//! | `meter` | CPU time of a task |
+//! | `meter` | CPU time of a task, and of its run's |
+//! | `lanes` | the guests' threads: short tasks and long ones |
 //! | `patience` | the time that a node's own policy gives it |
 //! | `memory` | memory of a task, and of all of them |
 //! | `slots` | who may have an instance, fairly |
 //! | `spawned` | a future on the guests' threads that ends with its owner |
 //!
-//! Guest code runs on a tokio runtime of its own, with threads of lower priority than those that serve HTTP and
-//! storage. Nothing here knows what a run, a checkpoint or a thread is beyond their ids in log lines.
+//! Nothing here knows what a run, a checkpoint or a thread is beyond their ids in log lines.
 
 mod bound;
 mod cache;
@@ -32,6 +33,7 @@ pub mod compile;
 mod component;
 mod engine;
 mod guest;
+mod lanes;
 mod memory;
 mod meter;
 pub mod options;
@@ -42,6 +44,7 @@ mod spawned;
 mod stdio;
 mod store;
 mod task;
+mod ticker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,11 +76,11 @@ pub(crate) struct Shared {
     memory: Arc<memory::TotalMemory>,
     shares: Arc<outbound::Shares>,
     counts: bound::Counts,
-    /// `None` only while it is shut down: a runtime must not be dropped inside another.
-    threads: Option<tokio::runtime::Runtime>,
+    lanes: lanes::Lanes,
+    meters: meter::Meters,
+    ticker: ticker::Ticker,
     /// Where the host's own I/O runs, so that a spinning guest does not starve the connections of its neighbours.
     host: tokio::runtime::Handle,
-    _ticker: engine::Ticker,
 }
 
 /// What the operator's metrics say of tasks.
@@ -113,8 +116,7 @@ impl Sandbox {
         };
         let linkers: wasmtime::Result<BTreeMap<_, _>> = options.stacks.iter().map(linker).collect();
         let linkers = linkers.map_err(SandboxError::Engine)?;
-        let ticker = engine::Ticker::start(linkers.values().map(Linker::engine))?;
-        let threads = engine::guest_threads(options.threads)?;
+        let ticker = ticker::Ticker::start(linkers.values().map(Linker::engine))?;
         Ok(Self(Arc::new(Shared {
             slots: slots::Slots::new(options.slots()),
             waiting: AtomicUsize::new(0),
@@ -126,10 +128,11 @@ impl Sandbox {
             )),
             cache: options.cache_dir.as_deref().and_then(open_cache),
             compiler: compile::Compiler::new(options.compiling.clone()),
+            lanes: lanes::Lanes::start(options.threads)?,
+            meters: meter::Meters::default(),
+            ticker,
             linkers,
-            threads: Some(threads),
             host: tokio::runtime::Handle::current(),
-            _ticker: ticker,
             options,
         })))
     }
@@ -163,21 +166,4 @@ fn open_cache(directory: &std::path::Path) -> Option<cache::Cache> {
             tracing::warn!(directory = %directory.display(), reason = %unfit, "the directory for compiled components is not used: each start compiles them again");
         })
         .ok()
-}
-
-impl Shared {
-    fn guest_handle(&self) -> tokio::runtime::Handle {
-        match &self.threads {
-            Some(threads) => threads.handle().clone(),
-            None => self.host.clone(),
-        }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if let Some(threads) = self.threads.take() {
-            threads.shutdown_background();
-        }
-    }
 }

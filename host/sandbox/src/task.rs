@@ -21,7 +21,6 @@ use crate::meter::CpuMeter;
 use crate::outbound::Outbound;
 use crate::patience::{self, Progress};
 use crate::slots::Slot;
-use crate::spawned::Spawned;
 use crate::store::{ItemStore, NoStore};
 
 /// What to run, for whom.
@@ -60,9 +59,10 @@ pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Outcome {
         Err(failure) => return Outcome::Failed(failure),
     };
     let owned = shared.clone();
-    on_guest_thread(shared, async move {
+    let cpu = Arc::new(shared.meters.meter(job.run));
+    on_guest_thread(shared, cpu.clone(), async move {
         let _place = place;
-        execute(&owned, job).await
+        execute(&owned, cpu, job).await
     })
     .await
     .unwrap_or_else(Outcome::Failed)
@@ -112,17 +112,18 @@ impl Drop for Waiting<'_> {
 /// Runs a future among the guests. Dropping this one ends that one.
 async fn on_guest_thread<T: Send + 'static>(
     shared: &Shared,
+    cpu: Arc<CpuMeter>,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Failure> {
-    let task = Spawned(shared.guest_handle().spawn(work));
-    task.await.map_err(|error| Failure {
+    let done = shared.lanes.run(cpu, work).await;
+    done.map_err(|error| Failure {
         kind: "SandboxFailed".into(),
         message: format!("the task's own thread failed: {error}"),
         retryable: true,
     })
 }
 
-async fn execute(shared: &Arc<Shared>, job: Job) -> Outcome {
+async fn execute(shared: &Arc<Shared>, cpu: Arc<CpuMeter>, job: Job) -> Outcome {
     let loaded = job.component.loaded();
     let book = LogBook::new(job.run, job.graph.clone(), job.node.clone(), &loaded.limits);
     let progress = Arc::new(Progress::new());
@@ -131,6 +132,7 @@ async fn execute(shared: &Arc<Shared>, job: Job) -> Outcome {
         loaded,
         book,
         Around {
+            cpu,
             answers: job.answers,
             events: job.events,
             items: job.items,
@@ -138,7 +140,7 @@ async fn execute(shared: &Arc<Shared>, job: Job) -> Outcome {
         },
     );
     let mut program = job.program;
-    let work = within_limits(&shared.counts, &mut store, async |store| {
+    let work = within_limits(shared, &mut store, async |store| {
         let instance = loaded.pre.instantiate_async(&mut *store).await?;
         drive(store, &instance, &job.graph, &mut program).await
     });
@@ -170,7 +172,9 @@ pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Js
     let nobody = RunId::new();
     let place = place(shared, loaded, nobody).await?;
     let book = LogBook::new(nobody, "describe".into(), String::new(), &loaded.limits);
+    let cpu = Arc::new(shared.meters.meter(nobody));
     let around = Around {
+        cpu: cpu.clone(),
         answers: Vec::new(),
         events: Arc::new(Nowhere),
         items: Arc::new(NoStore),
@@ -179,11 +183,11 @@ pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Js
     let store = store(shared, loaded, book, around);
     let pre = loaded.pre.clone();
     let owned = shared.clone();
-    on_guest_thread(shared, async move {
+    on_guest_thread(shared, cpu, async move {
         // In this order: the place is free when the instance is gone, and not before.
         let _place = place;
         let mut store = store;
-        within_limits(&owned.counts, &mut store, async |store| {
+        within_limits(&owned, &mut store, async |store| {
             let instance = pre.instantiate_async(&mut *store).await?;
             let text = instance
                 .selvedge_graph_guest()
@@ -265,6 +269,7 @@ fn text(json: &Json) -> String {
 
 /// What a task may reach beyond its instance.
 struct Around {
+    cpu: Arc<CpuMeter>,
     answers: Vec<Json>,
     events: Arc<dyn TaskEvents>,
     items: Arc<dyn ItemStore>,
@@ -274,6 +279,7 @@ struct Around {
 fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -> Store<TaskState> {
     let state = TaskState::new(TaskSetup {
         memory: MemoryMeter::new(&loaded.limits, shared.memory.clone()),
+        cpu: around.cpu,
         limits: loaded.limits.clone(),
         answers: around.answers,
         events: around.events,
@@ -314,13 +320,14 @@ fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -
 
 /// Runs guest code under the wall clock and the CPU meter, and says in our words why it ended.
 async fn within_limits<T>(
-    counts: &Counts,
+    shared: &Shared,
     store: &mut Store<TaskState>,
     work: impl AsyncFnOnce(&mut Store<TaskState>) -> wasmtime::Result<T>,
 ) -> Result<T, Failure> {
     let (cpu, wall) = (store.data().cpu.clone(), store.data().limits.wall);
     let book = store.data().book.clone();
-    match tokio::time::timeout(wall, metered(&cpu, work(store))).await {
+    let (counts, work) = (&shared.counts, metered(shared, &cpu, work(store)));
+    match tokio::time::timeout(wall, work).await {
         // A guest may make nothing of a request that was refused it, and end before anybody looked.
         Ok(Ok(value)) => match store.data().outbound.exceeded() {
             None => Ok(value),
@@ -389,9 +396,10 @@ fn exceeded(error: &wasmtime::Error, state: &TaskState) -> Option<Exceeded> {
     None
 }
 
-async fn metered<T>(cpu: &CpuMeter, work: impl Future<Output = T>) -> T {
+async fn metered<T>(shared: &Shared, cpu: &CpuMeter, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|context| {
+        let _at_work = shared.ticker.guest_at_work();
         cpu.enter();
         let polled = work.as_mut().poll(context);
         cpu.leave();
