@@ -57,9 +57,19 @@ impl ApiError {
 
     /// 429: the same caller may ask again after this.
     pub(crate) fn too_many(detail: impl Into<String>, wait: Duration) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).until(wait)
+    }
+
+    /// 503: whoever it is may ask again after this.
+    pub(crate) fn unavailable(detail: impl Into<String>, wait: Duration) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).until(wait)
+    }
+
+    /// The header has whole seconds: after so many the time is over.
+    fn until(self, wait: Duration) -> Self {
         Self {
             retry_after: Some(wait.as_secs() + 1),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+            ..self
         }
     }
 

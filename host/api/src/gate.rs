@@ -111,8 +111,8 @@ impl Gate {
                     Denied::Missing | Denied::Invalid => {
                         ApiError::unauthenticated(denied.to_string())
                     }
-                    Denied::Unavailable => {
-                        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, denied.to_string())
+                    Denied::Unavailable { retry_after } => {
+                        ApiError::unavailable(denied.to_string(), retry_after)
                     }
                 }
             })?;

@@ -1,17 +1,21 @@
 //! The keys that tokens are signed with. They are read again when they are old, and when a token names one that is not
 //! among them, since issuers change their keys; both no more often than a bound, whoever sends tokens.
+//!
+//! An attempt to read them goes on when whoever was the cause of it goes away: nobody can use attempts up by not waiting
+//! for them. And that there is no such key is said only of keys that were read after the token came.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use selvedge_egress::{Body, Client, ClientOptions, Policy, PolicyOptions, Request, Target};
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::Denied;
 use crate::options::{KeySource, StartError};
 use crate::token::{PublicKey, Token, decoded};
 
@@ -30,15 +34,37 @@ const MAX_KEYS: usize = 256;
 
 /// The keys of one source, as they were read last.
 pub(crate) struct Jwks {
+    keys: Arc<Keys>,
+    last: Mutex<Option<Attempt>>,
+}
+
+/// What an attempt to read them has to do with.
+struct Keys {
     source: Source,
     read: RwLock<Option<Read>>,
-    /// Who holds this reads the keys; inside, when they were read last or that was tried.
-    turn: Mutex<Option<Instant>>,
 }
 
 struct Read {
-    set: Arc<KeySet>,
+    set: KeySet,
+    /// When that began.
     at: Instant,
+}
+
+/// An attempt to read the keys.
+struct Attempt {
+    began: Instant,
+    over: Over,
+}
+
+/// Closed at the end of an attempt.
+type Over = watch::Receiver<()>;
+
+/// What comes of the wish to read the keys again.
+enum Turn {
+    Begun(Over),
+    UnderWay(Over),
+    /// They were read, or that was tried, too lately.
+    TooSoon,
 }
 
 enum Source {
@@ -58,61 +84,98 @@ impl Jwks {
                 path: path.clone(),
                 source,
             };
+            let at = Instant::now();
             let text = tokio::fs::read(path).await.map_err(failed)?;
             let set = KeySet::parse(&text).ok_or_else(|| StartError::NoKeys(path.clone()))?;
-            jwks.keep(set);
+            jwks.keys.keep(set, at);
         }
         Ok(jwks)
     }
 
     fn over(source: Source) -> Self {
+        let read = RwLock::new(None);
         Self {
-            source,
-            read: RwLock::new(None),
-            turn: Mutex::new(None),
+            keys: Arc::new(Keys { source, read }),
+            last: Mutex::new(None),
         }
     }
 
-    /// The keys as they are known, read again before if they are old and nobody else is about that.
-    pub(crate) async fn current(&self) -> Option<Arc<KeySet>> {
-        let known = self.known(FRESH);
-        if known.is_some() {
-            return known;
+    /// The key that this token was signed with, if it tells the truth. Keys that are old, or among which it is not, are
+    /// read again before; whoever knows an old one does not wait where somebody else does.
+    pub(crate) async fn key(&self, token: &Token<'_>) -> Result<PublicKey, Denied> {
+        let asked = Instant::now();
+        if let Some(found) = self.keys.find(token, FRESH) {
+            return found;
         }
-        if let Ok(mut last) = self.turn.try_lock() {
-            self.read_again(&mut last).await;
+        match self.read_again() {
+            Turn::Begun(over) => end_of(over).await,
+            Turn::UnderWay(over) if self.keys.find(token, USABLE).is_none() => end_of(over).await,
+            Turn::UnderWay(_) | Turn::TooSoon => {}
         }
-        self.known(USABLE)
+        match self.keys.find(token, USABLE) {
+            Some(found) => found,
+            None if self.keys.were_read_since(asked) => Err(Denied::Invalid),
+            None => Err(Denied::Unavailable {
+                retry_after: self.until_next_turn(),
+            }),
+        }
     }
 
-    /// The keys as they are after they were read again, or lately enough.
-    pub(crate) async fn newer(&self) -> Option<Arc<KeySet>> {
-        self.read_again(&mut *self.turn.lock().await).await;
-        self.known(USABLE)
+    /// Begins to read the keys where nobody does and it is time for that.
+    fn read_again(&self) -> Turn {
+        let mut last = self.last.lock();
+        if let Some(attempt) = &*last {
+            let is_under_way = attempt.over.has_changed().is_ok();
+            if is_under_way {
+                return Turn::UnderWay(attempt.over.clone());
+            }
+            if attempt.began.elapsed() < MIN_INTERVAL {
+                return Turn::TooSoon;
+            }
+        }
+        let (ends, over) = watch::channel(());
+        let (keys, began) = (self.keys.clone(), Instant::now());
+        *last = Some(Attempt {
+            began,
+            over: over.clone(),
+        });
+        tokio::spawn(async move {
+            match keys.source.fetch().await {
+                Ok(set) => keys.keep(set, began),
+                Err(error) => tracing::warn!(error, "auth.jwt.jwks cannot be read"),
+            }
+            drop(ends);
+        });
+        Turn::Begun(over)
     }
 
-    fn known(&self, not_older: Duration) -> Option<Arc<KeySet>> {
+    fn until_next_turn(&self) -> Duration {
+        let last = self.last.lock();
+        last.as_ref().map_or(Duration::ZERO, |attempt| {
+            MIN_INTERVAL.saturating_sub(attempt.began.elapsed())
+        })
+    }
+}
+
+async fn end_of(mut over: Over) {
+    // Nothing is ever sent, so that this returns when the attempt has dropped its end.
+    let _ = over.changed().await;
+}
+
+impl Keys {
+    fn keep(&self, set: KeySet, at: Instant) {
+        *self.read.write() = Some(Read { set, at });
+    }
+
+    fn find(&self, token: &Token<'_>, not_older: Duration) -> Option<Result<PublicKey, Denied>> {
         let read = self.read.read();
         let read = read.as_ref().filter(|read| read.at.elapsed() < not_older)?;
-        Some(read.set.clone())
+        read.set.find(token)
     }
 
-    async fn read_again(&self, last: &mut Option<Instant>) {
-        if last.is_some_and(|last| last.elapsed() < MIN_INTERVAL) {
-            return;
-        }
-        *last = Some(Instant::now());
-        match self.source.fetch().await {
-            Ok(set) => self.keep(set),
-            Err(error) => tracing::warn!(error, "auth.jwt.jwks cannot be read"),
-        }
-    }
-
-    fn keep(&self, set: KeySet) {
-        *self.read.write() = Some(Read {
-            set: Arc::new(set),
-            at: Instant::now(),
-        });
+    fn were_read_since(&self, moment: Instant) -> bool {
+        let read = self.read.read();
+        read.as_ref().is_some_and(|read| read.at >= moment)
     }
 }
 
@@ -219,33 +282,76 @@ impl KeySet {
         (!keys.is_empty()).then_some(Self(keys))
     }
 
-    /// The key that a token names, or the only one that fits a token which names none.
-    pub(crate) fn find(&self, token: &Token<'_>) -> Option<&PublicKey> {
-        let mut fitting = self.0.iter().filter(|(id, key)| {
-            key.algorithm() == token.algorithm && (token.key_id.is_none() || *id == token.key_id)
-        });
-        let (_, key) = fitting.next()?;
-        let is_the_only_one = fitting.next().is_none();
-        is_the_only_one.then_some(key)
+    /// The key that a token names, or the only one that fits a token which names none; `None` where it may be that the
+    /// issuer has one by now. A key of that name for another algorithm is not waited for.
+    fn find(&self, token: &Token<'_>) -> Option<Result<PublicKey, Denied>> {
+        let named = |id: &Option<String>| token.key_id.is_none() || *id == token.key_id;
+        let mut fitting = self
+            .0
+            .iter()
+            .filter(|(id, key)| key.algorithm() == token.algorithm && named(id));
+        match (fitting.next(), fitting.next()) {
+            (Some((_, key)), None) => Some(Ok(key.clone())),
+            (None, _) if token.key_id.is_some() && self.0.iter().any(|(id, _)| named(id)) => {
+                Some(Err(Denied::Invalid))
+            }
+            _ => None,
+        }
     }
 }
 
 fn key(entry: Entry) -> Option<(Option<String>, PublicKey)> {
     let part = |part: &Option<String>| decoded(part.as_ref()?);
     let key = match (entry.kty.as_str(), entry.crv.as_deref()) {
-        ("RSA", _) => PublicKey::Rsa {
-            n: part(&entry.n)?,
-            e: part(&entry.e)?,
-        },
-        ("EC", Some("P-256")) => {
-            let (x, y) = (part(&entry.x)?, part(&entry.y)?);
-            let is_whole = x.len() == 32 && y.len() == 32;
-            is_whole.then(|| PublicKey::P256([vec![4], x, y].concat()))?
-        }
-        ("OKP", Some("Ed25519")) => PublicKey::Ed25519(part(&entry.x)?),
+        ("RSA", _) => PublicKey::rsa(part(&entry.n)?, part(&entry.e)?)?,
+        ("EC", Some("P-256")) => PublicKey::p256(&part(&entry.x)?, &part(&entry.y)?)?,
+        ("OKP", Some("Ed25519")) => PublicKey::ed25519(part(&entry.x)?)?,
         _ => return None,
     };
     let for_signatures = entry.purpose.is_none_or(|purpose| purpose == "sig");
     let for_this = entry.alg.is_none_or(|alg| alg == key.algorithm());
     (for_signatures && for_this).then_some((entry.kid, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Whether a set of this one key can be used.
+    fn is_usable(key: &Value) -> bool {
+        KeySet::parse(json!({"keys": [key]}).to_string().as_bytes()).is_some()
+    }
+
+    #[test]
+    fn keys_that_would_verify_nothing_are_not_taken_for_keys() {
+        let bytes = |first: u8, len: usize| {
+            let mut bytes = vec![0xab; len];
+            bytes[0] = first;
+            URL_SAFE_NO_PAD.encode(bytes)
+        };
+        let rsa = |n: String, e: &str| is_usable(&json!({"kty": "RSA", "n": n, "e": e}));
+        assert!(rsa(bytes(0x80, 256), "AQAB") && rsa(bytes(0x80, 1024), "Aw"));
+        for (n, e) in [
+            (bytes(0xff, 128), "AQAB"),
+            (bytes(0x80, 1025), "AQAB"),
+            (bytes(0, 256), "AQAB"),
+            (bytes(0x80, 256), "AQ"),
+            (bytes(0x80, 256), "AQAA"),
+            (bytes(0x80, 256), "AAEAAQ"),
+            (bytes(0x80, 256), ""),
+            (String::new(), "AQAB"),
+        ] {
+            assert!(!rsa(n.clone(), e), "{n} {e}");
+        }
+        let ed25519 = |x: String| is_usable(&json!({"kty": "OKP", "crv": "Ed25519", "x": x}));
+        assert!(ed25519(bytes(1, 32)));
+        assert!(!ed25519(bytes(1, 31)) && !ed25519(bytes(1, 33)));
+        let p256 =
+            |y: String| is_usable(&json!({"kty": "EC", "crv": "P-256", "x": bytes(1, 32), "y": y}));
+        assert!(p256(bytes(1, 32)) && !p256(bytes(1, 31)));
+    }
 }

@@ -17,6 +17,8 @@ pub mod keys;
 pub mod options;
 mod token;
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use selvedge_model::{Caller, Timestamp};
 
@@ -49,9 +51,13 @@ pub enum Denied {
     /// What it says is not true, or not any more.
     #[error("Invalid credentials")]
     Invalid,
-    /// The keys that tokens are signed with cannot be had at the moment.
+    /// Whether it is true cannot be said at the moment: the keys that tokens are signed with cannot be had, or were read
+    /// so lately that a new one might not be among them.
     #[error("Credentials cannot be verified at the moment. Try again later.")]
-    Unavailable,
+    Unavailable {
+        /// When it is worth while to ask again.
+        retry_after: Duration,
+    },
 }
 
 impl Authenticator {

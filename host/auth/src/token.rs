@@ -4,6 +4,8 @@
 //! anybody could have signed. Which one is used follows from the key; what the token says has to agree. Keys that a
 //! token brings itself (`jwk`, `jku`, `x5c`) are not looked at.
 
+use std::ops::RangeInclusive;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{
@@ -27,12 +29,46 @@ pub(crate) enum PublicKey {
     Ed25519(Vec<u8>),
 }
 
+const RS256: &str = "RS256";
+const ES256: &str = "ES256";
+const EDDSA: &str = "EdDSA";
+/// Tokens of any other are nobody's.
+const ALGORITHMS: [&str; 3] = [RS256, ES256, EDDSA];
+
+/// Lengths of an RSA modulus that is taken for one, in bytes: 2,048 to 8,192 bits.
+const RSA_MODULUS_BYTES: RangeInclusive<usize> = 256..=1024;
+/// Bytes of a coordinate, on either curve.
+const COORDINATE_BYTES: usize = 32;
+
 impl PublicKey {
+    /// `None` for what no signature could be verified with: modulus or exponent of a wrong size.
+    pub(crate) fn rsa(n: Vec<u8>, e: Vec<u8>) -> Option<Self> {
+        // Both are written without zeros in front. The exponent is 3 or any greater odd number of at most 33 bits.
+        let is_modulus = RSA_MODULUS_BYTES.contains(&n.len()) && n.first() != Some(&0);
+        let is_exponent = match e.as_slice() {
+            [only] => *only >= 3 && only % 2 == 1,
+            [first, .., last] => {
+                *first != 0 && last % 2 == 1 && (e.len() <= 4 || e.len() == 5 && *first == 1)
+            }
+            [] => false,
+        };
+        (is_modulus && is_exponent).then_some(Self::Rsa { n, e })
+    }
+
+    pub(crate) fn p256(x: &[u8], y: &[u8]) -> Option<Self> {
+        let is_point = x.len() == COORDINATE_BYTES && y.len() == COORDINATE_BYTES;
+        is_point.then(|| Self::P256([&[4], x, y].concat()))
+    }
+
+    pub(crate) fn ed25519(x: Vec<u8>) -> Option<Self> {
+        (x.len() == COORDINATE_BYTES).then_some(Self::Ed25519(x))
+    }
+
     pub(crate) fn algorithm(&self) -> &'static str {
         match self {
-            Self::Rsa { .. } => "RS256",
-            Self::P256(_) => "ES256",
-            Self::Ed25519(_) => "EdDSA",
+            Self::Rsa { .. } => RS256,
+            Self::P256(_) => ES256,
+            Self::Ed25519(_) => EDDSA,
         }
     }
 
@@ -80,7 +116,8 @@ impl<'a> Token<'a> {
         let (message, signature) = text.rsplit_once('.')?;
         let (header, payload) = message.split_once('.')?;
         let header: Header = serde_json::from_slice(&decoded(header)?).ok()?;
-        header.crit.is_none().then_some(Self {
+        let is_understood = header.crit.is_none() && ALGORITHMS.contains(&header.alg.as_str());
+        is_understood.then_some(Self {
             algorithm: header.alg,
             key_id: header.kid,
             message,

@@ -16,6 +16,7 @@ use selvedge_model::Caller;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// Between two attempts to read keys; keys that are older are read again, and not used any more.
 const MIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -65,6 +66,8 @@ struct Issuer {
     /// `None`: it fails.
     shown: Arc<Mutex<Option<Value>>>,
     asked: Arc<AtomicUsize>,
+    /// One for each answer that it may give.
+    turns: Arc<Semaphore>,
 }
 
 impl Issuer {
@@ -74,6 +77,7 @@ impl Issuer {
             address: listener.local_addr().expect("an address"),
             shown: Arc::new(Mutex::new(Some(set))),
             asked: Arc::default(),
+            turns: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         };
         let answering = issuer.clone();
         tokio::spawn(async move {
@@ -92,6 +96,11 @@ impl Issuer {
             }
         }
         self.asked.fetch_add(1, Ordering::Relaxed);
+        self.turns
+            .acquire()
+            .await
+            .expect("it is not closed")
+            .forget();
         let (status, body) = match &*self.shown.lock() {
             Some(set) => ("200 OK", set.to_string()),
             None => ("500 Internal Server Error", String::new()),
@@ -101,6 +110,22 @@ impl Issuer {
             "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
         );
         stream.write_all(answer.as_bytes()).await.expect("a reader");
+    }
+
+    /// Answers nobody until it [`goes_on`](Self::goes_on).
+    fn pauses(&self) {
+        self.turns.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    fn goes_on(&self) {
+        self.turns.add_permits(Semaphore::MAX_PERMITS);
+    }
+
+    /// Until it has been asked so many times.
+    async fn was_asked(&self, times: usize) {
+        while self.asked() < times {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn shows(&self, set: Option<Value>) {
@@ -133,6 +158,10 @@ async fn identify(authenticator: &Authenticator, key: &Key) -> Result<Caller, De
     authenticator.identify(&headers).await
 }
 
+fn is_unavailable(answer: &Result<Caller, Denied>) -> bool {
+    matches!(answer, Err(Denied::Unavailable { .. }))
+}
+
 /// Stands still only while it is turned, since connections need it to go on.
 async fn turn(by: Duration) {
     tokio::time::pause();
@@ -151,11 +180,13 @@ async fn changed_keys_are_read_when_a_token_names_one_and_old_ones_verify_nothin
     assert_eq!(issuer.asked(), 1);
     issuer.shows(Some(second.set()));
     // Whoever sends names of keys that there are not has the issuer asked once in a while, not each time.
+    // Meanwhile nobody is told that a token is wrong which may be right by now.
     for _ in 0..10 {
-        assert_eq!(
-            identify(&authenticator, &second).await,
-            Err(Denied::Invalid)
-        );
+        let denied = identify(&authenticator, &second).await;
+        let Err(Denied::Unavailable { retry_after }) = denied else {
+            panic!("{denied:?}");
+        };
+        assert!(!retry_after.is_zero() && retry_after <= MIN_INTERVAL);
     }
     assert_eq!(issuer.asked(), 1);
     turn(MIN_INTERVAL).await;
@@ -187,11 +218,44 @@ async fn while_the_issuer_fails_known_keys_hold_for_an_hour() {
     assert!(identify(&authenticator, &key).await.is_ok());
     assert_eq!(issuer.asked(), 2);
     turn(USABLE - FRESH).await;
-    assert_eq!(
-        identify(&authenticator, &key).await,
-        Err(Denied::Unavailable)
-    );
+    assert!(is_unavailable(&identify(&authenticator, &key).await));
     issuer.shows(Some(key.set()));
     turn(MIN_INTERVAL).await;
     assert!(identify(&authenticator, &key).await.is_ok());
+}
+
+#[tokio::test]
+async fn whoever_goes_away_while_keys_are_read_keeps_nobody_from_them() {
+    let key = Key::new("only");
+    let issuer = Issuer::start(key.set()).await;
+    let authenticator = issuer.believed().await;
+    let nobodys = Key::new("of nobody");
+    issuer.pauses();
+    tokio::select! {
+        answer = identify(&authenticator, &nobodys) => panic!("{answer:?}"),
+        () = issuer.was_asked(1) => {}
+    }
+    issuer.goes_on();
+    assert!(identify(&authenticator, &key).await.is_ok());
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test]
+async fn while_keys_are_read_again_those_that_are_known_hold() {
+    let key = Key::new("only");
+    let issuer = Issuer::start(key.set()).await;
+    let authenticator = issuer.believed().await;
+    assert!(identify(&authenticator, &key).await.is_ok());
+    issuer.pauses();
+    turn(FRESH).await;
+    let first = identify(&authenticator, &key);
+    tokio::pin!(first);
+    tokio::select! {
+        answer = &mut first => panic!("{answer:?}"),
+        () = issuer.was_asked(2) => {}
+    }
+    assert!(identify(&authenticator, &key).await.is_ok());
+    issuer.goes_on();
+    assert!(first.await.is_ok());
+    assert_eq!(issuer.asked(), 2);
 }
