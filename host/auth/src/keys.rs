@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
-use selvedge_model::Caller;
+use selvedge_model::{Caller, Identity};
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
@@ -25,6 +25,12 @@ impl ApiKeys {
             (key.hash, Caller::authenticated(key.name, permissions))
         };
         Self(keys.into_iter().map(caller).collect())
+    }
+
+    /// Whether somebody of this name has a key.
+    pub(crate) fn names(&self, identity: &Identity) -> bool {
+        let mut owners = self.0.iter().map(|(_, caller)| caller.scope.owner());
+        owners.any(|owner| owner == Some(identity))
     }
 
     /// Whose key this is. Looks at every key that is known, and at every byte of each.
@@ -59,7 +65,7 @@ pub fn generate() -> Result<(String, KeyHash), rand::rand_core::OsError> {
 
 #[cfg(test)]
 mod tests {
-    use selvedge_model::{Identity, Scope};
+    use selvedge_model::Scope;
 
     use super::*;
 

@@ -104,17 +104,25 @@ impl Authenticator {
     async fn by_token(&self, token: &str) -> Result<Caller, Denied> {
         let tokens = self.tokens.as_ref().ok_or(Denied::Invalid)?;
         let token = token::Token::read(token).ok_or(Denied::Invalid)?;
-        let mut set = tokens.jwks.current().await;
-        if set.as_ref().is_none_or(|set| set.find(&token).is_none()) {
-            set = tokens.jwks.newer().await;
-        }
-        let set = set.ok_or(Denied::Unavailable)?;
-        let key = set.find(&token).ok_or(Denied::Invalid)?;
-        let claims = token.verified(key).ok_or(Denied::Invalid)?;
-        tokens
-            .claims
-            .caller(&claims, Timestamp::now())
+        let key = tokens.jwks.key(&token).await?;
+        let claims = token.verified(&key).ok_or(Denied::Invalid)?;
+        let caller = tokens.claims.caller(&claims, Timestamp::now());
+        caller
+            .filter(|caller| !self.is_a_key_holder(caller))
             .ok_or(Denied::Invalid)
+    }
+
+    /// Whether a token's identity is the name of an API key. An issuer may let people choose what it says of them, and
+    /// nobody is to become somebody else by that.
+    fn is_a_key_holder(&self, caller: &Caller) -> bool {
+        let is_taken = caller
+            .scope
+            .owner()
+            .is_some_and(|owner| self.keys.names(owner));
+        if is_taken {
+            tracing::debug!("a token names the holder of an API key, and is refused");
+        }
+        is_taken
     }
 }
 

@@ -260,7 +260,7 @@ pub const KEYS: &[Key] = &[
     key("auth.jwt.jwks", Text, Required, "The keys that tokens are signed with, as a JSON Web Key Set: a path, or a URL."),
     key("auth.jwt.issuer", Text, Required, "What the claim `iss` must be."),
     key("auth.jwt.audience", Text, Required, "What the claim `aud` must be or hold."),
-    key("auth.jwt.identity_claim", Text, Json("\"sub\""), "The claim that holds the caller's identity."),
+    key("auth.jwt.identity_claim", Text, Json("\"sub\""), "The claim that holds the caller's identity. One that is the name of an API key is nobody's."),
     key("auth.jwt.permissions_claim", Text, Json("\"permissions\""), "The claim that holds the caller's permissions: a list, or a text with spaces between them."),
     refused("auth.path", "a Python authenticator cannot run here: use `auth.api_keys` or `auth.jwt`"),
     refused("auth.disable_studio_auth", "nobody is let in without credentials here: remove the key"),
