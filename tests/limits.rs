@@ -3,10 +3,11 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::support::callers::{ANN, As, BOB, let_in};
 use crate::support::server::{Server, text};
-use crate::support::{Setup, eventually, raw};
+use crate::support::{Gate, Setup, eventually, raw};
 
 #[tokio::test]
 async fn a_caller_who_asks_too_often_is_asked_to_wait_and_others_are_not() {
@@ -86,6 +87,28 @@ async fn a_caller_has_so_many_streams_and_one_that_is_closed_makes_room() {
 }
 
 #[tokio::test]
+async fn whoever_waits_for_the_end_of_a_run_has_a_stream_and_whoever_only_cancels_has_none() {
+    let gate = Gate::closed().await;
+    let setup = let_in(gate.setup(&["two"])).set("http.max_streams_per_caller", 1);
+    let server = setup.start().await;
+    let thread = ANN.made(&server, "/threads", &json!({})).await;
+    let runs = format!("/threads/{}/runs", text(&thread["thread_id"]));
+    let run = ANN.made(&server, &runs, &gate.run()).await;
+    gate.holds(1).await;
+    let watched = watch(&server, ANN, &thread).await;
+    assert_eq!(watched.status(), 200);
+    let cancel = format!("{runs}/{}/cancel", text(&run["run_id"]));
+    let waiting = format!("{cancel}?wait=true");
+    let refused = ANN.post(&server, &waiting, &json!({})).await;
+    assert_eq!(refused.status, 429);
+    let detail = refused.body["detail"].to_string();
+    assert!(detail.contains("max_streams_per_caller"), "{detail}");
+    assert_eq!(ANN.get(&server, &runs).await.body[0]["status"], "running");
+    assert_eq!(ANN.post(&server, &cancel, &json!({})).await.status, 202);
+    drop(watched);
+}
+
+#[tokio::test]
 async fn requests_beyond_what_is_answered_at_once_are_told_to_come_back() {
     let server = Setup::probes(&["two"])
         .set("http.max_requests", 1)
@@ -95,9 +118,12 @@ async fn requests_beyond_what_is_answered_at_once_are_told_to_come_back() {
     let mut slow = raw::connect(&server).await;
     let head = "POST /threads HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{";
     slow.write_all(head.as_bytes()).await.expect("it is sent");
+    let ask = async |path: &str| {
+        let request = server.client.get(format!("{}{path}", server.base));
+        request.send().await.expect("an answer")
+    };
     let refused = eventually("a refusal", async || {
-        let answer = server.client.get(format!("{}/ok", server.base));
-        let answer = answer.send().await.expect("an answer");
+        let answer = ask("/info").await;
         (answer.status() == 503).then_some(answer)
     });
     let refused = refused.await;
@@ -107,10 +133,118 @@ async fn requests_beyond_what_is_answered_at_once_are_told_to_come_back() {
         body["detail"].to_string().contains("http.max_requests"),
         "{body}"
     );
+    // Whoever asks whether the server is well is told: it is.
+    assert_eq!(ask("/ok").await.status(), 200);
     slow.write_all(b"}").await.expect("the rest is sent");
     eventually("an answer", async || {
-        let answer = server.client.get(format!("{}/ok", server.base));
-        (answer.send().await.expect("an answer").status() == 200).then_some(())
+        (ask("/info").await.status() == 200).then_some(())
     })
     .await;
+}
+
+/// A request of which so much of the body has come, and never more. Nothing comes back.
+async fn unfinished(server: &Server, who: Option<As>, sent: usize) -> TcpStream {
+    let mut connection = raw::connect(server).await;
+    let key = who.map(|who| format!("x-api-key: {}\r\n", who.key()));
+    let head = format!(
+        "POST /threads HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n{}\r\n",
+        sent + 1,
+        key.unwrap_or_default()
+    );
+    connection.write_all(head.as_bytes()).await.expect("a head");
+    let body = vec![b' '; sent];
+    connection.write_all(&body).await.expect("a body");
+    connection
+}
+
+#[tokio::test]
+async fn bodies_weigh_so_much_together_and_room_comes_back() {
+    let server = Setup::probes(&["two"])
+        .set("http.max_body_bytes", 60_000)
+        .set("http.max_body_bytes_total", 100_000)
+        .set("http.request_timeout_secs", 300)
+        .start()
+        .await;
+    let held = unfinished(&server, None, 59_000).await;
+    let large = json!({"metadata": {"text": "x".repeat(50_000)}});
+    let create = async || {
+        let request = server.client.post(format!("{}/threads", server.base));
+        request.json(&large).send().await.expect("an answer")
+    };
+    let refused = eventually("a refusal", async || {
+        let answer = create().await;
+        (answer.status() == 503).then_some(answer)
+    });
+    let refused = refused.await;
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let body: Value = refused.json().await.expect("JSON");
+    assert!(
+        body["detail"].to_string().contains("max_body_bytes_total"),
+        "{body}"
+    );
+    // What is small still fits.
+    server.new_thread().await;
+    drop(held);
+    eventually("room", async || {
+        (create().await.status() == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_has_a_part_of_what_all_bodies_may_weigh_and_of_the_requests() {
+    let server = let_in(Setup::probes(&["two"]))
+        .set("http.max_body_bytes", 30_000)
+        .set("http.max_body_bytes_total", 120_000)
+        .set("http.max_requests_per_caller", 3)
+        .set("http.request_timeout_secs", 300)
+        .start()
+        .await;
+    let create = async |who: As, text: usize| {
+        let thread = json!({"metadata": {"text": "x".repeat(text)}});
+        who.post(&server, "/threads", &thread).await
+    };
+    let mut held = vec![unfinished(&server, Some(ANN), 25_000).await];
+    let refused = eventually("a refusal", async || {
+        let answer = create(ANN, 10_000).await;
+        (answer.status == 429).then_some(answer)
+    });
+    let detail = refused.await.body["detail"].to_string();
+    assert!(detail.contains("http.max_body_bytes_total"), "{detail}");
+    assert_eq!(create(BOB, 10_000).await.status, 200);
+    assert_eq!(create(ANN, 0).await.status, 200);
+    held.push(unfinished(&server, Some(ANN), 1).await);
+    held.push(unfinished(&server, Some(ANN), 1).await);
+    let refused = eventually("a refusal", async || {
+        let answer = ANN.post(&server, "/threads/count", &json!({})).await;
+        (answer.status == 429).then_some(answer)
+    });
+    let detail = refused.await.body["detail"].to_string();
+    assert!(detail.contains("http.max_requests_per_caller"), "{detail}");
+    assert_eq!(BOB.made(&server, "/threads/count", &json!({})).await, 1);
+    let metrics = server.get("/metrics").await.text().await.expect("text");
+    assert!(
+        metrics.contains("selvedge_http_refused_total{reason=\"requests\"}"),
+        "{metrics}"
+    );
+    drop(held);
+    eventually("room", async || {
+        (create(ANN, 10_000).await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_long_body_is_read_like_a_short_one() {
+    let server = Setup::probes(&["two"]).start().await;
+    let text = "x".repeat(2 << 20);
+    let run = json!({"assistant_id": "two", "input": {"foo": text}});
+    let ended = server.post_json("/runs/wait", &run).await;
+    assert_eq!(ended["foo"], format!("{text}ab"));
+    let broken = server.client.post(format!("{}/threads", server.base));
+    let broken = broken
+        .body(format!("{{\"metadata\": \"{text}"))
+        .send()
+        .await;
+    assert_eq!(broken.expect("an answer").status(), 422);
 }

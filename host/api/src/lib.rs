@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod assistants;
+mod bodies;
 mod crons;
 mod deliveries;
 mod development;

@@ -1,7 +1,8 @@
-//! What one caller may have of the server: streams at once, requests in a time. Counted by identity, whatever number of
-//! credentials it has.
+//! What one may have of the server: requests in a time, and whatever else there may be so many of at once. A caller is
+//! an identity, whatever number of credentials it has.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,48 +71,51 @@ impl Rate {
     }
 }
 
-/// Counts the streams of each caller.
-pub(crate) struct Streams {
+/// Counts what each of many has at once: streams and requests of a caller, connections from an address.
+pub(crate) struct Shares<K: Eq + Hash> {
     max: usize,
-    open: Arc<Mutex<HashMap<Identity, usize>>>,
+    taken: Arc<Mutex<HashMap<K, usize>>>,
 }
 
-impl Streams {
+impl<K: Clone + Eq + Hash> Shares<K> {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
-            open: Arc::default(),
+            taken: Arc::default(),
         }
     }
 
-    /// One more stream, until this is dropped; `None` when there are enough.
-    pub(crate) fn begin(&self, caller: &Identity) -> Option<Stream> {
-        let mut open = self.open.lock();
-        let count = open.entry(caller.clone()).or_default();
-        if *count >= self.max {
-            return None;
+    /// One more for this one, until it is dropped; `None` when there are enough.
+    pub(crate) fn take(&self, of: &K) -> Option<Share<K>> {
+        let mut taken = self.taken.lock();
+        match taken.get_mut(of) {
+            Some(count) if *count >= self.max => return None,
+            Some(count) => *count += 1,
+            None if self.max == 0 => return None,
+            None => {
+                taken.insert(of.clone(), 1);
+            }
         }
-        *count += 1;
-        Some(Stream {
-            caller: caller.clone(),
-            open: self.open.clone(),
+        Some(Share {
+            of: of.clone(),
+            taken: self.taken.clone(),
         })
     }
 }
 
-/// An open stream.
-pub(crate) struct Stream {
-    caller: Identity,
-    open: Arc<Mutex<HashMap<Identity, usize>>>,
+/// Something that is had.
+pub(crate) struct Share<K: Eq + Hash> {
+    of: K,
+    taken: Arc<Mutex<HashMap<K, usize>>>,
 }
 
-impl Drop for Stream {
+impl<K: Eq + Hash> Drop for Share<K> {
     fn drop(&mut self) {
-        let mut open = self.open.lock();
-        if let Some(count) = open.get_mut(&self.caller) {
+        let mut taken = self.taken.lock();
+        if let Some(count) = taken.get_mut(&self.of) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.caller);
+                taken.remove(&self.of);
             }
         }
     }
@@ -150,15 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_ended_makes_room_for_another() {
-        let streams = Streams::new(2);
+    fn what_is_given_back_makes_room_for_another() {
+        let streams = Shares::new(2);
         let (ann, bob) = (identity("ann"), identity("bob"));
-        let (first, second) = (streams.begin(&ann), streams.begin(&ann));
-        assert!(first.is_some() && second.is_some() && streams.begin(&ann).is_none());
-        assert!(streams.begin(&bob).is_some());
+        let (first, second) = (streams.take(&ann), streams.take(&ann));
+        assert!(first.is_some() && second.is_some() && streams.take(&ann).is_none());
+        assert!(streams.take(&bob).is_some());
         drop(first);
-        assert!(streams.begin(&ann).is_some());
+        assert!(streams.take(&ann).is_some());
         drop(second);
-        assert!(streams.open.lock().is_empty());
+        assert!(streams.taken.lock().is_empty());
+        assert!(Shares::new(0).take(&ann).is_none());
     }
 }

@@ -15,13 +15,18 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// Runs of one batch (`runtime.max_batch_runs`); 422 above.
     pub max_batch_runs: usize,
+    /// What the bodies that are being read or answered may weigh together (`max_body_bytes_total`); 503 above. A quarter
+    /// of it is one caller's, 429 above; but one body of the largest size is always taken.
+    pub max_body_bytes_total: usize,
     /// The largest request head (`max_header_bytes`); 431 above.
     pub max_header_bytes: usize,
     /// Connections at once (`max_connections`); further ones wait in the system's backlog.
     pub max_connections: usize,
     /// Requests that are being answered at once (`max_requests`); 503 above. One whose answer lasts counts until its
-    /// head is sent.
+    /// head is sent, and `/ok` not at all.
     pub max_requests: usize,
+    /// Of these, one caller's (`max_requests_per_caller`); 429 above.
+    pub max_requests_per_caller: usize,
     /// Answers of one caller that last as long as a run (`max_streams_per_caller`); 429 above. Without authentication
     /// nobody is told from anybody, and nothing is counted.
     pub max_streams_per_caller: usize,
@@ -56,9 +61,11 @@ impl Default for Options {
             address: SocketAddr::from(([127, 0, 0, 1], 8123)),
             max_body_bytes: 32 << 20,
             max_batch_runs: 1_000,
+            max_body_bytes_total: 256 << 20,
             max_header_bytes: 32 << 10,
             max_connections: 10_000,
             max_requests: 10_000,
+            max_requests_per_caller: 1_000,
             max_streams_per_caller: 1_000,
             rate_limit: None,
             tls: None,

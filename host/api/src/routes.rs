@@ -4,6 +4,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderName, Method, StatusCode};
@@ -43,10 +45,10 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         )
         .route("/store/items/search", post(store::search))
         .route("/store/namespaces", post(store::namespaces))
-        .merge(run_routes(""))
-        .merge(thread_routes("/threads"))
+        .merge(run_routes(&edge.gate, ""))
+        .merge(thread_routes(&edge.gate, "/threads"))
         // LangGraph's documentation says `/thread/…` where its clients say `/threads/…`.
-        .merge_undocumented(thread_routes("/thread"));
+        .merge_undocumented(thread_routes(&edge.gate, "/thread"));
     if edge.options.meta {
         routes = routes.route("/info", get(system::info));
     }
@@ -71,8 +73,18 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         ))
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(cors(&edge))
-        .layer(axum::middleware::from_fn(leftover::take))
+        .layer(axum::middleware::from_fn_with_state(
+            edge.gate.clone(),
+            outermost,
+        ))
         .with_state(edge)
+}
+
+/// What holds for every answer, also for those of the layers in between: to browsers that ask first, and after a panic.
+async fn outermost(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let mut response = leftover::take(request, next).await;
+    gate.harden(response.headers_mut());
+    response
 }
 
 fn assistant_routes() -> Routes {
@@ -128,7 +140,7 @@ fn delivery_routes() -> Routes {
         )
 }
 
-fn thread_routes(prefix: &str) -> Routes {
+fn thread_routes(gate: &Arc<Gate>, prefix: &str) -> Routes {
     let at = |path: &str| format!("{prefix}{path}");
     Routes::new()
         .route(prefix, post(threads::create))
@@ -138,7 +150,10 @@ fn thread_routes(prefix: &str) -> Routes {
                 .patch(threads::patch)
                 .delete(threads::delete),
         )
-        .route(&at("/{thread_id}/stream"), get(thread_stream::watch))
+        .route(
+            &at("/{thread_id}/stream"),
+            gate.lasting(get(thread_stream::watch)),
+        )
         .route(
             &at("/{thread_id}/state"),
             get(state::newest).post(state::update),
@@ -159,20 +174,23 @@ fn thread_routes(prefix: &str) -> Routes {
         )
         .route(&at("/{thread_id}/runs"), get(runs::list))
         .route(&at("/{thread_id}/runs/crons"), post(crons::create))
-        .merge(run_routes(&at("/{thread_id}")))
+        .merge(run_routes(gate, &at("/{thread_id}")))
 }
 
 /// The routes of runs, on a thread and without one.
-fn run_routes(prefix: &str) -> Routes {
+fn run_routes(gate: &Arc<Gate>, prefix: &str) -> Routes {
     let at = |path: &str| format!("{prefix}/runs{path}");
     Routes::new()
         .route(&at(""), post(runs::create))
-        .route(&at("/stream"), post(runs::stream))
-        .route(&at("/wait"), post(runs::wait))
+        .route(&at("/stream"), gate.lasting(post(runs::stream)))
+        .route(&at("/wait"), gate.lasting(post(runs::wait)))
         .route(&at("/{run_id}"), get(runs::get).delete(runs::delete))
         .route(&at("/{run_id}/cancel"), post(runs::cancel))
-        .route(&at("/{run_id}/join"), get(runs::join))
-        .route(&at("/{run_id}/stream"), get(runs::join_stream))
+        .route(&at("/{run_id}/join"), gate.lasting(get(runs::join)))
+        .route(
+            &at("/{run_id}/stream"),
+            gate.lasting(get(runs::join_stream)),
+        )
 }
 
 /// LangGraph's defaults but for the origins, and the headers that its browser client reads.

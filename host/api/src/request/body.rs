@@ -1,7 +1,8 @@
-//! Reading request bodies: bounded in size and time, JSON whatever the content type says.
+//! Reading request bodies: bounded in size, in time and in what all of them weigh, JSON whatever the content type says.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -12,8 +13,12 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, SeqAccess, Visitor};
 
 use super::Fields;
+use crate::bodies::{NoRoom, Weight};
 use crate::error::ApiError;
 use crate::routes::Edge;
+
+/// Parsing a body of this size takes about a millisecond.
+const LONG_BYTES: usize = 256 << 10;
 
 /// A body that must be a JSON object.
 pub(crate) struct ObjectBody(pub(crate) Fields);
@@ -25,8 +30,8 @@ impl FromRequest<Arc<Edge>> for ObjectBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body(), edge).await?;
-        object(&bytes).map(Self)
+        let bytes = read(request, edge).await?;
+        parsed(bytes, object).await.map(Self)
     }
 }
 
@@ -34,18 +39,97 @@ impl FromRequest<Arc<Edge>> for ArrayBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body(), edge).await?;
-        let array = json(&bytes)?;
-        let elements = elements(&array, edge.options.max_batch_runs)?;
-        if elements.is_empty() {
-            return Err(ApiError::invalid("[] has less than 1 item"));
-        }
-        let elements = elements.iter().enumerate();
-        elements
-            .map(|(position, element)| members(element).map_err(|error| error.of_item(position)))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let bytes = read(request, edge).await?;
+        let most = edge.options.max_batch_runs;
+        let parse = move |bytes: &[u8]| array(bytes, most);
+        parsed(bytes, parse).await.map(Self)
     }
+}
+
+async fn read(request: Request, edge: &Edge) -> Result<Vec<u8>, ApiError> {
+    let (parts, body) = request.into_parts();
+    let weight = parts.extensions.get::<Arc<Weight>>().map(AsRef::as_ref);
+    let reading = whole(body, edge.options.max_body_bytes, weight);
+    match tokio::time::timeout(edge.options.request_timeout, reading).await {
+        Ok(read) => read,
+        Err(_) => Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "The request body took too long to arrive",
+        )),
+    }
+}
+
+/// Pieces are copied together as they come: many small ones, each with what it takes to keep it, could weigh many times
+/// what is in them.
+async fn whole(body: Body, limit: usize, weight: Option<&Weight>) -> Result<Vec<u8>, ApiError> {
+    let mut body = Limited::new(body, limit);
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unreadable(error.as_ref(), limit))?;
+        let Ok(piece) = frame.into_data() else {
+            continue;
+        };
+        if let Some(weight) = weight {
+            weight.add(piece.len()).map_err(no_room)?;
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
+}
+
+fn unreadable(error: &(dyn std::error::Error + 'static), limit: usize) -> ApiError {
+    match error.is::<LengthLimitError>() {
+        true => ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("Request body is larger than {limit} bytes (http.max_body_bytes)"),
+        ),
+        false => ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "The request body could not be read",
+        ),
+    }
+}
+
+fn no_room(why: NoRoom) -> ApiError {
+    let detail = "Too much is being sent at once (http.max_body_bytes_total). Try again.";
+    match why {
+        NoRoom::AtAll => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+        NoRoom::ForTheCaller => ApiError::too_many(detail, Duration::ZERO),
+    }
+}
+
+/// A long body is parsed where it keeps nobody waiting: whoever else is served by the same thread would.
+async fn parsed<T: Send + 'static>(
+    bytes: Vec<u8>,
+    parse: impl FnOnce(&[u8]) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if bytes.len() < LONG_BYTES {
+        return parse(&bytes);
+    }
+    let parsing = tokio::task::spawn_blocking(move || parse(&bytes));
+    parsing.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a body could not be parsed");
+        Err(ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Internal Server Error",
+        ))
+    })
+}
+
+fn object(bytes: &[u8]) -> Result<Fields, ApiError> {
+    members(&json(bytes)?)
+}
+
+fn array(bytes: &[u8], most: usize) -> Result<Vec<Fields>, ApiError> {
+    let array = json(bytes)?;
+    let elements = elements(&array, most)?;
+    if elements.is_empty() {
+        return Err(ApiError::invalid("[] has less than 1 item"));
+    }
+    let elements = elements.iter().enumerate();
+    elements
+        .map(|(position, element)| members(element).map_err(|error| error.of_item(position)))
+        .collect()
 }
 
 /// The elements of an array that has no more than `most` of them; of a longer one no more than that are held.
@@ -95,30 +179,6 @@ impl<'de> Visitor<'de> for AtMost {
         }
         Ok((!more).then_some(elements))
     }
-}
-
-async fn read(body: Body, edge: &Edge) -> Result<bytes::Bytes, ApiError> {
-    let limit = edge.options.max_body_bytes;
-    let reading = Limited::new(body, limit).collect();
-    match tokio::time::timeout(edge.options.request_timeout, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("Request body is larger than {limit} bytes (http.max_body_bytes)"),
-        )),
-        Ok(Err(_)) => Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "The request body could not be read",
-        )),
-        Err(_) => Err(ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "The request body took too long to arrive",
-        )),
-    }
-}
-
-fn object(bytes: &[u8]) -> Result<Fields, ApiError> {
-    members(&json(bytes)?)
 }
 
 fn json(bytes: &[u8]) -> Result<Json, ApiError> {

@@ -12,8 +12,8 @@ use super::address::Address;
 use crate::error::{ApiError, ApiResult};
 use crate::request::{Cancel, CancelRuns, PathIds};
 use crate::routes::Edge;
-use crate::waiting;
 use crate::who::Who;
+use crate::{held, waiting};
 
 /// LangGraph keeps its route's text in the message, braces and all.
 const ONE: &str = "POST /threads/{thread_id}/runs/{run_id}/cancel";
@@ -30,6 +30,11 @@ pub(crate) async fn cancel(
     cancel: Cancel,
 ) -> ApiResult<Response> {
     let (thread, run) = (cancel.thread, cancel.run);
+    // Whoever waits has an answer that lasts; whoever does not can always cancel.
+    let place = match cancel.wait {
+        true => edge.gate.stream(&caller)?,
+        false => None,
+    };
     let request = requested(cancel.action, ONE);
     match edge
         .runtime
@@ -38,6 +43,7 @@ pub(crate) async fn cancel(
     {
         CancelOne::Cancelled(stream) if cancel.wait => {
             let response = waiting::until_over(stream).await;
+            let response = response.map(|body| held::until_sent(body, place));
             let address = Address::at(thread, run);
             Ok(address.content_location(address.location(response, "join")))
         }

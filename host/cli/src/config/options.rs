@@ -17,9 +17,11 @@ impl Config {
         selvedge_api::Options {
             address: SocketAddr::new(self.listen.host, self.listen.port),
             max_body_bytes: self.http.max_body_bytes,
+            max_body_bytes_total: self.http.max_body_bytes_total,
             max_header_bytes: self.http.max_header_bytes,
             max_connections: self.http.max_connections,
             max_requests: self.http.max_requests,
+            max_requests_per_caller: self.http.max_requests_per_caller,
             max_streams_per_caller: self.http.max_streams_per_caller,
             rate_limit: self.http.rate_limit,
             tls: self.http.tls.clone(),

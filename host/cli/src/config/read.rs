@@ -26,6 +26,9 @@ use super::types::{
 };
 use super::values;
 
+/// So many bodies of the largest size may be held at once, where the file does not say.
+const BODIES_OF_LARGEST_SIZE: usize = 8;
+
 /// A group of a checked tree. What is absent comes from the table, whose defaults a test holds against its kinds.
 #[derive(Clone, Copy)]
 struct Group<'a> {
@@ -178,6 +181,12 @@ pub(super) fn config(
                 "is too much for graphs of {} different stack_bytes: their product is {MOST_INSTANCES} at most",
                 stacks.len()
             ),
+        );
+    }
+    if config.http.max_body_bytes_total < config.http.max_body_bytes {
+        problems.add(
+            format!("{}: http.max_body_bytes_total", file.display()),
+            "is less than http.max_body_bytes: the largest body could never be taken",
         );
     }
     for graph in &config.graphs {
@@ -385,6 +394,7 @@ fn http(group: Group<'_>, directory: &Path) -> HttpConfig {
     let cors = group.group("cors", "http.cors");
     HttpConfig {
         max_requests: group.size("max_requests"),
+        max_requests_per_caller: group.size("max_requests_per_caller"),
         max_streams_per_caller: group.size("max_streams_per_caller"),
         rate_limit: rate.members.map(|members| RateLimit {
             requests_per_second: rate.count("requests_per_second"),
@@ -402,6 +412,12 @@ fn http(group: Group<'_>, directory: &Path) -> HttpConfig {
             key: join(directory, &tls.text("key")),
         }),
         max_body_bytes: group.size("max_body_bytes"),
+        max_body_bytes_total: match group.given("max_body_bytes_total") {
+            Some(_) => group.size("max_body_bytes_total"),
+            None => group
+                .size("max_body_bytes")
+                .saturating_mul(BODIES_OF_LARGEST_SIZE),
+        },
         max_connections: group.size("max_connections"),
         max_header_bytes: group.size("max_header_bytes"),
         request_timeout: group.secs("request_timeout_secs"),

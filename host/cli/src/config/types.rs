@@ -107,12 +107,16 @@ impl fmt::Debug for Secret {
 pub struct HttpConfig {
     /// `http.max_body_bytes`
     pub max_body_bytes: usize,
+    /// `http.max_body_bytes_total`
+    pub max_body_bytes_total: usize,
     /// `http.max_connections`
     pub max_connections: usize,
     /// `http.max_header_bytes`
     pub max_header_bytes: usize,
     /// `http.max_requests`
     pub max_requests: usize,
+    /// `http.max_requests_per_caller`
+    pub max_requests_per_caller: usize,
     /// `http.max_streams_per_caller`
     pub max_streams_per_caller: usize,
     /// `http.rate_limit`
