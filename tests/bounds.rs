@@ -4,15 +4,16 @@
 //! webhook's URL in `webhook_policy`.
 
 use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::model::{Model, Reply};
-use crate::support::raw::{connect, rest_of};
+use crate::support::raw::{connect, connect_from, rest_of};
 use crate::support::server::detail_of;
 use crate::support::wait::PATIENCE;
-use crate::support::{Gate, Setup, graphs};
+use crate::support::{Gate, Receiver, Setup, eventually, graphs};
 
 fn two() -> Value {
     json!({"assistant_id": "two", "input": {"foo": "x"}})
@@ -40,6 +41,67 @@ async fn connections_beyond_the_bound_wait_until_one_is_closed() {
     let answer = tokio::time::timeout(PATIENCE, third.read_exact(&mut first)).await;
     answer.expect("in time").expect("an answer");
     assert_eq!(&first, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_of_an_address_are_closed_and_others_are_let_in() {
+    let server = Setup::probes(&["two"])
+        .set("http.max_connections_per_address", 2)
+        .start()
+        .await;
+    let ask = b"GET /ok HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let own = Ipv4Addr::new(127, 0, 0, 2);
+    let asked = async || {
+        let mut connection = connect_from(own, &server).await;
+        let _ = connection.write_all(ask).await;
+        let mut first = [0; 12];
+        let answer = tokio::time::timeout(PATIENCE, connection.read_exact(&mut first)).await;
+        let is_answered = answer.expect("in time").is_ok();
+        assert!(!is_answered || &first == b"HTTP/1.1 200");
+        is_answered.then_some(connection)
+    };
+    let (first, second) = (asked().await, asked().await);
+    assert!(first.is_some() && second.is_some());
+    assert!(asked().await.is_none());
+    assert_eq!(server.get("/ok").await.status(), 200);
+    let metrics = server.get("/metrics").await.text().await.expect("text");
+    let count = "selvedge_http_connections_refused_total 1\n";
+    assert!(metrics.contains(count), "{metrics}");
+    drop(first);
+    eventually("room for a connection", asked).await;
+}
+
+#[tokio::test]
+async fn connections_leave_files_for_everything_else_where_the_system_has_few() {
+    let receiver = Receiver::start().await;
+    let server = Setup::probes(&["two"]).max_files(256).start().await;
+    let log = server.log();
+    assert!(
+        log.contains("lets this process open 256 files, so that it takes 128 connections"),
+        "{log}"
+    );
+    let mut early = connect(&server).await;
+    let ask = b"GET /ok HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    early.write_all(ask).await.expect("a request");
+    let mut answer = [0; 12];
+    early.read_exact(&mut answer).await.expect("an answer");
+    let mut crowd = Vec::new();
+    for _ in 0..300 {
+        crowd.push(connect(&server).await);
+    }
+    let run = json!({"assistant_id": "two", "input": {"foo": "x"}, "webhook": receiver.url("/")});
+    let run = run.to_string();
+    let request = format!(
+        "POST /runs/wait HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{run}",
+        run.len()
+    );
+    early.write_all(request.as_bytes()).await.expect("a run");
+    let answers = String::from_utf8(rest_of(early).await).expect("text");
+    assert!(answers.contains("\"foo\":\"xab\""), "{answers}");
+    assert_eq!(receiver.wait_for(1).await[0].json()["status"], "success");
+    let log = server.log();
+    assert!(!log.contains("could not be accepted"), "{log}");
+    drop(crowd);
 }
 
 #[tokio::test]

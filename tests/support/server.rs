@@ -1,5 +1,6 @@
 //! A `selvedge serve` process of one's own, on a free port, with a data directory of its own, and its HTTP API.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -37,6 +38,8 @@ pub struct Setup {
     pub hosts: Vec<(String, String)>,
     /// `None`: the system's.
     pub name_server: Option<IpAddr>,
+    /// How many files the process may have open; `None`: as many as the test's.
+    pub max_files: Option<u32>,
     /// `serve`, or `dev`.
     command: &'static str,
     dir: TempDir,
@@ -81,6 +84,7 @@ impl Setup {
             disk: None,
             hosts: Vec::new(),
             name_server: None,
+            max_files: None,
             command: "serve",
             dir,
         }
@@ -118,6 +122,11 @@ impl Setup {
 
     pub fn host(mut self, name: &str, address: &str) -> Self {
         self.hosts.push((name.to_owned(), address.to_owned()));
+        self
+    }
+
+    pub fn max_files(mut self, files: u32) -> Self {
+        self.max_files = Some(files);
         self
     }
 
@@ -180,6 +189,10 @@ impl Setup {
         }
         if let Some(server) = self.name_server {
             program = namespace::with_name_server(server, self.dir.path(), program);
+        }
+        if let Some(files) = self.max_files {
+            let limited = format!("ulimit -n {files} && exec \"$@\"");
+            program.splice(0..0, ["sh", "-c", &limited, "sh"].map(OsString::from));
         }
         let mut command = Command::new(&program[0]);
         command.args(&program[1..]);

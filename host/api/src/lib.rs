@@ -6,8 +6,8 @@
 //! | module | job |
 //! |---|---|
 //! | [`options`] | the bounds of the edge |
-//! | [`server`], `tls`, `stall`, `leftover`, `held` | connections: accept, encrypt, bound, keep, drain |
-//! | `gate`, `web`, `limits`, `who` | what stands before every handler: other origins' pages, credentials, limits; and who passed |
+//! | [`server`], `neighbourhood`, `tls`, `stall`, `leftover`, `held` | connections: accept, bound, encrypt, keep, drain |
+//! | `gate`, `web`, `limits`, `bodies`, `who` | what stands before every handler: other origins' pages, credentials, limits; and who passed |
 //! | `routes`, `paths`, `openapi` | which handler answers what, and the document that says so |
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
@@ -28,6 +28,7 @@ mod history;
 mod leftover;
 mod limits;
 mod metrics;
+mod neighbourhood;
 mod openapi;
 pub mod options;
 mod paths;

@@ -31,6 +31,11 @@ pub(crate) async fn metrics(State(edge): State<Arc<Edge>>, query: Query) -> ApiR
         "reason",
         edge.gate.refused().counts(),
     );
+    shown.counter(
+        "selvedge_http_connections_refused_total",
+        "Connections that were closed because there were enough from their address.",
+        edge.neighbourhoods.refused(),
+    );
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], shown.0).into_response())
 }
 

@@ -22,6 +22,9 @@ pub struct Options {
     pub max_header_bytes: usize,
     /// Connections at once (`max_connections`); further ones wait in the system's backlog.
     pub max_connections: usize,
+    /// Of these, from one address, or from one IPv6 network of 64 bits (`max_connections_per_address`); further ones are
+    /// closed. 0: any number, for those behind a proxy, which are all its own.
+    pub max_connections_per_address: usize,
     /// Requests that are being answered at once (`max_requests`); 503 above. One whose answer lasts counts until its
     /// head is sent, and `/ok` not at all.
     pub max_requests: usize,
@@ -64,6 +67,7 @@ impl Default for Options {
             max_body_bytes_total: 256 << 20,
             max_header_bytes: 32 << 10,
             max_connections: 10_000,
+            max_connections_per_address: 1_000,
             max_requests: 10_000,
             max_requests_per_caller: 1_000,
             max_streams_per_caller: 1_000,

@@ -16,6 +16,7 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 
 use crate::error::ApiError;
 use crate::gate::{self, Gate};
+use crate::neighbourhood::Neighbourhoods;
 use crate::paths::Routes;
 use crate::{
     Options, assistants, crons, deliveries, development, drawings, history, leftover, metrics,
@@ -28,6 +29,7 @@ pub(crate) struct Edge {
     pub(crate) reads: Arc<dyn Reads>,
     pub(crate) options: Options,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) neighbourhoods: Neighbourhoods,
 }
 
 pub(crate) fn router(edge: Arc<Edge>) -> Router {

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::gate::Gate;
+use crate::neighbourhood::{Neighbourhoods, Place};
 use crate::routes::{Edge, router};
 use crate::stall::Bounded;
 use crate::tls::Tls;
@@ -100,6 +101,7 @@ impl Listener {
             runtime,
             reads,
             gate: Arc::new(Gate::new(&self.options, authenticator)),
+            neighbourhoods: Neighbourhoods::new(self.options.max_connections_per_address),
             options: self.options,
         });
         Server {
@@ -155,6 +157,15 @@ async fn accept(
         let Some((stream, client, slot)) = connection else {
             continue;
         };
+        // One that is not let in is closed before anything is read.
+        let Ok(place) = edge.neighbourhoods.enter(client.ip()) else {
+            tracing::debug!(%client, "enough connections from there (http.max_connections_per_address)");
+            continue;
+        };
+        let slot = Slot {
+            _of_all: slot,
+            _of_neighbourhood: place,
+        };
         let stream = Bounded::new(stream, edge.options.write_timeout);
         let (http, service, watcher) = (http.clone(), service.clone(), graceful.watcher());
         let Some(tls) = tls.clone() else {
@@ -183,11 +194,17 @@ async fn accept(
     }
 }
 
+/// A connection's place, until it is over.
+struct Slot {
+    _of_all: OwnedSemaphorePermit,
+    _of_neighbourhood: Place,
+}
+
 /// Answers the requests of a connection, which has its slot until then.
 async fn until_over(
     served: impl Future<Output = hyper::Result<()>>,
     client: SocketAddr,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 ) {
     if let Err(error) = served.await {
         let cause = std::error::Error::source(&error).map(tracing::field::display);

@@ -9,6 +9,7 @@
 //! | [`auth`] | making API keys |
 //! | [`cron`] | when a schedule fires |
 //! | [`components`] | loading what the configuration names |
+//! | [`descriptors`] | how many connections the system has room for |
 //! | [`listen`] | a receiver of webhooks for developing |
 //! | [`serve`] | the rooms, put together and taken apart |
 //! | [`banner`], [`logging`], [`print`] | what people see |
@@ -24,6 +25,7 @@ mod check;
 mod components;
 mod config;
 mod cron;
+mod descriptors;
 mod listen;
 mod logging;
 mod print;

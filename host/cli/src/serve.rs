@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::components::Loader;
 use crate::config::Config;
-use crate::{banner, logging, print};
+use crate::{banner, descriptors, logging, print};
 
 /// How long webhook attempts that are under way may take when the server stops; what is cut off is tried again by the
 /// next process.
@@ -34,9 +34,12 @@ pub enum Mode {
 }
 
 /// Serves until a signal says stop.
-pub async fn run(config: Config, mode: Mode) -> Result<()> {
+pub async fn run(mut config: Config, mode: Mode) -> Result<()> {
     let began = Instant::now();
     logging::start(&config.telemetry);
+    let (connections, warning) = descriptors::connections(&config, descriptors::raise());
+    config.http.max_connections = connections;
+    config.warnings.extend(warning);
     for warning in &config.warnings {
         print::warning(warning);
     }

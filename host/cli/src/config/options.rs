@@ -20,6 +20,7 @@ impl Config {
             max_body_bytes_total: self.http.max_body_bytes_total,
             max_header_bytes: self.http.max_header_bytes,
             max_connections: self.http.max_connections,
+            max_connections_per_address: self.http.max_connections_per_address,
             max_requests: self.http.max_requests,
             max_requests_per_caller: self.http.max_requests_per_caller,
             max_streams_per_caller: self.http.max_streams_per_caller,

@@ -419,6 +419,7 @@ fn http(group: Group<'_>, directory: &Path) -> HttpConfig {
                 .saturating_mul(BODIES_OF_LARGEST_SIZE),
         },
         max_connections: group.size("max_connections"),
+        max_connections_per_address: group.size("max_connections_per_address"),
         max_header_bytes: group.size("max_header_bytes"),
         request_timeout: group.secs("request_timeout_secs"),
         write_timeout: group.secs("write_timeout_secs"),

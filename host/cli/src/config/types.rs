@@ -111,6 +111,8 @@ pub struct HttpConfig {
     pub max_body_bytes_total: usize,
     /// `http.max_connections`
     pub max_connections: usize,
+    /// `http.max_connections_per_address`
+    pub max_connections_per_address: usize,
     /// `http.max_header_bytes`
     pub max_header_bytes: usize,
     /// `http.max_requests`
