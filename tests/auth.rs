@@ -262,10 +262,7 @@ async fn no_credential_is_in_the_log_the_metrics_or_the_data() {
     server.terminate().await;
     let database =
         std::fs::read(server.setup.data_dir().join("selvedge.db")).expect("the database");
-    let hash = api_keys()["ann"]["hashes"][0]
-        .as_str()
-        .expect("a hash")
-        .to_owned();
+    let hash = api_keys()[0]["hash"].as_str().expect("a hash").to_owned();
     for secret in [ANN.key().as_str(), &token, "nearly-key", &hash[7..]] {
         for (where_, text) in [
             ("log", server.log().as_bytes()),
@@ -294,9 +291,17 @@ async fn a_key_that_was_made_lets_its_holder_in() {
     let entry = &said[said.find('{').expect("an entry")..];
     assert!(!said.contains(key.trim()), "{said}");
     let entry: Value = serde_json::from_str(entry).expect("JSON");
-    assert_eq!(entry["carl"]["permissions"], json!(["painting"]));
+    assert_eq!(
+        (&entry["name"], &entry["permissions"]),
+        (&json!("carl"), &json!(["painting"]))
+    );
+    // Beside the old key, until everybody has the new one.
+    let old = keys::hash(b"old-key-of-carl").to_string();
     let server = Setup::probes(&["two"])
-        .set("auth.api_keys", entry)
+        .set(
+            "auth.api_keys",
+            json!([{"name": "carl", "hash": old}, entry]),
+        )
         .start()
         .await;
     for (key, path) in [
@@ -332,8 +337,10 @@ fn a_server_that_others_reach_says_who_may_call() {
     refused(&both, &["--no-auth"], "contradicts `auth`");
     let nobody = Setup::probes(&["two"]).set("auth", json!({}));
     refused(&nobody, &[], "lets nobody in");
-    let key =
-        Setup::probes(&["two"]).set("auth.api_keys", json!({"ann": {"hashes": ["key-of-ann"]}}));
+    let key = Setup::probes(&["two"]).set(
+        "auth.api_keys",
+        json!([{"name": "ann", "hash": "key-of-ann"}]),
+    );
     refused(&key, &[], "selvedge auth key");
     assert!(!key.log().contains("key-of-ann"), "{}", key.log());
     let python = Setup::probes(&["two"]).set("auth.path", "./auth.py:auth");

@@ -70,11 +70,15 @@ impl As {
 
 /// What `auth.api_keys` says of them all.
 pub fn api_keys() -> Value {
-    let entry = |caller: As| json!({"hashes": [keys::hash(caller.key().as_bytes()).to_string()]});
-    let mut entries = json!({"ann": entry(ANN), "bob": entry(BOB), "olga": entry(OPERATOR)});
-    entries["olga"]["permissions"] = json!(["admin"]);
-    entries["ann"]["permissions"] = json!(["painting"]);
-    entries
+    let entry = |caller: As, permissions: &[&str]| {
+        let hash = keys::hash(caller.key().as_bytes()).to_string();
+        json!({"name": caller.0, "hash": hash, "permissions": permissions})
+    };
+    json!([
+        entry(ANN, &["painting"]),
+        entry(BOB, &[]),
+        entry(OPERATOR, &["admin"]),
+    ])
 }
 
 /// Lets these callers in, and nobody else.

@@ -29,7 +29,7 @@ pub struct ApiKey {
 
 /// `sha256:` and 64 hexadecimal digits. A key is 256 random bits, so that nobody can try them out however fast the
 /// digest is: salt and a slow digest, which passwords need, would cost each request time and add nothing.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub(crate) [u8; 32]);
 
 const PREFIX: &str = "sha256:";

@@ -101,7 +101,14 @@ impl Check<'_> {
                     self.element(&place.element(index), key, item, element);
                 }
             }
-            (Kind::Text | Kind::AnyText, Value::String(_)) => self.text(place, key, value),
+            (Kind::Sections, Value::Array(elements)) => {
+                for (index, element) in elements.iter_mut().enumerate() {
+                    self.section(&place.section(index), element);
+                }
+            }
+            (Kind::Text | Kind::AnyText | Kind::KeyHash, Value::String(_)) => {
+                self.text(place, key, value);
+            }
             (kind, value) => {
                 if !self.has_template(place, value) {
                     self.report(place, values::scalar(kind, value));
@@ -122,6 +129,13 @@ impl Check<'_> {
             return;
         }
         self.report(place, values::item(item, element));
+    }
+
+    fn section(&mut self, place: &Place<'_>, element: &mut Value) {
+        match element {
+            Value::Object(members) => self.members(place, members),
+            other => self.report(place, values::scalar(Kind::Section, other)),
+        }
     }
 
     fn map(&mut self, place: &Place<'_>, name: Name, members: &mut Map<String, Value>) {
@@ -175,17 +189,22 @@ impl Check<'_> {
     }
 
     fn text(&mut self, place: &Place<'_>, key: &Key, value: &mut Value) {
+        let mut is_known = true;
         if !key.templates {
             self.has_template(place, value);
         } else if let Value::String(text) = value {
             let header = place.pattern().starts_with("webhooks.headers.");
             let prefix = header.then(|| self.header_prefix.clone());
-            self.render(place, text, prefix.as_deref());
+            // A command that needs no values has none to judge.
+            let stands_in = template::is_template(text) && !self.environment.needs_values;
+            is_known = self.render(place, text, prefix.as_deref()) && !stands_in;
             if header {
                 self.report(place, values::header_value(text));
             }
         }
-        self.report(place, values::scalar(key.kind, value));
+        if is_known {
+            self.report(place, values::scalar(key.kind, value));
+        }
     }
 
     /// Whether the text could be rendered. What a variable holds never gets into a message.

@@ -12,7 +12,7 @@ use super::table::KEYS;
 /// One key, or one group of keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// Names joined by dots; `*` stands for a name that the operator chooses.
+    /// Names joined by dots; `*` stands for a name that the operator chooses, or for an element of a list.
     pub path: &'static str,
     /// What its value may be.
     pub kind: Kind,
@@ -78,8 +78,14 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A filter for log lines: `info`, `selvedge_api=debug,warn`.
     LogFilter,
+    /// Who somebody is.
+    Identity,
+    /// What an API key hashes to.
+    KeyHash,
     /// A list.
     List(Item),
+    /// A list of objects with the keys that the table lists below its element `*`.
+    Sections,
     /// Names and texts, or the path of a `.env` file.
     Environment,
     /// `"./agent.wasm"`, `"./agent.wasm:name"` or an object with the keys that the table lists below it.
@@ -101,8 +107,6 @@ pub enum Name {
     Variable,
     /// Of an HTTP header.
     Header,
-    /// Of a caller.
-    Identity,
 }
 
 /// What an element of a list may be.
@@ -124,8 +128,6 @@ pub enum Item {
     Seconds,
     /// What deliveries are signed with.
     Secret,
-    /// What an API key hashes to.
-    KeyHash,
     /// `admin`, or whatever graphs know.
     Permission,
     /// `https://ui.example.com`, or `*`.
@@ -141,6 +143,7 @@ impl Key {
         let scalar = !matches!(
             self.kind,
             Kind::Section
+                | Kind::Sections
                 | Kind::Map(_)
                 | Kind::Environment
                 | Kind::Graph

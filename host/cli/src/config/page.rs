@@ -18,7 +18,7 @@ This page is made from the table in `host/cli/src/config/table.rs`; a test compa
   an unknown key, a key of a feature that this version does not have, and a key of LangGraph's that cannot be honoured
   stop the start.
 - `${{ env.NAME }}` is replaced by that variable of the host's environment in `webhooks.headers`,
-  `webhooks.signing.secrets`, `auth.api_keys.*.hashes`, `secrets.*.value` and `env`, and refused elsewhere. A variable
+  `webhooks.signing.secrets`, `auth.api_keys.*.hash`, `secrets.*.value` and `env`, and refused elsewhere. A variable
   that is not set stops the start.
 - Command line before variables before file: `--host` (127.0.0.1), `--port` (8123), `--data-dir`, `--config`
   (`langgraph.json`), then `SELVEDGE_SECTION_KEY` (lists with commas), then LangGraph's own variable, then the file. An
@@ -94,7 +94,9 @@ fn kind(kind: Kind) -> String {
         Kind::Bool => "true or false".to_owned(),
         Kind::Uint { min, max } => format!("{} to {}", grouped(min), grouped(max)),
         Kind::Fraction => "0 to 1".to_owned(),
-        Kind::Text | Kind::AnyText => "text".to_owned(),
+        Kind::Text | Kind::AnyText | Kind::Identity => "text".to_owned(),
+        Kind::KeyHash => "hash".to_owned(),
+        Kind::Sections => "list of objects".to_owned(),
         Kind::LogFilter => "log filter".to_owned(),
         Kind::Choice(choices) => {
             let quoted: Vec<String> = choices
@@ -121,7 +123,6 @@ fn plural(item: Item) -> &'static str {
         Item::Field => "members",
         Item::Seconds => "seconds",
         Item::Secret => "secrets",
-        Item::KeyHash => "hashes",
         Item::Permission => "permissions",
         Item::Origin => "origins",
         Item::HostName => "names",

@@ -62,6 +62,14 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// An element of a list of objects, whose members have rows of their own in the table.
+    pub(super) fn section(&self, index: usize) -> Self {
+        Self {
+            pattern: join(&self.pattern, "*"),
+            ..self.element(index)
+        }
+    }
+
     /// The path as the table writes it.
     pub(super) fn pattern(&self) -> &str {
         &self.pattern

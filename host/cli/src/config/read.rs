@@ -1,7 +1,7 @@
 //! A checked tree → `Config`. Defaults come from the table of keys; what several values must agree on is
 //! checked here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -353,10 +353,20 @@ fn auth(
         }
     });
     let options = selvedge_auth::Options {
-        api_keys: group.object("api_keys").iter().flat_map(api_keys).collect(),
+        api_keys: group.list("api_keys", api_key),
         jwt,
     };
-    if options.api_keys.is_empty() && options.jwt.is_none() {
+    if let Some(position) = doubled(&options.api_keys) {
+        problems.add(
+            format!("{file}: auth.api_keys[{position}].hash"),
+            "stands twice: a key has one holder, and everybody needs their own",
+        );
+    }
+    // Where no values are needed there may be keys whose hashes are not known.
+    let has_keys = !group
+        .list("api_keys", |entry| Some(entry.is_object()))
+        .is_empty();
+    if !has_keys && options.jwt.is_none() {
         problems.add(
             format!("{file}: auth"),
             "lets nobody in: give it `api_keys` or `jwt`, or remove it",
@@ -365,27 +375,23 @@ fn auth(
     Some(options)
 }
 
-/// The keys of one caller.
-fn api_keys((name, value): (&String, &Value)) -> Vec<ApiKey> {
+/// Name and hash were checked with the configuration.
+fn api_key(entry: &Value) -> Option<ApiKey> {
     let group = Group {
         path: "auth.api_keys.*",
-        members: value.as_object(),
+        members: entry.as_object(),
     };
-    // Checked with the configuration.
-    let Some(name) = Identity::new(name) else {
-        return Vec::new();
-    };
-    let key = |hash| ApiKey {
-        name: name.clone(),
-        hash,
+    Some(ApiKey {
+        name: Identity::new(&group.text("name"))?,
+        hash: group.text("hash").parse().ok()?,
         permissions: group.texts("permissions"),
-    };
-    let hashes = group.texts("hashes");
-    hashes
-        .iter()
-        .filter_map(|hash| hash.parse().ok())
-        .map(key)
-        .collect()
+    })
+}
+
+/// The first key that stands above, too.
+fn doubled(keys: &[ApiKey]) -> Option<usize> {
+    let mut known = HashSet::new();
+    keys.iter().position(|key| !known.insert(key.hash))
 }
 
 fn http(group: Group<'_>, directory: &Path) -> HttpConfig {

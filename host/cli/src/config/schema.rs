@@ -71,10 +71,16 @@ fn shape(key: &Key) -> Value {
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Uint { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
-        Kind::Text => json!({ "type": "string", "minLength": 1 }),
-        Kind::AnyText | Kind::LogFilter => json!({ "type": "string" }),
+        Kind::Text | Kind::Identity => json!({ "type": "string", "minLength": 1 }),
+        Kind::AnyText | Kind::LogFilter | Kind::KeyHash => json!({ "type": "string" }),
         Kind::Choice(choices) => json!({ "enum": choices }),
         Kind::List(item) => json!({ "type": "array", "items": element(item) }),
+        Kind::Sections => {
+            let element = children(key.path)
+                .map(|(_, element)| property(element))
+                .next();
+            json!({ "type": "array", "items": element })
+        }
         Kind::Environment => json!({
             "anyOf": [{ "type": "object", "additionalProperties": { "type": "string" } }, { "type": "string" }],
         }),
@@ -99,7 +105,6 @@ fn element(item: Item) -> Value {
         | Item::Method
         | Item::Field
         | Item::Secret
-        | Item::KeyHash
         | Item::Permission
         | Item::Origin
         | Item::HostName => json!({ "type": "string" }),

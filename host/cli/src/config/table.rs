@@ -8,12 +8,11 @@ use selvedge_sandbox::options::{LARGEST_STACK_BYTES, MOST_INSTANCES, MOST_TABLE_
 
 use super::keys::Fallback::{Json, Required, Words};
 use super::keys::Item::{
-    Domain, Field, Host, HostName, KeyHash, Method, Network, Origin, Permission, Port, Seconds,
-    Secret,
+    Domain, Field, Host, HostName, Method, Network, Origin, Permission, Port, Seconds, Secret,
 };
 use super::keys::Kind::{
-    Any, AnyText, Bool, Choice, Component, Environment, Fraction, Graph, List, LogFilter, Map,
-    Object, Section, Text, Uint,
+    Any, AnyText, Bool, Choice, Component, Environment, Fraction, Graph, Identity, KeyHash, List,
+    LogFilter, Map, Object, Section, Sections, Text, Uint,
 };
 use super::keys::{Fallback, Key, Kind, Name, Status};
 
@@ -255,10 +254,11 @@ pub const KEYS: &[Key] = &[
     later("store.index", "Search by meaning."),
     refused("store.path", "a Python store cannot run here: remove the key"),
     key("auth", Section, NOTHING, "Who may call. Without it nobody is asked who they are, and the server listens on loopback only unless `--no-auth` is given."),
-    key("auth.api_keys", Map(Name::Identity), Json("{}"), "Callers with API keys, by their identity; `selvedge auth key` makes one."),
-    key("auth.api_keys.*", Section, NOTHING, "One caller."),
-    templated("auth.api_keys.*.hashes", List(KeyHash), Required, "What the caller's keys hash to, `sha256:` and 64 hexadecimal digits each: to change a key, add the new one and take the old one away later."),
-    key("auth.api_keys.*.permissions", List(Permission), LISTED, "What graphs are told of the caller. `admin` makes an operator, who sees and changes everything."),
+    key("auth.api_keys", Sections, LISTED, "API keys, each with its holder. To change a key, add the new one under the same name and take the old one away later; `selvedge auth key` makes one."),
+    key("auth.api_keys.*", Section, NOTHING, "One API key."),
+    key("auth.api_keys.*.name", Identity, Required, "Whose it is: the holder's identity. Several keys may be one's."),
+    templated("auth.api_keys.*.hash", KeyHash, Required, "What the key hashes to: `sha256:` and 64 hexadecimal digits."),
+    key("auth.api_keys.*.permissions", List(Permission), LISTED, "What graphs are told of whoever calls with it. `admin` makes an operator, who sees and changes everything."),
     key("auth.jwt", Section, NOTHING, "Callers with tokens (JWT, signed with RS256, ES256 or EdDSA)."),
     key("auth.jwt.jwks", Text, Required, "The keys that tokens are signed with, as a JSON Web Key Set: a path, or a URL."),
     key("auth.jwt.issuer", Text, Required, "What the claim `iss` must be."),

@@ -90,6 +90,9 @@ fn a_file_with_one_graph_has_the_documented_defaults() {
 fn sample(key: &keys::Key) -> Value {
     match key.kind {
         Kind::Section | Kind::Object | Kind::Map(_) => json!({}),
+        Kind::Sections => json!([]),
+        Kind::Identity => json!("ann"),
+        Kind::KeyHash => json!(hash("0a")),
         Kind::Bool => json!(key.default_value() != Some(json!(true))),
         Kind::Uint { min, .. } => json!(min + 1),
         Kind::Fraction => json!(0.5),
@@ -104,7 +107,6 @@ fn sample(key: &keys::Key) -> Value {
             keys::Item::Field => json!("run_id"),
             keys::Item::Seconds => json!(7),
             keys::Item::Secret => json!("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-            keys::Item::KeyHash => json!(format!("sha256:{}", "0a".repeat(32))),
             keys::Item::Permission => json!("admin"),
             keys::Item::Origin => json!("https://ui.example.com"),
             keys::Item::HostName => json!("agents.example.com"),
@@ -115,13 +117,19 @@ fn sample(key: &keys::Key) -> Value {
     }
 }
 
+/// What an API key hashes to.
+fn hash(byte: &str) -> String {
+    format!("sha256:{}", byte.repeat(32))
+}
+
 /// A group that is nothing without some of its members.
 fn group(path: &str) -> Option<Value> {
-    let caller = json!({ "hashes": [format!("sha256:{}", "0a".repeat(32))] });
+    let api_key = json!({ "name": "ann", "hash": hash("0a") });
     let jwt = json!({ "jwks": "./jwks.json", "issuer": "https://issuer.example", "audience": "selvedge" });
     Some(match path {
-        "auth" => json!({ "api_keys": { "ann": caller }, "jwt": jwt }),
-        "auth.api_keys.*" => caller,
+        "auth" => json!({ "api_keys": [api_key], "jwt": jwt }),
+        "auth.api_keys" => json!([api_key]),
+        "auth.api_keys.*" => api_key,
         "auth.jwt" => jwt,
         "http.tls" => json!({ "certificate": "./cert.pem", "key": "./key.pem" }),
         "http.rate_limit" => json!({ "requests_per_second": 5 }),
@@ -141,7 +149,10 @@ fn file_with(path: &str, value: Value) -> Value {
             ("*", ..) => "NAME",
             (name, ..) => name,
         };
-        at = &mut at[name];
+        at = match at.is_array() {
+            true => &mut at[0],
+            false => &mut at[name],
+        };
         if let Some(group) = group(&names[..=depth].join(".")) {
             *at = group;
         }
@@ -429,6 +440,64 @@ fn a_text_that_is_no_json_is_reported_with_its_position() {
 }
 
 #[test]
+fn api_keys_are_a_list_in_which_each_has_one_holder() {
+    let (old, new) = (hash("0a"), hash("0b"));
+    let config = config(&json!({ "auth": { "api_keys": [
+        { "name": "ann", "hash": old, "permissions": ["admin"] }, { "name": "ann", "hash": new },
+    ] } }));
+    let keys = config.auth.expect("it is there").api_keys;
+    let read = keys.iter().map(|key| {
+        let permissions = key.permissions.join(",");
+        (key.name.to_string(), key.hash.to_string(), permissions)
+    });
+    let ann =
+        |hash: &str, permissions: &str| ("ann".to_owned(), hash.to_owned(), permissions.to_owned());
+    assert_eq!(
+        read.collect::<Vec<_>>(),
+        [ann(&old, "admin"), ann(&new, "")]
+    );
+    let with = |entries: Value| json!({ "auth": { "api_keys": entries } });
+    one_problem(
+        &with(json!([{ "name": "ann", "hash": "${{ env.NOBODY }}" }])),
+        "auth.api_keys[0].hash: the environment variable NOBODY is not set",
+    );
+    one_problem(
+        &with(json!({ "ann": {} })),
+        "auth.api_keys: must be a list of objects, not an object",
+    );
+    one_problem(
+        &with(json!([{ "name": "ann", "hash": old }, "ann"])),
+        "auth.api_keys[1]: must be an object, not a text",
+    );
+    one_problem(
+        &with(json!([{ "hash": old }])),
+        "auth.api_keys[0].name: must be given",
+    );
+    one_problem(
+        &with(json!([{ "name": "ann", "hash": old, "hashes": [] }])),
+        "auth.api_keys[0].hashes: unknown key; did you mean `hash`?",
+    );
+    one_problem(
+        &with(json!([{ "name": "a\nb", "hash": old }])),
+        "auth.api_keys[0].name: must have 1 to 255 bytes that can be printed",
+    );
+    one_problem(
+        &with(json!([{ "name": "ann", "hash": old }, { "name": "bob", "hash": old }])),
+        "auth.api_keys[1].hash: stands twice: a key has one holder, and everybody needs their own",
+    );
+}
+
+#[test]
+fn bodies_of_the_largest_size_fit_into_what_all_may_weigh() {
+    let config = config(&json!({ "http": { "max_body_bytes": 1000 } }));
+    assert_eq!(config.http.max_body_bytes_total, 8_000);
+    one_problem(
+        &json!({ "http": { "max_body_bytes_total": 1000 } }),
+        "http.max_body_bytes_total: is less than http.max_body_bytes: the largest body could never be taken",
+    );
+}
+
+#[test]
 fn keys_of_langgraphs_that_cannot_be_honoured_say_what_to_use_instead() {
     let auth =
         problems(&json!({ "auth": { "path": "./auth.py:auth", "disable_studio_auth": true } }));
@@ -439,7 +508,7 @@ fn keys_of_langgraphs_that_cannot_be_honoured_say_what_to_use_instead() {
     );
     one_problem(
         &json!({ "auth": { "api_keys": [] } }),
-        "auth.api_keys: must be an object, not a list",
+        "auth: lets nobody in: give it `api_keys` or `jwt`, or remove it",
     );
     one_problem(
         &json!({ "auth": {} }),
@@ -726,10 +795,10 @@ fn table_schema_and_page_agree() {
             if let Some(object) = at.get("anyOf").and_then(|forms| forms.get(1)) {
                 at = object;
             }
-            at = if name == "*" {
-                &at["additionalProperties"]
-            } else {
-                &at["properties"][name]
+            at = match (name, at.get("items")) {
+                ("*", Some(element)) => element,
+                ("*", None) => &at["additionalProperties"],
+                _ => &at["properties"][name],
             };
         }
         let description = at["description"].as_str().unwrap_or_default();

@@ -36,6 +36,14 @@ pub(super) fn scalar(kind: Kind, value: &Value) -> Result<(), String> {
             false => Ok(()),
         },
         (Kind::Choice(choices), Value::String(text)) => choice(choices, text),
+        (Kind::Identity, Value::String(text)) => match Identity::new(text) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "must have 1 to {MAX_IDENTITY_BYTES} bytes that can be printed"
+            )),
+        },
+        // Nothing of the text is repeated.
+        (Kind::KeyHash, Value::String(text)) => text.parse::<KeyHash>().map(drop),
         (Kind::LogFilter, Value::String(text)) => EnvFilter::try_new(text)
             .map(drop)
             .map_err(|error| format!("\"{text}\" is not a filter for log lines: {error}")),
@@ -79,7 +87,6 @@ pub(super) fn item(item: Item, value: &Value) -> Result<(), String> {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         },
-        (Item::KeyHash, Value::String(text)) => text.parse::<KeyHash>().map(drop),
         (Item::Permission, Value::String(text)) => match text.is_empty() {
             true => Err("must not be empty".to_owned()),
             false => Ok(()),
@@ -136,12 +143,6 @@ pub(super) fn name(kind: Name, name: &str) -> Result<(), String> {
         Name::Variable => Err(format!("\"{name}\" cannot be the name of a variable")),
         Name::Graph if !name.is_empty() && !name.chars().any(char::is_control) => Ok(()),
         Name::Graph => Err("a graph needs a name that can be printed".to_owned()),
-        Name::Identity => match Identity::new(name) {
-            Some(_) => Ok(()),
-            None => Err(format!(
-                "an identity has 1 to {MAX_IDENTITY_BYTES} bytes that can be printed"
-            )),
-        },
         Name::Header => match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) if is_ours(&name) => Err("this header is set by Selvedge".to_owned()),
             Ok(_) => Ok(()),
@@ -189,10 +190,15 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Bool => "true or false",
         Kind::Uint { .. } => "a whole number",
         Kind::Fraction => "a number from 0 to 1",
-        Kind::Text | Kind::AnyText | Kind::Choice(_) | Kind::LogFilter | Kind::Component => {
-            "a text"
-        }
+        Kind::Text
+        | Kind::AnyText
+        | Kind::Choice(_)
+        | Kind::LogFilter
+        | Kind::Identity
+        | Kind::KeyHash
+        | Kind::Component => "a text",
         Kind::List(_) => "a list",
+        Kind::Sections => "a list of objects",
         Kind::Environment => "an object of texts or the path of a .env file",
         Kind::Graph => "the path of a component or an object",
         Kind::Any => "anything",

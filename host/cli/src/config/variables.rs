@@ -115,7 +115,6 @@ fn parse(key: &Key, text: &str) -> Value {
                 | Item::Method
                 | Item::Field
                 | Item::Secret
-                | Item::KeyHash
                 | Item::Permission
                 | Item::Origin
                 | Item::HostName => Value::from(text),

@@ -109,7 +109,7 @@ class Server:
         file = self.directory / "langgraph.json"
         configuration = json.loads(file.read_text())
         hashes = {who: f"sha256:{hashlib.sha256(key.encode()).hexdigest()}" for who, key in self.keys.items()}
-        configuration["auth"] = {"api_keys": {who: {"hashes": [digest]} for who, digest in hashes.items()}}
+        configuration["auth"] = {"api_keys": [{"name": who, "hash": digest} for who, digest in hashes.items()]}
         file.write_text(json.dumps(configuration))
 
 
