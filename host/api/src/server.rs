@@ -15,14 +15,14 @@ use selvedge_runtime::Runtime;
 use selvedge_storage::Reads;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::gate::Gate;
 use crate::neighbourhood::{Neighbourhoods, Place};
 use crate::routes::{Edge, router};
 use crate::stall::Bounded;
-use crate::tls::Tls;
+use crate::tls::{Shown, Tls};
 use crate::{Options, TlsError};
 
 /// How long answers that are under way may take to be sent when the server stops.
@@ -57,13 +57,29 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     options: Options,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Encryption>,
+}
+
+/// How connections are encrypted.
+struct Encryption {
+    acceptor: TlsAcceptor,
+    shown: Arc<Shown>,
+}
+
+impl Encryption {
+    fn read(files: &Tls) -> Result<Self, TlsError> {
+        let shown = Shown::read(files)?;
+        Ok(Self {
+            acceptor: shown.acceptor()?,
+            shown,
+        })
+    }
 }
 
 impl Listener {
     /// Takes the address.
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
-        let tls = options.tls.as_ref().map(Tls::acceptor).transpose()?;
+        let tls = options.tls.as_ref().map(Encryption::read).transpose()?;
         let wanted = options.address;
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => ServerError::InUse { address: wanted },
@@ -136,7 +152,7 @@ impl Server {
 
 async fn accept(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Encryption>,
     edge: Arc<Edge>,
     mut stopped: oneshot::Receiver<()>,
 ) {
@@ -149,6 +165,11 @@ async fn accept(
         .max_buf_size(edge.options.max_header_bytes.max(8 << 10))
         .keep_alive(true);
     let graceful = GracefulShutdown::new();
+    // Ends with this function.
+    let mut background = JoinSet::new();
+    if let Some(tls) = &tls {
+        background.spawn(tls.shown.clone().stay_current());
+    }
     loop {
         let connection = tokio::select! {
             connection = next_connection(&listener, &slots) => connection,
@@ -168,7 +189,7 @@ async fn accept(
         };
         let stream = Bounded::new(stream, edge.options.write_timeout);
         let (http, service, watcher) = (http.clone(), service.clone(), graceful.watcher());
-        let Some(tls) = tls.clone() else {
+        let Some(tls) = tls.as_ref().map(|tls| tls.acceptor.clone()) else {
             let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
             tokio::spawn(until_over(served, client, slot));
             continue;

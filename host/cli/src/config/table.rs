@@ -120,7 +120,7 @@ pub const KEYS: &[Key] = &[
     key("http.rate_limit.requests_per_second", RATE, Required, "In the long run."),
     key("http.rate_limit.burst", RATE, Words("`requests_per_second`"), "At once, after a pause."),
     key("http.allowed_hosts", List(HostName), LISTED, "Names of this server that may stand in `Host`, beside addresses and `localhost`; `*` is any. Of no effect with `auth`."),
-    key("http.tls", Section, NOTHING, "Encrypts connections. Without it answers are sent in the clear."),
+    key("http.tls", Section, NOTHING, "Encrypts connections. Without it answers are sent in the clear. Files that were renewed are read again within a minute, or at once on SIGHUP; a pair that cannot be used leaves the old one in use, with a warning."),
     key("http.tls.certificate", Text, Required, "Path of the certificates as PEM, the server's own first."),
     key("http.tls.key", Text, Required, "Path of its private key as PEM."),
     key("http.cors", Section, Json("{}"), "Cross-origin rules."),
