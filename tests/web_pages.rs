@@ -35,6 +35,11 @@ async fn a_request_of_another_origins_page_is_refused() {
             ("sec-fetch-site", "cross-site"),
             ("sec-fetch-mode", "no-cors"),
         ],
+        &[
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "iframe"),
+        ],
     ] {
         let answer = sent(&server, headers).await;
         assert_eq!(answer.status(), 403, "{headers:?}");
@@ -60,7 +65,7 @@ async fn a_request_of_another_origins_page_is_refused() {
     assert_eq!(threads(&server).await, 3);
     let metrics = server.get("/metrics").await.text().await.expect("text");
     assert!(
-        metrics.contains("selvedge_http_refused_total{reason=\"page\"} 4"),
+        metrics.contains("selvedge_http_refused_total{reason=\"page\"} 5"),
         "{metrics}"
     );
 }
@@ -134,9 +139,21 @@ async fn with_credentials_a_page_of_any_origin_may_call_and_without_them_it_gets
 #[tokio::test]
 async fn browsers_are_told_to_take_answers_for_what_they_are() {
     let server = Setup::probes(&["two"]).start().await;
-    for path in ["/ok", "/docs", "/threads", "/nothing"] {
-        let answer = server.client.get(format!("{}{path}", server.base));
-        let answer = answer.send().await.expect("an answer");
+    for (method, path) in [
+        (Method::GET, "/ok"),
+        (Method::GET, "/docs"),
+        (Method::GET, "/threads"),
+        (Method::GET, "/nothing"),
+        // Before a page's request, browsers ask whether it may be sent.
+        (Method::OPTIONS, "/threads"),
+    ] {
+        let request = server
+            .client
+            .request(method, format!("{}{path}", server.base));
+        let request = request
+            .header("origin", "http://localhost:3000")
+            .header("access-control-request-method", "POST");
+        let answer = request.send().await.expect("an answer");
         assert_eq!(
             answer.headers()["x-content-type-options"],
             "nosniff",

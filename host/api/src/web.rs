@@ -1,7 +1,7 @@
 //! Requests that a web page made a browser send, where nobody has to say who they are.
 //!
 //! Two ways lead from a page on the internet to a server on its reader's machine. The page sends requests across origins
-//! and does not care for the answers (CSRF): browsers name the page's `Origin`, or say `Sec-Fetch-Site: cross-site`. Or
+//! and does not care for the answers (CSRF): browsers name the page's `Origin`, or say in `Sec-Fetch-Site` that it is another's. Or
 //! the page's own name begins to mean this machine (DNS rebinding): then nothing is across origins any more, and `Host`
 //! still has the page's name. Addresses cannot be rebound, so that any address may stand there.
 
@@ -20,6 +20,7 @@ const STUDIO: [&str; 2] = [
 ];
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Whose pages may call.
@@ -104,11 +105,12 @@ impl Visitors {
     }
 }
 
-/// Pictures, forms and scripts of another site, which browsers send without an `Origin` when they only read. A link that
-/// somebody follows is none of them.
+/// Pictures, frames and scripts of another site, or of another name of the same one, which browsers send without an
+/// `Origin` when they only read. A link that somebody follows is none of them.
 fn is_across_sites(headers: &HeaderMap) -> bool {
     let says = |name: HeaderName, value: &str| headers.get(name).is_some_and(|said| said == value);
-    says(FETCH_SITE, "cross-site") && !says(FETCH_MODE, "navigate")
+    let is_link = says(FETCH_MODE, "navigate") && says(FETCH_DEST, "document");
+    (says(FETCH_SITE, "cross-site") || says(FETCH_SITE, "same-site")) && !is_link
 }
 
 /// Whether the page is this server's own, on a host that may be called.
@@ -251,9 +253,17 @@ mod tests {
     #[test]
     fn what_a_page_of_another_site_loads_without_an_origin_is_refused_and_a_link_is_not() {
         let visitors = visitors(false, |_| {});
-        let cross = ("sec-fetch-site", "cross-site");
-        assert!(!passes(&visitors, &[cross, ("sec-fetch-mode", "no-cors")]));
-        assert!(passes(&visitors, &[cross, ("sec-fetch-mode", "navigate")]));
+        let navigate = ("sec-fetch-mode", "navigate");
+        for site in ["cross-site", "same-site"] {
+            let site = ("sec-fetch-site", site);
+            assert!(!passes(&visitors, &[site, ("sec-fetch-mode", "no-cors")]));
+            let link = [site, navigate, ("sec-fetch-dest", "document")];
+            assert!(passes(&visitors, &link));
+            for frame in ["iframe", "frame", "object", "embed"] {
+                let frame = [site, navigate, ("sec-fetch-dest", frame)];
+                assert!(!passes(&visitors, &frame));
+            }
+        }
         let own = ("sec-fetch-site", "same-origin");
         assert!(passes(&visitors, &[own, ("sec-fetch-mode", "cors")]));
         // Node's `fetch` says so much and no more.
