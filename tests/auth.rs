@@ -11,12 +11,10 @@ use selvedge_auth::keys;
 use serde_json::{Value, json};
 
 use crate::support::callers::{ANN, OPERATOR, api_keys, let_in};
-use crate::support::documented::METHODS;
+use crate::support::documented::{METHODS, OPEN};
 use crate::support::server::{Server, TALKATIVE};
 use crate::support::wire::{Say, Wire};
 use crate::support::{SELVEDGE, Setup};
-
-const OPEN: [&str; 6] = ["/", "/ok", "/info", "/metrics", "/docs", "/openapi.json"];
 
 fn request(server: &Server, method: &str, path: &str) -> RequestBuilder {
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");

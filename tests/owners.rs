@@ -10,13 +10,12 @@ use serde_json::{Value, json};
 
 use self::belongings::{Belongings, SECRET};
 use crate::support::callers::{ANN, Answer, As, BOB, OPERATOR, let_in};
-use crate::support::documented::METHODS;
+use crate::support::documented::{METHODS, OPEN};
 use crate::support::server::{Server, text};
 use crate::support::{Receiver, Setup, receiver};
 
 /// What the served document has, but what everybody may ask.
 async fn operations(server: &Server) -> Vec<(String, &'static str)> {
-    const OPEN: [&str; 6] = ["/", "/ok", "/info", "/metrics", "/docs", "/openapi.json"];
     let document = server.get_json("/openapi.json").await;
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
@@ -26,8 +25,17 @@ async fn operations(server: &Server) -> Vec<(String, &'static str)> {
         operations.extend(methods.map(|method| (path.clone(), method)));
     }
     operations.retain(|(path, _)| !OPEN.contains(&path.as_str()));
+    // The other spelling of LangGraph's documentation, which the served one passes over.
+    let aliases: Vec<_> = operations.iter().filter_map(alias).collect();
+    assert!(aliases.len() > 20, "{}", aliases.len());
+    operations.extend(aliases);
     assert!(operations.len() > 40, "{}", operations.len());
     operations
+}
+
+fn alias((path, method): &(String, &'static str)) -> Option<(String, &'static str)> {
+    let rest = path.strip_prefix("/threads/")?;
+    Some((format!("/thread/{rest}"), *method))
 }
 
 async fn tried(
@@ -36,7 +44,11 @@ async fn tried(
     (path, method): &(String, &str),
     what: &Belongings,
 ) -> Answer {
-    let body = what.body(method, path);
+    let documented = match path.strip_prefix("/thread/") {
+        Some(rest) => format!("/threads/{rest}"),
+        None => path.clone(),
+    };
+    let body = what.body(method, &documented);
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
     let path = match path.as_str() {
         "/store/items" => format!("{path}?namespace={SECRET}&key=k"),

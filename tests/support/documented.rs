@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 /// What an operation may be called in the document.
 pub const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
+/// What everybody may ask.
+pub const OPEN: [&str; 6] = ["/", "/ok", "/info", "/metrics", "/docs", "/openapi.json"];
+
 /// The document.
 pub fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
