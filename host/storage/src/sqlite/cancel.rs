@@ -123,8 +123,8 @@ fn named(
     Ok(targets)
 }
 
-/// Those that are not marked already at least so strongly: who asks again gets others. Nobody's own are looked for among
-/// everybody's.
+/// Those that are not marked already at least so strongly: who asks again gets others. The indices are named for the
+/// planner, which knows nothing of how few have not ended.
 fn unmarked(
     conn: &Connection,
     scope: &Scope,
@@ -132,13 +132,14 @@ fn unmarked(
     action: CancelAction,
 ) -> Result<Vec<Target>, StorageError> {
     let index = match (only(scope), status) {
-        (Some(_), _) => "run_unended_of_owner",
         (None, RunStatus::Pending) => "run_pending",
         (None, _) => "run_running",
+        (Some(_), RunStatus::Pending) => "run_pending_of_owner",
+        (Some(_), _) => "run_running_of_owner",
     };
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {TARGET_COLUMNS} FROM run INDEXED BY {index} \
-         WHERE status < 2 AND status = {} AND cancel < ?1 AND {} LIMIT ?2",
+         WHERE status = {} AND cancel < ?1 AND {} LIMIT ?2",
         status.code(),
         within(scope, "owner", 3)
     ))?;

@@ -139,8 +139,8 @@ fn park(desk: &mut Desk<'_>, owner: &Identity, now: Timestamp) -> Result<usize, 
     let parked = desk
         .conn
         .prepare_cached(
-            "UPDATE run SET ready = ?1 WHERE id IN (SELECT id FROM run INDEXED BY run_unended_of_owner \
-             WHERE status < 2 AND owner = ?2 AND status = 0 AND ready = ?3 AND created_at <= ?4 \
+            "UPDATE run SET ready = ?1 WHERE id IN (SELECT id FROM run INDEXED BY run_pending_of_owner \
+             WHERE status = 0 AND owner = ?2 AND ready = ?3 AND created_at <= ?4 \
              ORDER BY created_at, id LIMIT ?5)",
         )?
         .execute(params![
@@ -156,6 +156,9 @@ fn park(desk: &mut Desk<'_>, owner: &Identity, now: Timestamp) -> Result<usize, 
 
 /// Lets those be claimed again that were put aside, as far as their owners have room and they are wanted now.
 fn unpark(desk: &mut Desk<'_>, wanted: usize, share: Option<Share>) -> Result<(), StorageError> {
+    if wanted == 0 {
+        return Ok(());
+    }
     let max_running = share.map_or(u64::MAX, |share| share.max_running_runs);
     for (owner, room) in desk.memory.population().parked_below(max_running) {
         let room = room.min(wanted as u64);
@@ -163,8 +166,8 @@ fn unpark(desk: &mut Desk<'_>, wanted: usize, share: Option<Share>) -> Result<()
         let unparked = desk
             .conn
             .prepare_cached(
-                "UPDATE run SET ready = ?1 WHERE id IN (SELECT id FROM run INDEXED BY run_unended_of_owner \
-                 WHERE status < 2 AND owner = ?2 AND status = 0 AND ready = ?3 ORDER BY created_at, id LIMIT ?4)",
+                "UPDATE run SET ready = ?1 WHERE id IN (SELECT id FROM run INDEXED BY run_pending_of_owner \
+                 WHERE status = 0 AND owner = ?2 AND ready = ?3 ORDER BY created_at, id LIMIT ?4)",
             )?
             .execute(params![READY, owner, PARKED, limit])?;
         if (unparked as u64) < room {

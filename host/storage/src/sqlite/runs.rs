@@ -44,20 +44,26 @@ pub(super) fn population(conn: &Connection) -> Result<Population, StorageError> 
         |row| row.get(0),
     )?;
     let mut population = Population::of_nobody(nobodys.unsigned_abs());
-    let mut statement = conn.prepare(
-        "SELECT owner, status, ready, count(*) FROM run INDEXED BY run_unended_of_owner \
-         WHERE status < 2 AND owner IS NOT NULL GROUP BY owner, status, ready",
+    let mut pending = conn.prepare(
+        "SELECT owner, ready, count(*) FROM run INDEXED BY run_pending_of_owner \
+         WHERE status = 0 AND owner IS NOT NULL GROUP BY owner, ready",
     )?;
-    let mut rows = statement.query([])?;
+    let mut rows = pending.query([])?;
     while let Some(row) = rows.next()? {
-        let (owner, count): (String, i64) = (row.get(0)?, row.get(3)?);
-        match coded(row, 1)? {
-            RunStatus::Pending => population.shift(Some(owner.as_str()), count, 0),
-            _ => population.shift(Some(owner.as_str()), 0, count),
-        }
-        if row.get::<_, i64>(2)? == claims::PARKED {
+        let (owner, ready, count): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        population.shift(Some(owner.as_str()), count, 0);
+        if ready == claims::PARKED {
             population.set_parked(&owner, true);
         }
+    }
+    let mut running = conn.prepare(
+        "SELECT owner, count(*) FROM run INDEXED BY run_running_of_owner \
+         WHERE status = 1 AND owner IS NOT NULL GROUP BY owner",
+    )?;
+    let mut rows = running.query([])?;
+    while let Some(row) = rows.next()? {
+        let (owner, count): (String, i64) = (row.get(0)?, row.get(1)?);
+        population.shift(Some(owner.as_str()), 0, count);
     }
     Ok(population)
 }

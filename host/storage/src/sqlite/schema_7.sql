@@ -23,5 +23,7 @@ CREATE INDEX thread_of_owner_by_update ON thread (owner, updated_at) WHERE owner
 CREATE INDEX delivery_of_owner ON delivery (owner) WHERE owner IS NOT NULL;
 CREATE INDEX delivery_of_owner_by_status ON delivery (owner, status, ended_at) WHERE owner IS NOT NULL;
 CREATE INDEX assistant_of_owner ON assistant (owner) WHERE owner IS NOT NULL;
-CREATE INDEX run_unended_of_owner ON run (owner, status, ready, created_at) WHERE status < 2 AND owner IS NOT NULL;
+-- run.ready  2: it would be claimed, but its owner has their share of running ones.
+CREATE INDEX run_pending_of_owner ON run (owner, ready, created_at) WHERE status = 0 AND owner IS NOT NULL;
+CREATE INDEX run_running_of_owner ON run (owner) WHERE status = 1 AND owner IS NOT NULL;
 CREATE INDEX cron_of_owner ON cron (owner, created_at) WHERE owner IS NOT NULL;
