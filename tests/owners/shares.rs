@@ -28,8 +28,7 @@ fn run(graph: &str, after_seconds: f64) -> Value {
 async fn status_of(server: &Server, run: &Value) -> String {
     let (thread, run) = (text(&run["thread_id"]), text(&run["run_id"]));
     let path = format!("/threads/{thread}/runs/{run}");
-    let run = ANN.get(server, &path).await;
-    text(&run.body["status"]).to_owned()
+    text(&ANN.get(server, &path).await.body["status"]).to_owned()
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ pub(super) fn not_admitted(now: Timestamp, refused: &AdmitError) -> CronError {
     let kind = match refused {
         AdmitError::NotFound | AdmitError::UnknownGraph { .. } => "NotFound",
         AdmitError::Busy => "Busy",
+        AdmitError::TooManyPendingOfCaller { .. } => "TooManyPending",
         AdmitError::Webhook(_) => "WebhookRefused",
         AdmitError::Storage(_) => return unstorable(now),
         _ => "Invalid",

@@ -260,8 +260,9 @@ mod tests {
         has_begun.recv().await.unwrap();
         // The walk goes on, and so does her turn.
         anns.remove(0).abort();
+        let bob = of("bob");
         for _ in 0..=WALKERS {
-            let walk = readers.walk(&of("bob"), |_, _| Ok(()));
+            let walk = readers.walk(&bob, |_, _| Ok(()));
             let walked = tokio::time::timeout(Duration::from_secs(30), walk).await;
             assert!(walked.is_ok_and(|walked| walked.is_ok()));
         }

@@ -27,11 +27,7 @@ impl Turns {
         identity: &Identity,
         longest_wait: Duration,
     ) -> Result<Turn, StorageError> {
-        let turn = {
-            let mut turns = self.0.lock();
-            let turn = turns.entry(identity.clone());
-            turn.or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
-        };
+        let turn = self.of(identity);
         let place = Place {
             turns: self.clone(),
             identity: identity.clone(),
@@ -45,6 +41,14 @@ impl Turns {
             _permit: permit,
             _place: place,
         })
+    }
+
+    fn of(&self, identity: &Identity) -> Arc<Semaphore> {
+        let mut turns = self.0.lock();
+        turns
+            .entry(identity.clone())
+            .or_insert_with(|| Arc::new(Semaphore::new(1)))
+            .clone()
     }
 }
 
