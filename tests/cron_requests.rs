@@ -318,13 +318,12 @@ async fn a_change_takes_the_place_of_what_it_names_and_leaves_the_rest() {
         .await;
     assert!(detail_of(null, 422).await.contains("webhook"));
     // An end before the first time: it never fires, and says so.
-    let short = patched(
-        &server,
-        &before,
-        json!({"end_time": "2026-11-23T00:00:00", "schedule": YEARLY}),
-    );
-    let response = short.await;
-    assert_eq!(response["end_time"], "2026-11-23T00:00:00+00:00");
+    let yearly = json!({"schedule": YEARLY, "timezone": "UTC"});
+    let yearly = patched(&server, &before, yearly).await;
+    let year: u32 = text(&yearly["next_run_date"])[..4].parse().expect("a year");
+    let end = format!("{}-12-31T23:59:59", year - 1);
+    let short = patched(&server, &before, json!({"end_time": end})).await;
+    assert_eq!(short["end_time"], format!("{end}+00:00"));
 }
 
 #[tokio::test]
