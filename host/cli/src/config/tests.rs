@@ -117,6 +117,17 @@ fn sample(key: &keys::Key) -> Value {
     }
 }
 
+/// Larger than any bound of one.
+const LARGE: u64 = 1 << 34;
+
+/// A bound of many, which is larger than that of one, or the start stops.
+fn is_of_all(path: &str) -> bool {
+    matches!(
+        path,
+        "sandbox.total_memory_bytes" | "http.max_body_bytes_total"
+    )
+}
+
 /// What an API key hashes to.
 fn hash(byte: &str) -> String {
     format!("sha256:{}", byte.repeat(32))
@@ -171,8 +182,7 @@ fn every_key_that_works_is_accepted_and_every_other_stops_the_start() {
         let value = match key.path {
             "graphs" => json!({ "a": "./a.wasm" }),
             path if path.ends_with("secrets.*") => json!({ "value": "v", "hosts": ["127.0.0.1"] }),
-            // Larger than the bound of one task, or the start stops.
-            "sandbox.total_memory_bytes" => json!(1u64 << 34),
+            path if is_of_all(path) => json!(LARGE),
             path => group(path).unwrap_or_else(|| sample(key)),
         };
         let file = file_with(key.path, value).to_string();
@@ -234,10 +244,9 @@ fn every_scalar_key_has_a_variable_that_beats_the_file() {
                 .map_or_else(|| items[0].to_string(), str::to_owned),
             other => other.to_string(),
         };
-        let text = if key.path == "sandbox.total_memory_bytes" {
-            "17179869184".to_owned()
-        } else {
-            text
+        let text = match is_of_all(key.path) {
+            true => LARGE.to_string(),
+            false => text,
         };
         let file = match key.path.rsplit_once('.').and_then(|(path, _)| group(path)) {
             Some(_) => file_with(key.path, sample(key)).to_string(),
