@@ -243,7 +243,7 @@ async fn no_credential_is_in_the_log_the_metrics_or_the_data() {
         .set("auth.jwt", jwt(&file.display().to_string()))
         .start()
         .await;
-    let token = issuer.token("ann", &[]);
+    let token = issuer.token("tom", &[]);
     assert_eq!(count(&server, &token).await, Ok(json!(0)));
     assert_eq!(count(&server, &format!("{token}x")).await, Err(401));
     let run = json!({"assistant_id": "two", "input": {"foo": "x"}});

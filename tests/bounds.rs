@@ -86,7 +86,7 @@ async fn connections_leave_files_for_everything_else_where_the_system_has_few() 
     let mut answer = [0; 12];
     early.read_exact(&mut answer).await.expect("an answer");
     let mut crowd = Vec::new();
-    for _ in 0..300 {
+    for _ in 0..200 {
         crowd.push(connect(&server).await);
     }
     let run = json!({"assistant_id": "two", "input": {"foo": "x"}, "webhook": receiver.url("/")});

@@ -184,8 +184,17 @@ async fn a_renewed_certificate_is_shown_and_one_that_cannot_be_used_is_not() {
 #[tokio::test]
 async fn whoever_knows_only_tls_1_1_is_refused() {
     let server = Encrypted::start(Setup::probes(&["two"]), &[], &Pair::new()).await;
-    // Version, random, no session, one cipher suite, no compression.
-    let hello = [&[3, 2][..], &[7; 32], &[0], &[0, 2, 0, 0x2f], &[1, 0]].concat();
+    // Version, random, no session, one cipher suite, no compression, and one extension: the algorithms of signatures.
+    let algorithms = [0, 8, 0, 13, 0, 4, 0, 2, 4, 3];
+    let hello = [
+        &[3, 2][..],
+        &[7; 32],
+        &[0],
+        &[0, 2, 0xc0, 0x2b],
+        &[1, 0],
+        &algorithms,
+    ]
+    .concat();
     let length = u8::try_from(hello.len()).expect("it is short");
     let handshake = [&[1, 0, 0, length][..], &hello].concat();
     let record = [&[0x16, 3, 1, 0, length + 4][..], &handshake].concat();
