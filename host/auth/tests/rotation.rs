@@ -193,7 +193,10 @@ async fn changed_keys_are_read_when_a_token_names_one_and_old_ones_verify_nothin
     assert!(identify(&authenticator, &second).await.is_ok());
     assert_eq!(issuer.asked(), 2);
     let denied = identify(&authenticator, &first).await;
-    assert!(matches!(denied, Err(Denied::Unavailable { .. })), "{denied:?}");
+    assert!(
+        matches!(denied, Err(Denied::Unavailable { .. })),
+        "{denied:?}"
+    );
     turn(MIN_INTERVAL).await;
     assert_eq!(identify(&authenticator, &first).await, Err(Denied::Invalid));
 }
