@@ -1,5 +1,7 @@
 //! What one caller may have, and what the server takes on at once.
 
+use std::time::Instant;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -7,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::support::callers::{ANN, As, BOB, let_in};
 use crate::support::server::{Server, text};
+use crate::support::wait::PATIENCE;
 use crate::support::{Gate, Setup, eventually, raw};
 
 #[tokio::test]
@@ -157,6 +160,23 @@ async fn unfinished(server: &Server, who: Option<As>, sent: usize) -> TcpStream 
     connection
 }
 
+/// Holds something until something else is refused. What is held may be refused itself while it meets what is asked: then
+/// another is.
+async fn held_until<T>(
+    hold: impl AsyncFn() -> TcpStream,
+    refused: impl AsyncFn() -> Option<T>,
+) -> (Vec<TcpStream>, T) {
+    let begun = Instant::now();
+    let mut held = Vec::new();
+    loop {
+        held.push(hold().await);
+        if let Some(answer) = refused().await {
+            return (held, answer);
+        }
+        assert!(begun.elapsed() < PATIENCE, "nothing is refused");
+    }
+}
+
 #[tokio::test]
 async fn bodies_weigh_so_much_together_and_room_comes_back() {
     let server = Setup::probes(&["two"])
@@ -165,17 +185,17 @@ async fn bodies_weigh_so_much_together_and_room_comes_back() {
         .set("http.request_timeout_secs", 300)
         .start()
         .await;
-    let held = unfinished(&server, None, 59_000).await;
     let large = json!({"metadata": {"text": "x".repeat(50_000)}});
     let create = async || {
         let request = server.client.post(format!("{}/threads", server.base));
         request.json(&large).send().await.expect("an answer")
     };
-    let refused = eventually("a refusal", async || {
+    let hold = async || unfinished(&server, None, 59_000).await;
+    let (held, refused) = held_until(hold, async || {
         let answer = create().await;
         (answer.status() == 503).then_some(answer)
-    });
-    let refused = refused.await;
+    })
+    .await;
     assert_eq!(refused.headers()["retry-after"], "1");
     let body: Value = refused.json().await.expect("JSON");
     assert!(
@@ -204,22 +224,23 @@ async fn a_caller_has_a_part_of_what_all_bodies_may_weigh_and_of_the_requests() 
         let thread = json!({"metadata": {"text": "x".repeat(text)}});
         who.post(&server, "/threads", &thread).await
     };
-    let mut held = vec![unfinished(&server, Some(ANN), 25_000).await];
-    let refused = eventually("a refusal", async || {
+    let hold = async || unfinished(&server, Some(ANN), 25_000).await;
+    let (large, refused) = held_until(hold, async || {
         let answer = create(ANN, 10_000).await;
         (answer.status == 429).then_some(answer)
-    });
-    let detail = refused.await.body["detail"].to_string();
+    })
+    .await;
+    let detail = refused.body["detail"].to_string();
     assert!(detail.contains("http.max_body_bytes_total"), "{detail}");
     assert_eq!(create(BOB, 10_000).await.status, 200);
     assert_eq!(create(ANN, 0).await.status, 200);
-    held.push(unfinished(&server, Some(ANN), 1).await);
-    held.push(unfinished(&server, Some(ANN), 1).await);
-    let refused = eventually("a refusal", async || {
+    let hold = async || unfinished(&server, Some(ANN), 1).await;
+    let (small, refused) = held_until(hold, async || {
         let answer = ANN.post(&server, "/threads/count", &json!({})).await;
         (answer.status == 429).then_some(answer)
-    });
-    let detail = refused.await.body["detail"].to_string();
+    })
+    .await;
+    let detail = refused.body["detail"].to_string();
     assert!(detail.contains("http.max_requests_per_caller"), "{detail}");
     assert_eq!(BOB.made(&server, "/threads/count", &json!({})).await, 1);
     let metrics = server.get("/metrics").await.text().await.expect("text");
@@ -227,7 +248,7 @@ async fn a_caller_has_a_part_of_what_all_bodies_may_weigh_and_of_the_requests() 
         metrics.contains("selvedge_http_refused_total{reason=\"requests\"}"),
         "{metrics}"
     );
-    drop(held);
+    drop((large, small));
     eventually("room", async || {
         (create(ANN, 10_000).await.status == 200).then_some(())
     })
