@@ -17,7 +17,6 @@ pub(crate) struct ApiError {
     form: Form,
     /// In seconds.
     retry_after: Option<u64>,
-    is_last: bool,
 }
 
 /// How LangGraph writes a refusal.
@@ -43,15 +42,6 @@ impl ApiError {
             detail: detail.into(),
             form: Form::Detail,
             retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECS),
-            is_last: false,
-        }
-    }
-
-    /// The last answer of its connection: what the client still sends is not read, and it should ask nothing more there.
-    pub(crate) fn last(self) -> Self {
-        Self {
-            is_last: true,
-            ..self
         }
     }
 
@@ -132,10 +122,6 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if self.is_last {
-            let headers = response.headers_mut();
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let headers = response.headers_mut();

@@ -50,14 +50,13 @@ async fn read(request: Request, edge: &Edge) -> Result<Vec<u8>, ApiError> {
     let (parts, body) = request.into_parts();
     let weight = parts.extensions.get::<Arc<Weight>>().map(AsRef::as_ref);
     let reading = whole(body, edge.options.max_body_bytes, weight);
-    let read = match tokio::time::timeout(edge.options.request_timeout, reading).await {
+    match tokio::time::timeout(edge.options.request_timeout, reading).await {
         Ok(read) => read,
         Err(_) => Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
             "The request body took too long to arrive",
         )),
-    };
-    read.map_err(ApiError::last)
+    }
 }
 
 /// Pieces are copied together as they come: many small ones, each with what it takes to keep it, could weigh many times
