@@ -12,6 +12,7 @@
     reason = "counts of what was tried belong into the test's output"
 )]
 
+mod a2a;
 mod agent;
 mod assistants;
 mod auth;
@@ -42,6 +43,7 @@ mod interrupts;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod mcp;
 mod metrics;
 mod mistakes;
 mod multitask;

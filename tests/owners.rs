@@ -52,6 +52,7 @@ async fn tried(
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
     let path = match path.as_str() {
         "/store/items" => format!("{path}?namespace={SECRET}&key=k"),
+        "/.well-known/agent-card.json" => format!("{path}?assistant_id={}", what.assistant),
         path => what.path(path),
     };
     who.send(server, method, &path, body.as_ref()).await

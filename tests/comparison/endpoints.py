@@ -7,8 +7,7 @@ from http_client import send
 from steps import Session, every
 
 NOT_HERE = {
-    "/mcp": "Selvedge does not speak MCP",
-    "/a2a": "Selvedge does not speak A2A",
+    "/mcp/": "asked as `/mcp`, where it leads",
     "/commands": "Selvedge does not speak the second version of event streaming",
     "/stream/events": "as `/commands`",
     "/docs": "a page for people",

@@ -140,6 +140,13 @@ impl Belongings {
                 json!({"namespace": ["of-bob"], "key": "k", "value": {"of": "bob"}})
             }
             ("delete", "/store/items") => json!({"namespace": [SECRET], "key": "k"}),
+            (_, "/mcp") => json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}),
+            (_, "/a2a/{assistant_id}") => json!({
+                "jsonrpc": "2.0", "id": 1, "method": "message/send",
+                "params": {"message": {
+                    "role": "user", "messageId": "m", "parts": [{"kind": "data", "data": {"foo": "x"}}],
+                }},
+            }),
             (_, "/store/items/search") => json!({"namespace_prefix": []}),
             (_, "/store/namespaces") => json!({}),
             (

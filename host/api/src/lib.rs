@@ -12,9 +12,11 @@
 //! | `request` | reading requests into typed ones |
 //! | `error` | the one error type, and which status each refusal has |
 //! | `system`, `metrics`, `assistants`, `drawings`, `threads`, `search`, `state`, `snapshot`, `history`, `runs`, `crons`, `deliveries`, `store`, `development` | the handlers |
+//! | `mcp`, `a2a` | assistants as tools, and as agents for others |
 //! | `sse`, `waiting` | answers that last as long as a run |
 #![forbid(unsafe_code)]
 
+mod a2a;
 mod assistants;
 mod bodies;
 mod crons;
@@ -27,6 +29,7 @@ mod held;
 mod history;
 mod leftover;
 mod limits;
+mod mcp;
 mod metrics;
 mod neighbourhood;
 mod openapi;

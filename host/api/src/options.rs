@@ -52,6 +52,10 @@ pub struct Options {
     pub meta: bool,
     /// Whether `/metrics` is (`telemetry.metrics`).
     pub metrics: bool,
+    /// Whether assistants are tools at `/mcp` (`disable_mcp`).
+    pub mcp: bool,
+    /// Whether assistants are agents at `/a2a` (`disable_a2a`).
+    pub a2a: bool,
     /// Whether the caller is the author on a machine of their own (`selvedge dev`): then tables may be
     /// emptied, and a page from the internet that may call at all, as LangGraph's studio may, also gets through where
     /// browsers keep pages from private networks.
@@ -79,6 +83,8 @@ impl Default for Options {
             write_timeout: Duration::from_secs(30),
             meta: true,
             metrics: true,
+            mcp: true,
+            a2a: true,
             development: false,
         }
     }

@@ -16,11 +16,12 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 
 use crate::error::ApiError;
 use crate::gate::{self, Gate};
+use crate::mcp::Mcp;
 use crate::neighbourhood::Neighbourhoods;
 use crate::paths::Routes;
 use crate::{
-    Options, assistants, crons, deliveries, development, drawings, history, leftover, metrics,
-    runs, search, state, store, system, thread_stream, threads,
+    Options, a2a, assistants, crons, deliveries, development, drawings, history, leftover, mcp,
+    metrics, runs, search, state, store, system, thread_stream, threads,
 };
 
 /// What every handler has.
@@ -30,6 +31,7 @@ pub(crate) struct Edge {
     pub(crate) options: Options,
     pub(crate) gate: Arc<Gate>,
     pub(crate) neighbourhoods: Neighbourhoods,
+    pub(crate) mcp: Mcp,
 }
 
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
@@ -56,6 +58,12 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     }
     if edge.options.meta && edge.options.metrics {
         routes = routes.route("/metrics", get(metrics::metrics));
+    }
+    if edge.options.mcp {
+        routes = routes.route("/mcp", edge.gate.lasting(post(mcp::post)));
+    }
+    if edge.options.a2a {
+        routes = routes.merge(agent_routes(&edge.gate));
     }
     if edge.options.development {
         routes = routes.route("/internal/truncate", post(development::truncate));
@@ -140,6 +148,18 @@ fn delivery_routes() -> Routes {
             "/webhooks/deliveries/{delivery_id}/redeliver",
             post(deliveries::redeliver),
         )
+}
+
+/// Assistants as agents for others.
+fn agent_routes(gate: &Arc<Gate>) -> Routes {
+    let agent = "/a2a/{assistant_id}";
+    let card = |name: &str| format!("{agent}/.well-known/{name}");
+    Routes::new()
+        .route(agent, gate.lasting(post(a2a::post)))
+        .route(&card("agent-card.json"), get(a2a::card))
+        // Where the card was before the protocol's version 0.3.
+        .merge_undocumented(Routes::new().route(&card("agent.json"), get(a2a::card)))
+        .route("/.well-known/agent-card.json", get(a2a::card_by_query))
 }
 
 fn thread_routes(gate: &Arc<Gate>, prefix: &str) -> Routes {

@@ -19,6 +19,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::gate::Gate;
+use crate::mcp::Mcp;
 use crate::neighbourhood::{Neighbourhoods, Place};
 use crate::routes::{Edge, router};
 use crate::stall::Bounded;
@@ -118,6 +119,7 @@ impl Listener {
             reads,
             gate: Arc::new(Gate::new(&self.options, authenticator)),
             neighbourhoods: Neighbourhoods::new(self.options.max_connections_per_address),
+            mcp: Mcp::new(self.options.max_body_bytes),
             options: self.options,
         });
         Server {

@@ -13,6 +13,9 @@ use tokio::time::Instant;
 
 use crate::options::HEARTBEAT;
 
+/// A sign of life, which readers skip.
+pub(crate) const HEARTBEAT_FRAME: &[u8] = b": heartbeat\r\n\r\n";
+
 /// Which events a reader wants.
 pub(crate) enum Filter {
     /// Of a run.
@@ -94,7 +97,7 @@ pub(crate) fn response(subscription: Subscription, filter: Filter) -> Response {
                 Ok(Next::Event(id, event)) => event_frame(id, &event),
                 Ok(Next::Lagged) => return Some((Ok(lagged()), None)),
                 Ok(Next::Ended(_)) => return None,
-                Err(_) => Bytes::from_static(b": heartbeat\r\n\r\n"),
+                Err(_) => Bytes::from_static(HEARTBEAT_FRAME),
             };
             return Some((
                 Ok::<_, std::convert::Infallible>(frame),
@@ -112,6 +115,11 @@ pub(crate) fn complete(frames: &[Bytes]) -> Response {
 
 pub(crate) fn error_frame(error: &RunError) -> Bytes {
     frame("error", "", &Json::written(error), None)
+}
+
+/// What protocols of messages call an event.
+pub(crate) fn message_frame(message: &Json) -> Bytes {
+    frame("message", "", message, None)
 }
 
 fn lagged() -> Bytes {
@@ -143,7 +151,8 @@ fn frame(name: &str, namespace: &str, data: &Json, id: Option<EventId>) -> Bytes
     frame.freeze()
 }
 
-fn events(body: Body) -> Response {
+/// An answer of events.
+pub(crate) fn events(body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(

@@ -36,7 +36,8 @@ pub(crate) async fn until_over(subscription: Subscription) -> Response {
     .await
 }
 
-async fn answer(mut ended: Ended) -> Response {
+/// Answers with what this becomes.
+pub(crate) async fn answer(mut ended: Ended) -> Response {
     match tokio::time::timeout(ONE_PIECE, &mut ended).await {
         Ok(body) => json(body),
         Err(_) => json(Body::from_stream(stream::unfold(Some(ended), beat_or_end))),
@@ -53,8 +54,8 @@ pub(crate) fn failed(error: &RunError) -> Response {
     json(error_body(error))
 }
 
-/// Becomes the body at the end of a run.
-type Ended = Pin<Box<dyn Future<Output = Bytes> + Send>>;
+/// Becomes the body, at the end of a run.
+pub(crate) type Ended = Pin<Box<dyn Future<Output = Bytes> + Send>>;
 
 /// An empty line every [`HEARTBEAT`], which JSON readers skip, and then the value.
 async fn beat_or_end(ended: Option<Ended>) -> Option<(Result<Bytes, Infallible>, Option<Ended>)> {
@@ -89,8 +90,13 @@ fn outcome(finished: &Finished) -> Bytes {
     if let (RunStatus::Error, Some(error)) = (finished.status, &finished.error) {
         return error_body(error);
     }
+    Bytes::from(values_of(finished).as_str().to_owned())
+}
+
+/// The values of a run that did not fail, with `__interrupt__` where it waits for an answer.
+pub(crate) fn values_of(finished: &Finished) -> Json {
     if finished.interrupts.is_empty() {
-        return Bytes::copy_from_slice(finished.values.as_str().as_bytes());
+        return finished.values.clone();
     }
     debug_assert!(
         finished.values.is_object() || finished.values.is_null(),
@@ -100,7 +106,7 @@ fn outcome(finished: &Finished) -> Bytes {
     let mut members = finished.values.members().unwrap_or_default();
     let interrupts: Vec<Json> = finished.interrupts.iter().map(Interrupt::shown).collect();
     members.insert("__interrupt__".into(), Json::array(&interrupts));
-    Bytes::from(Json::object(&members).as_str().to_owned())
+    Json::object(&members)
 }
 
 fn error_body(error: &RunError) -> Bytes {

@@ -6,10 +6,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, TelemetryConfig};
 
+/// A library that has lines for every request, some of them with what is in it. Whoever names it gets them.
+const SILENT: &str = "rmcp=off";
+
 /// Starts logging. The filter was checked with the configuration.
 pub fn start(config: &TelemetryConfig) {
+    let filter = format!("{SILENT},{}", config.log);
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&config.log))
+        .with_env_filter(EnvFilter::new(filter))
         .with_writer(io::stderr);
     let text = match config.format {
         LogFormat::Auto => io::stderr().is_terminal(),

@@ -116,6 +116,27 @@ NEW = {"POST /assistants": "assistant_id", "POST /threads": "thread_id"}
 # What these filter by is ids, where others take a graph's name as well.
 BY_ID = {"POST /runs/crons/search", "POST /runs/crons/count"}
 
+# Where the query names an assistant.
+BY_QUERY = {"GET /.well-known/agent-card.json"}
+
+# Messages of protocols, of which a drawn object is hardly ever one.
+MESSAGES: dict[str, list[dict[str, Any]]] = {
+    "POST /mcp": [
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "two"}},
+    ],
+    "POST /a2a/{assistant_id}": [
+        {"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": {}},
+        {
+            "jsonrpc": "2.0",
+            "id": 2,
+            "method": "SendMessage",
+            "params": {"message": {"role": "ROLE_USER", "messageId": "m", "parts": [{"data": {"foo": "x"}}]}},
+        },
+    ],
+}
+NEXT_MESSAGE = {operation: itertools.cycle(messages) for operation, messages in MESSAGES.items()}
+
 # By operation, so that each gets both what is there and what is not, however few of its cases there are.
 TURNS: defaultdict[str, Iterator[bool]] = defaultdict(lambda: itertools.cycle([True, False]))
 ANSWERS: defaultdict[str, Counter[int]] = defaultdict(Counter)
@@ -128,6 +149,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
         case.path_parameters.update({name: ids[name] for name in case.path_parameters if name in ids})
         if case.method in {"DELETE", "PATCH"} and case.path_parameters.get("assistant_id") in DEFAULTS:
             case.path_parameters["assistant_id"] = NOBODYS
+    if ids and case.operation.label in BY_QUERY:
+        case.query = {"assistant_id": ids["assistant_id"]}
     bodies = case.body if isinstance(case.body, list) else [case.body]
     for body in bodies:
         if isinstance(body, dict):
@@ -174,6 +197,10 @@ def lengthened(ttl: Any) -> Any:
 
 def point(body: dict[str, Any], ids: Ids, operation: str) -> None:
     """Lets a body speak of what exists where it names anything of the kind, but for the id of what it is to make."""
+    if operation in MESSAGES:
+        drawn = dict(body)
+        body |= next(NEXT_MESSAGE[operation])
+        body["params"] = drawn | body.get("params", {})
     if operation in NEW:
         body.pop(NEW[operation], None)
     for member in ("assistant_id", "graph_id"):

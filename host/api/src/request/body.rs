@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use http::StatusCode;
+use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use selvedge_model::Json;
 use serde::Deserializer;
@@ -30,7 +31,8 @@ impl FromRequest<Arc<Edge>> for ObjectBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
-        let bytes = read(request, edge).await?;
+        let (head, body) = request.into_parts();
+        let bytes = read(&head, body, edge).await?;
         parsed(bytes, object).await.map(Self)
     }
 }
@@ -39,16 +41,17 @@ impl FromRequest<Arc<Edge>> for ArrayBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
-        let bytes = read(request, edge).await?;
+        let (head, body) = request.into_parts();
+        let bytes = read(&head, body, edge).await?;
         let most = edge.options.max_batch_runs;
         let parse = move |bytes: &[u8]| array(bytes, most);
         parsed(bytes, parse).await.map(Self)
     }
 }
 
-async fn read(request: Request, edge: &Edge) -> Result<Vec<u8>, ApiError> {
-    let (parts, body) = request.into_parts();
-    let weight = parts.extensions.get::<Arc<Weight>>().map(AsRef::as_ref);
+/// All of a body, within the bounds; `head` is what came before it.
+pub(crate) async fn read(head: &Parts, body: Body, edge: &Edge) -> Result<Vec<u8>, ApiError> {
+    let weight = head.extensions.get::<Arc<Weight>>().map(AsRef::as_ref);
     let reading = whole(body, edge.options.max_body_bytes, weight);
     match tokio::time::timeout(edge.options.request_timeout, reading).await {
         Ok(read) => read,

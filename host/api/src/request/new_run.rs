@@ -58,7 +58,7 @@ impl FromRequest<Arc<Edge>> for NewRun {
 }
 
 /// The caller's `x-request-id`, or a new one.
-fn request_id(headers: &HeaderMap) -> String {
+pub(crate) fn request_id(headers: &HeaderMap) -> String {
     headers
         .get("x-request-id")
         .and_then(|value| value.to_str().ok())

@@ -32,6 +32,8 @@ impl Config {
             write_timeout: self.http.write_timeout,
             max_batch_runs: self.runtime.max_batch_runs,
             meta: self.http.meta,
+            mcp: self.http.mcp,
+            a2a: self.http.a2a,
             metrics: self.telemetry.metrics,
             ..selvedge_api::Options::default()
         }

@@ -430,6 +430,8 @@ fn http(group: Group<'_>, directory: &Path) -> HttpConfig {
         request_timeout: group.secs("request_timeout_secs"),
         write_timeout: group.secs("write_timeout_secs"),
         meta: !group.bool("disable_meta"),
+        mcp: !group.bool("disable_mcp"),
+        a2a: !group.bool("disable_a2a"),
     }
 }
 

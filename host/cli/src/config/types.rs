@@ -135,6 +135,10 @@ pub struct HttpConfig {
     pub write_timeout: Duration,
     /// `!http.disable_meta`
     pub meta: bool,
+    /// `!http.disable_mcp`
+    pub mcp: bool,
+    /// `!http.disable_a2a`
+    pub a2a: bool,
 }
 
 /// What is sent when a run ends, and where to.

@@ -57,6 +57,38 @@ pub struct CreateRun {
     pub cron_id: Option<CronId>,
 }
 
+impl CreateRun {
+    /// A run of which nothing else is asked. `request_id` is the caller's, or one that was made for it.
+    #[must_use]
+    pub fn new(assistant: AssistantRef, place: Place, request_id: String) -> Self {
+        let empty = || Json::object::<&str>([]);
+        Self {
+            assistant,
+            place,
+            input: None,
+            command: None,
+            checkpoint_id: None,
+            metadata: empty(),
+            config: empty(),
+            context: None,
+            webhook: None,
+            interrupt_before: None,
+            interrupt_after: None,
+            stream_mode: vec![StreamMode::Values],
+            stream_subgraphs: false,
+            stream_resumable: false,
+            feedback_keys: None,
+            tracer: None,
+            multitask_strategy: MultitaskStrategy::default(),
+            after: Duration::ZERO,
+            durability: Durability::default(),
+            cancel_on_disconnect: false,
+            request_id: Some(request_id),
+            cron_id: None,
+        }
+    }
+}
+
 /// `langsmith_tracer`: kept with the run for graphs that trace themselves; the host sends nothing there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tracer {

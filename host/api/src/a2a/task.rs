@@ -1,0 +1,381 @@
+//! Tasks: the runs that a message leads to, and those that answers to their questions lead to.
+//!
+//! A task is known by its thread and its first run. Its later runs say in their metadata which that was.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use selvedge_model::run::{Run, RunError, RunStatus};
+use selvedge_model::thread::Interrupt;
+use selvedge_model::{Json, RunId, ThreadId, Timestamp};
+use selvedge_runtime::hub::Finished;
+use selvedge_storage::RunQuery;
+
+use super::desk::Desk;
+use super::dialect::{Role, State};
+use super::message::{self, START, marked};
+use super::parts::{self, Part, object};
+use super::rpc::RpcResult;
+use crate::request::Fields;
+
+/// In a run's metadata, beside [`START`]: the first run of its task.
+pub(super) const FIRST_RUN: &str = "task_run_id";
+
+/// How many of a conversation's newest runs are looked at: to find the newest of a task, and which messages belong to
+/// which task.
+const MOST_RUNS: u32 = 100;
+
+/// `<thread>:<first run>`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TaskId {
+    pub(super) thread: ThreadId,
+    pub(super) run: RunId,
+}
+
+impl TaskId {
+    /// The task that a run belongs to.
+    pub(super) fn of(run: &Run) -> Self {
+        let first = marked(&run.metadata, FIRST_RUN).and_then(|id| id.parse().ok());
+        Self {
+            thread: run.thread_id,
+            run: first.unwrap_or(run.run_id),
+        }
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.thread, self.run)
+    }
+}
+
+impl FromStr for TaskId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (thread, run) = text.split_once(':').ok_or(())?;
+        Ok(Self {
+            thread: thread.parse().map_err(|_| ())?,
+            run: run.parse().map_err(|_| ())?,
+        })
+    }
+}
+
+/// A task as it stands.
+pub(super) struct Task {
+    pub(super) id: TaskId,
+    /// Its newest run.
+    pub(super) run: Run,
+    pub(super) state: State,
+    /// What marks the messages that began it.
+    start: Option<String>,
+    /// Nothing has happened in its conversation since.
+    is_newest: bool,
+    values: Json,
+    interrupts: Vec<Interrupt>,
+    error: Option<RunError>,
+    /// Which task the messages after a mark belong to.
+    starts: HashMap<String, TaskId>,
+}
+
+/// The tasks of a conversation with an assistant, newest first.
+pub(super) struct Conversation {
+    runs: Vec<Run>,
+    values: Json,
+    interrupts: Vec<Interrupt>,
+    error: Option<RunError>,
+}
+
+impl Conversation {
+    /// `None` when there is no such thread.
+    pub(super) async fn read(desk: &Desk, thread: ThreadId) -> RpcResult<Option<Self>> {
+        let scope = &desk.caller.scope;
+        let query = RunQuery {
+            thread_id: thread,
+            status: None,
+            limit: MOST_RUNS,
+            offset: 0,
+        };
+        let Some(runs) = desk.edge.runtime.list_runs(scope, query).await? else {
+            return Ok(None);
+        };
+        let thread = desk.edge.runtime.thread(scope, thread).await?;
+        Ok(thread.map(|thread| {
+            let outcome = thread.outcome.unwrap_or_default();
+            Self {
+                runs,
+                values: thread.values.unwrap_or_else(Json::null),
+                interrupts: outcome.interrupts.into_values().flatten().collect(),
+                error: outcome.error,
+            }
+        }))
+    }
+
+    /// The ids of the assistant's tasks.
+    pub(super) fn tasks(&self, desk: &Desk) -> Vec<TaskId> {
+        let mut ids = Vec::new();
+        for run in self.runs_of(desk) {
+            let id = TaskId::of(run);
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
+    fn runs_of(&self, desk: &Desk) -> impl Iterator<Item = &Run> {
+        let assistant = desk.assistant.assistant_id;
+        self.runs
+            .iter()
+            .filter(move |run| run.assistant_id == assistant)
+    }
+
+    /// A task of the assistant's.
+    pub(super) fn task(&self, desk: &Desk, id: TaskId) -> Option<Task> {
+        let run = self.runs_of(desk).find(|run| TaskId::of(run) == id)?;
+        let is_newest = self
+            .runs
+            .first()
+            .is_some_and(|newest| newest.run_id == run.run_id);
+        let interrupts = match is_newest {
+            true => self.interrupts.clone(),
+            false => Vec::new(),
+        };
+        let starts = self.runs.iter().filter_map(|run| {
+            let start = marked(&run.metadata, START)?;
+            Some((start, TaskId::of(run)))
+        });
+        Some(Task {
+            id,
+            state: state(run.status, &interrupts),
+            start: marked(&run.metadata, START),
+            is_newest,
+            values: self.values.clone(),
+            interrupts,
+            error: self.error.clone().filter(|_| is_newest),
+            starts: starts.collect(),
+            run: run.clone(),
+        })
+    }
+}
+
+impl Task {
+    /// The task, or `None` when there is no such task of the assistant's.
+    pub(super) async fn read(desk: &Desk, id: TaskId) -> RpcResult<Option<Self>> {
+        let conversation = Conversation::read(desk, id.thread).await?;
+        Ok(conversation.and_then(|conversation| conversation.task(desk, id)))
+    }
+
+    /// As its newest run left it, whatever has happened since.
+    pub(super) fn left_by(self, finished: &Finished) -> Self {
+        Self {
+            state: state(finished.status, &finished.interrupts),
+            is_newest: true,
+            values: finished.values.clone(),
+            interrupts: finished.interrupts.clone(),
+            error: finished.error.clone(),
+            ..self
+        }
+    }
+
+    /// What marks its messages; of one that another kind of request began there is nothing.
+    pub(super) fn start(&self) -> Option<&str> {
+        self.start.as_deref()
+    }
+
+    pub(super) fn shown(&self, desk: &Desk, length: Option<usize>) -> Json {
+        self.listed(desk, length, true)
+    }
+
+    /// Among others, where what it has given may be left out.
+    pub(super) fn listed(&self, desk: &Desk, length: Option<usize>, artifacts: bool) -> Json {
+        let history = (length != Some(0)).then(|| self.history(desk, length));
+        let artifacts = artifacts.then(|| self.artifact(desk)).flatten();
+        let artifacts = artifacts.map(|artifact| Json::array([&artifact]));
+        shown(
+            desk,
+            self.id,
+            &self.status(desk),
+            history.as_ref(),
+            artifacts.as_ref(),
+        )
+    }
+
+    /// The conversation, or what of it belongs to this task: the newest so many.
+    fn history(&self, desk: &Desk, length: Option<usize>) -> Json {
+        let mut of = None;
+        let mut shown = Vec::new();
+        for message in messages(&self.values) {
+            if let Some(start) = &message.start {
+                of = self.starts.get(start).copied();
+            }
+            let Some(role) = message.role else { continue };
+            if message.parts.is_empty() || (desk.task_only && of != Some(self.id)) {
+                continue;
+            }
+            let thread = self.id.thread;
+            shown.push(message::shown(
+                desk,
+                role,
+                &message.parts,
+                &message.id,
+                thread,
+                of,
+            ));
+        }
+        let first = length.map_or(0, |length| shown.len().saturating_sub(length));
+        Json::array(&shown[first..])
+    }
+
+    pub(super) fn status(&self, desk: &Desk) -> Json {
+        let why = match (self.state, &self.error) {
+            (State::Failed, Some(error)) => Some(format!("{}: {}", error.kind, error.message)),
+            (State::Failed, None) => Some(format!("The run ended as {}", self.run.status.as_str())),
+            (State::Canceled, _) => Some("Task was canceled".to_owned()),
+            _ => None,
+        };
+        let why = why.map(|why| {
+            let id = format!("{}-status", self.run.run_id);
+            let parts = [Part::Text(why)];
+            message::shown(
+                desk,
+                Role::Agent,
+                &parts,
+                &id,
+                self.id.thread,
+                Some(self.id),
+            )
+        });
+        status(desk, self.state, why.as_ref(), self.run.updated_at)
+    }
+
+    /// What the task has given: the question, or the agent's last words, or the values of a graph that says none.
+    pub(super) fn artifact(&self, desk: &Desk) -> Option<Json> {
+        let described = format!("Response from assistant {}", desk.assistant.assistant_id);
+        let (id, name, description, parts) = match self.state {
+            State::InputRequired => (
+                self.interrupts.first()?.id.clone(),
+                "Interrupt",
+                "Agent requires input to continue".to_owned(),
+                self.interrupts.iter().map(question).collect(),
+            ),
+            State::Completed => (
+                self.run.run_id.to_string(),
+                "Assistant Response",
+                described,
+                self.response()?,
+            ),
+            _ => return None,
+        };
+        let parts: Vec<Json> = parts.iter().map(|part| part.shown(desk.dialect)).collect();
+        Some(object([
+            ("artifactId", Some(Json::string(&id))),
+            ("name", Some(Json::string(name))),
+            ("description", Some(Json::string(&description))),
+            ("parts", Some(Json::array(&parts))),
+        ]))
+    }
+
+    fn response(&self) -> Option<Vec<Part>> {
+        let mut of_task = self.start.is_none();
+        let mut last = None;
+        for message in messages(&self.values) {
+            if message.start.is_some() {
+                of_task = message.start == self.start;
+            }
+            if of_task && message.role == Some(Role::Agent) && !message.parts.is_empty() {
+                last = Some(message.parts);
+            }
+        }
+        // Values without messages are those of the newest task.
+        last.or_else(|| {
+            self.is_newest
+                .then(|| vec![Part::Data(self.values.clone())])
+        })
+    }
+}
+
+fn state(status: RunStatus, interrupts: &[Interrupt]) -> State {
+    match status {
+        RunStatus::Pending => State::Submitted,
+        RunStatus::Running => State::Working,
+        RunStatus::Success if !interrupts.is_empty() => State::InputRequired,
+        RunStatus::Success => State::Completed,
+        RunStatus::Error | RunStatus::Timeout => State::Failed,
+        RunStatus::Interrupted => State::Canceled,
+    }
+}
+
+fn question(interrupt: &Interrupt) -> Part {
+    Part::Data(Json::object([
+        ("id", &Json::string(&interrupt.id)),
+        ("value", &interrupt.value),
+    ]))
+}
+
+/// A message in a graph's values.
+struct Said {
+    /// `None` for what neither side says to the other, as what a tool answers.
+    role: Option<Role>,
+    id: String,
+    parts: Vec<Part>,
+    /// It began a task.
+    start: Option<String>,
+}
+
+fn messages(values: &Json) -> Vec<Said> {
+    let messages = Fields::of(values).and_then(|values| values.json("messages")?.items());
+    let messages = messages.unwrap_or_default();
+    messages.iter().filter_map(said).collect()
+}
+
+fn said(message: &Json) -> Option<Said> {
+    let fields = Fields::of(message)?;
+    let text = |name: &str| fields.string(name).ok().flatten();
+    let more = fields.json("additional_kwargs");
+    Some(Said {
+        role: match text("type").or_else(|| text("role"))?.as_str() {
+            "human" | "user" => Some(Role::User),
+            "ai" | "AIMessageChunk" | "assistant" => Some(Role::Agent),
+            _ => None,
+        },
+        id: text("id").unwrap_or_default(),
+        parts: fields
+            .json("content")
+            .map(parts::of_content)
+            .unwrap_or_default(),
+        start: more.and_then(|more| marked(more, START)),
+    })
+}
+
+/// What an agent says in a message of a stream, with the message's id; `None` when it is somebody else's.
+pub(super) fn spoken(message: &Json) -> Option<(String, Vec<Part>)> {
+    let said = said(message)?;
+    (said.role == Some(Role::Agent) && !said.parts.is_empty()).then_some((said.id, said.parts))
+}
+
+pub(super) fn status(desk: &Desk, state: State, message: Option<&Json>, at: Timestamp) -> Json {
+    object([
+        ("state", Some(Json::string(desk.dialect.state(state)))),
+        ("message", message.cloned()),
+        ("timestamp", Some(Json::string(&at.to_string()))),
+    ])
+}
+
+pub(super) fn shown(
+    desk: &Desk,
+    id: TaskId,
+    status: &Json,
+    history: Option<&Json>,
+    artifacts: Option<&Json>,
+) -> Json {
+    object([
+        ("kind", desk.dialect.kind("task").map(Json::string)),
+        ("id", Some(Json::string(&id.to_string()))),
+        ("contextId", Some(Json::string(&id.thread.to_string()))),
+        ("history", history.cloned()),
+        ("status", Some(status.clone())),
+        ("artifacts", artifacts.cloned()),
+    ])
+}
