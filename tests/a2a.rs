@@ -599,10 +599,13 @@ async fn without_the_protocol_there_is_no_route() {
         .set("http.disable_a2a", true)
         .start()
         .await;
+    let url = format!("{}{}", server.base, agent("two"));
     let get = call("tasks/get", &json!({"id": "x"}));
-    assert_eq!(server.post(&agent("two"), &get).await.status(), 404);
-    let card = format!("{}/.well-known/agent-card.json", agent("two"));
-    assert_eq!(server.get(&card).await.status(), 404);
+    let card = format!("{url}/.well-known/agent-card.json");
+    for request in [server.client.post(url).json(&get), server.client.get(card)] {
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 404);
+    }
     let document = server.get_json("/openapi.json").await;
     assert!(document["paths"].get("/a2a/{assistant_id}").is_none());
     assert!(document["paths"].get("/mcp").is_some());

@@ -106,13 +106,15 @@ async def test_a_task_that_fails_says_why(version: str) -> None:
 
 
 @version
-async def test_a_task_that_goes_on_is_followed_and_cancelled(version: str) -> None:
+async def test_a_task_that_goes_on_is_read_and_cancelled(version: str) -> None:
     async with agent("slow", version) as client:
         request = gives()
         request.message.parts[0].data.struct_value.update({"steps": 1, "secs": 600})
         request.configuration.return_immediately = True
         begun = await task(client, request)
         assert begun.status.state in {pb.TASK_STATE_SUBMITTED, pb.TASK_STATE_WORKING}
+        got = await client.get_task(pb.GetTaskRequest(id=begun.id))
+        assert got.status.state in {pb.TASK_STATE_SUBMITTED, pb.TASK_STATE_WORKING}
         cancelled = await client.cancel_task(pb.CancelTaskRequest(id=begun.id))
         assert (cancelled.id, cancelled.status.state) == (begun.id, pb.TASK_STATE_CANCELED)
 

@@ -37,8 +37,10 @@ async def called(client: Client, name: str, arguments: dict[str, Any]) -> Any:
 async def test_the_client_and_the_server_agree_on_a_version(way: str) -> None:
     async with Client(URL, mode=way) as client:
         assert client.session.protocol_version == WAYS[way]
-        assert client.session.server_info is not None
-        assert client.session.server_info.name == "Selvedge"
+        # Who names a version asks for nothing more.
+        if way in {"legacy", "auto"}:
+            assert client.session.server_info is not None
+            assert client.session.server_info.name == "Selvedge"
 
 
 @way

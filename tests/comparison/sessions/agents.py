@@ -8,6 +8,8 @@ from steps import Json, Session, Step, get, post
 NOBODY = "00000000-0000-4000-8000-000000000000"
 TAKES = {"accept": "application/json, text/event-stream"}
 
+ABSENT = {"jsonrpc": "2.0", "id": 1, "method": "tasks/get", "params": {"id": "none"}}
+
 
 def mcp(method: str, params: Json = None, **options: Json) -> Step:
     message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
@@ -84,17 +86,18 @@ SESSIONS = [
         a2a("two", "tasks/get", {"id": f"{NOBODY}:{NOBODY}"}),
         a2a("two", "tasks/cancel", {"id": f"{NOBODY}:{NOBODY}"}),
         a2a("two", "absent", {}),
-        post(agent("two"), b"{"),
-        post(agent("two"), []),
-        post(agent("two"), {"id": 1, "method": "tasks/get"}),
-        post(agent("two"), {"jsonrpc": "2.0", "id": {}, "method": "tasks/get"}),
-        post(agent("two"), {"jsonrpc": "2.0", "method": "tasks/get"}),
-        post("/a2a/none", {"jsonrpc": "2.0", "id": 1, "method": "tasks/get", "params": {"id": "none"}}),
-        post(f"/a2a/{NOBODY}", {"jsonrpc": "2.0", "id": 1, "method": "tasks/get", "params": {"id": "none"}}),
+        post(agent("two"), b"{", headers=TAKES),
+        post(agent("two"), [], headers=TAKES),
+        post(agent("two"), {"id": 1, "method": "tasks/get"}, headers=TAKES),
+        post(agent("two"), {"jsonrpc": "2.0", "id": {}, "method": "tasks/get"}, headers=TAKES),
+        post(agent("two"), {"jsonrpc": "2.0", "method": "tasks/get"}, headers=TAKES),
+        post("/a2a/none", ABSENT, headers=TAKES),
+        post(f"/a2a/{NOBODY}", ABSENT, headers=TAKES),
+        post("/a2a/none", ABSENT),
     ),
     Session(
         "a2a: cards",
-        get(f"{agent('echo_messages')}/.well-known/agent-card.json"),
+        get(f"{agent('echo_messages')}/.well-known/agent-card.json", shape=True),
         get(f"/.well-known/agent-card.json?assistant_id={NOBODY}"),
         get("/.well-known/agent-card.json?assistant_id=none"),
         get("/.well-known/agent-card.json"),

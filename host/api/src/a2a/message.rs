@@ -100,7 +100,7 @@ impl Incoming {
             Role::User => "user",
             Role::Agent => "assistant",
         };
-        object([
+        object(&[
             ("role", Some(Json::string(role))),
             ("content", Some(parts::content(said))),
             ("id", Some(Json::string(&self.id))),
@@ -151,7 +151,7 @@ pub(super) fn shown(
     task: Option<TaskId>,
 ) -> Json {
     let parts: Vec<Json> = parts.iter().map(|part| part.shown(desk.dialect)).collect();
-    object([
+    object(&[
         ("kind", desk.dialect.kind("message").map(Json::string)),
         ("role", Some(Json::string(desk.dialect.role(role)))),
         ("parts", Some(Json::array(&parts))),

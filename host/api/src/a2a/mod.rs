@@ -8,7 +8,7 @@
 //! | `rpc` | calls, and answers to them |
 //! | `dialect` | what the two versions say differently |
 //! | `desk` | the assistant, and who calls |
-//! | `message`, `parts` | messages: into a graph's input, and out of its values |
+//! | `message`, `parts`, `said` | messages: into a graph's input, and out of its values |
 //! | `task`, `tasks` | tasks as they stand; reading and cancelling them |
 //! | `send` | messages that begin tasks, and the events of tasks |
 //! | `card` | what an agent says of itself |
@@ -19,6 +19,7 @@ mod dialect;
 mod message;
 mod parts;
 mod rpc;
+mod said;
 mod send;
 mod task;
 mod tasks;

@@ -38,7 +38,7 @@ impl Part {
             return Ok(Self::Text(text));
         }
         if let Some(data) = fields.json("data") {
-            return Ok(Self::Data(data.clone()));
+            return Ok(Self::Data(with_whole_numbers(data)));
         }
         let inside = fields.fields("file")?;
         let file = match fields.json("file") {
@@ -60,9 +60,9 @@ impl Part {
         let kind = |kind| dialect.kind(kind).map(Json::string);
         match self {
             Self::Text(text) => {
-                object([("kind", kind("text")), ("text", Some(Json::string(text)))])
+                object(&[("kind", kind("text")), ("text", Some(Json::string(text)))])
             }
-            Self::Data(data) => object([("kind", kind("data")), ("data", Some(data.clone()))]),
+            Self::Data(data) => object(&[("kind", kind("data")), ("data", Some(data.clone()))]),
             Self::File(file) => file.shown(dialect),
         }
     }
@@ -70,7 +70,7 @@ impl Part {
     /// As a block of a message's content.
     fn block(&self) -> Json {
         match self {
-            Self::Text(text) => object([
+            Self::Text(text) => object(&[
                 ("type", Some(Json::string("text"))),
                 ("text", Some(Json::string(text))),
             ]),
@@ -113,6 +113,56 @@ impl Part {
     }
 }
 
+/// The same with `1` for `1.0`. Clients whose messages are Protocol Buffers know no numbers but doubles and write all of
+/// them so, and a graph that counts takes no fraction.
+fn with_whole_numbers(json: &Json) -> Json {
+    let mut rest = json.as_str();
+    let mut written = String::with_capacity(rest.len());
+    let begins = |letter: char| letter == '"' || letter == '-' || letter.is_ascii_digit();
+    while let Some(at) = rest.find(begins) {
+        let (before, token) = rest.split_at(at);
+        written.push_str(before);
+        let end = match token.starts_with('"') {
+            true => end_of_string(token),
+            false => token.find(|letter: char| !"+-.eE0123456789".contains(letter)),
+        };
+        let (token, behind) = token.split_at(end.unwrap_or(token.len()));
+        match whole(token) {
+            Some(number) => written.push_str(&number.to_string()),
+            None => written.push_str(token),
+        }
+        rest = behind;
+    }
+    written.push_str(rest);
+    // It was JSON, and a number in it is still a number.
+    Json::parse(&written).unwrap_or_else(|_| json.clone())
+}
+
+/// Behind the quotes that end the string which the text begins with.
+fn end_of_string(text: &str) -> Option<usize> {
+    let mut letters = text.char_indices().skip(1);
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return Some(at + 1),
+            '\\' => {
+                letters.next();
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The whole number that is written with a fraction or an exponent, where a double has each of its digits.
+fn whole(token: &str) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if token.starts_with('"') || !token.contains(['.', 'e', 'E']) {
+        return None;
+    }
+    let number: f64 = token.parse().ok()?;
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
+}
+
 fn source(url: Option<String>, inline: Option<String>) -> RpcResult<Source> {
     match (url, inline) {
         (Some(url), None) => Ok(Source::Url(url)),
@@ -132,30 +182,29 @@ impl File {
         let media_type = self.media_type.as_deref().map(Json::string);
         let name = self.name.as_deref().map(Json::string);
         match dialect {
-            Dialect::V10 => object([
+            Dialect::V10 => object(&[
                 ("url", url),
                 ("raw", inline),
                 ("mediaType", media_type),
                 ("filename", name),
             ]),
             Dialect::V03 => {
-                let file = object([
+                let file = object(&[
                     ("uri", url),
                     ("bytes", inline),
                     ("mimeType", media_type),
                     ("name", name),
                 ]);
-                object([("kind", Some(Json::string("file"))), ("file", Some(file))])
+                object(&[("kind", Some(Json::string("file"))), ("file", Some(file))])
             }
         }
     }
 
     fn block(&self) -> Json {
-        let family = self.media_type.as_deref().unwrap_or_default();
-        let family = match family.split('/').next() {
-            Some(family @ ("image" | "audio" | "video")) => family,
-            _ => "file",
-        };
+        let media_type = self.media_type.as_deref().unwrap_or_default();
+        let mut families = ["image", "audio", "video"].into_iter();
+        let family = families.find(|family| media_type.split('/').next() == Some(family));
+        let family = family.unwrap_or("file");
         let (url, inline) = match &self.source {
             Source::Url(url) => (Some(Json::string(url)), None),
             Source::Inline(bytes) => (None, Some(Json::string(bytes))),
@@ -164,7 +213,7 @@ impl File {
             let name = Json::string(name);
             Json::object([("filename", &name)])
         });
-        object([
+        object(&[
             ("type", Some(Json::string(family))),
             ("url", url),
             ("base64", inline),
@@ -197,7 +246,7 @@ pub(super) fn of_content(content: &Json) -> Vec<Part> {
 }
 
 /// An object of the members that are there.
-pub(super) fn object<const N: usize>(members: [(&str, Option<Json>); N]) -> Json {
+pub(super) fn object(members: &[(&str, Option<Json>)]) -> Json {
     let there = members.iter();
     Json::object(there.filter_map(|(name, value)| value.as_ref().map(|value| (*name, value))))
 }
@@ -230,6 +279,29 @@ mod tests {
                 assert_eq!(back.shown(Dialect::V03).as_str(), v03);
                 assert_eq!(back.shown(Dialect::V10).as_str(), v10);
             }
+        }
+    }
+
+    #[test]
+    fn whole_numbers_in_data_are_written_without_a_fraction() {
+        let read = |text: &str| match Part::read(&json(text)) {
+            Ok(Part::Data(data)) => data.as_str().to_owned(),
+            _ => panic!("no data: {text}"),
+        };
+        for (sent, taken) in [
+            ("1.0", "1"),
+            ("-0.0", "0"),
+            ("[-2.50,3e2,1.5]", "[-2.50,300,1.5]"),
+            (
+                r#"{"a 1.0":"\\\"2.0","b":{"c":4.0}}"#,
+                r#"{"a 1.0":"\\\"2.0","b":{"c":4}}"#,
+            ),
+            ("12345678901234567890.0", "12345678901234567890.0"),
+            ("12345678901234567890", "12345678901234567890"),
+            (r#""1.0""#, r#""1.0""#),
+            ("true", "true"),
+        ] {
+            assert_eq!(read(&format!("{{\"data\":{sent}}}")), taken);
         }
     }
 

@@ -22,6 +22,7 @@ use super::dialect::{Dialect, Role, State};
 use super::message::{self, Incoming, START, mark};
 use super::parts::object;
 use super::rpc::{RpcError, RpcResult, envelope};
+use super::said;
 use super::task::{self, FIRST_RUN, Task, TaskId};
 use crate::options::HEARTBEAT;
 use crate::{sse, waiting};
@@ -90,7 +91,8 @@ async fn begin(desk: &Desk, incoming: &Incoming) -> RpcResult<Begun> {
         Some(id) => Some(goes_on(desk, id).await?),
         None => None,
     };
-    let thread = incoming.context.unwrap_or_else(ThreadId::new);
+    let thread = incoming.context;
+    let thread = thread.unwrap_or_else(|| ThreadId::from(Uuid::new_v4()));
     let start = going_on
         .as_ref()
         .and_then(|task| task.start()?.parse().ok());
@@ -250,7 +252,7 @@ impl Teller {
         };
         let (desk, id) = (&self.desk, self.begun.id);
         let messages = event.data.items().unwrap_or_default();
-        let spoken = messages.iter().filter_map(task::spoken);
+        let spoken = messages.iter().filter_map(said::spoken);
         let updates: Vec<Json> = spoken
             .map(|(message_id, parts)| {
                 let role = Role::Agent;
@@ -302,7 +304,7 @@ impl Teller {
 
     fn update(&self, kind: &'static str, [one, other]: [(&str, Option<Json>); 2]) -> Json {
         let id = self.begun.id;
-        object([
+        object(&[
             ("kind", self.desk.dialect.kind(kind).map(Json::string)),
             ("taskId", Some(Json::string(&id.to_string()))),
             ("contextId", Some(Json::string(&id.thread.to_string()))),

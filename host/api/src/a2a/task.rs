@@ -11,13 +11,14 @@ use selvedge_model::thread::Interrupt;
 use selvedge_model::{Json, RunId, ThreadId, Timestamp};
 use selvedge_runtime::hub::Finished;
 use selvedge_storage::RunQuery;
+use uuid::Uuid;
 
 use super::desk::Desk;
 use super::dialect::{Role, State};
 use super::message::{self, START, marked};
-use super::parts::{self, Part, object};
+use super::parts::{Part, object};
 use super::rpc::RpcResult;
-use crate::request::Fields;
+use super::said::messages;
 
 /// In a run's metadata, beside [`START`]: the first run of its task.
 pub(super) const FIRST_RUN: &str = "task_run_id";
@@ -202,10 +203,11 @@ impl Task {
         )
     }
 
-    /// The conversation, or what of it belongs to this task: the newest so many.
+    /// The conversation up to the end of this task, or what of it belongs to the task: the newest so many.
     fn history(&self, desk: &Desk, length: Option<usize>) -> Json {
         let mut of = None;
         let mut shown = Vec::new();
+        let mut until = None;
         for message in messages(&self.values) {
             if let Some(start) = &message.start {
                 of = self.starts.get(start).copied();
@@ -223,7 +225,11 @@ impl Task {
                 thread,
                 of,
             ));
+            if of == Some(self.id) {
+                until = Some(shown.len());
+            }
         }
+        shown.truncate(until.unwrap_or(shown.len()));
         let first = length.map_or(0, |length| shown.len().saturating_sub(length));
         Json::array(&shown[first..])
     }
@@ -236,7 +242,9 @@ impl Task {
             _ => None,
         };
         let why = why.map(|why| {
-            let id = format!("{}-status", self.run.run_id);
+            // The same whenever it is asked for.
+            let run = self.run.run_id.to_string();
+            let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, run.as_bytes()).to_string();
             let parts = [Part::Text(why)];
             message::shown(
                 desk,
@@ -253,24 +261,22 @@ impl Task {
     /// What the task has given: the question, or the agent's last words, or the values of a graph that says none.
     pub(super) fn artifact(&self, desk: &Desk) -> Option<Json> {
         let described = format!("Response from assistant {}", desk.assistant.assistant_id);
-        let (id, name, description, parts) = match self.state {
+        let (name, description, parts) = match self.state {
             State::InputRequired => (
-                self.interrupts.first()?.id.clone(),
                 "Interrupt",
                 "Agent requires input to continue".to_owned(),
                 self.interrupts.iter().map(question).collect(),
             ),
-            State::Completed => (
-                self.run.run_id.to_string(),
-                "Assistant Response",
-                described,
-                self.response()?,
-            ),
+            State::Completed => ("Assistant Response", described, self.response()?),
             _ => return None,
         };
         let parts: Vec<Json> = parts.iter().map(|part| part.shown(desk.dialect)).collect();
-        Some(object([
-            ("artifactId", Some(Json::string(&id))),
+        Some(object(&[
+            // A run gives one.
+            (
+                "artifactId",
+                Some(Json::string(&self.run.run_id.to_string())),
+            ),
             ("name", Some(Json::string(name))),
             ("description", Some(Json::string(&description))),
             ("parts", Some(Json::array(&parts))),
@@ -314,49 +320,8 @@ fn question(interrupt: &Interrupt) -> Part {
     ]))
 }
 
-/// A message in a graph's values.
-struct Said {
-    /// `None` for what neither side says to the other, as what a tool answers.
-    role: Option<Role>,
-    id: String,
-    parts: Vec<Part>,
-    /// It began a task.
-    start: Option<String>,
-}
-
-fn messages(values: &Json) -> Vec<Said> {
-    let messages = Fields::of(values).and_then(|values| values.json("messages")?.items());
-    let messages = messages.unwrap_or_default();
-    messages.iter().filter_map(said).collect()
-}
-
-fn said(message: &Json) -> Option<Said> {
-    let fields = Fields::of(message)?;
-    let text = |name: &str| fields.string(name).ok().flatten();
-    let more = fields.json("additional_kwargs");
-    Some(Said {
-        role: match text("type").or_else(|| text("role"))?.as_str() {
-            "human" | "user" => Some(Role::User),
-            "ai" | "AIMessageChunk" | "assistant" => Some(Role::Agent),
-            _ => None,
-        },
-        id: text("id").unwrap_or_default(),
-        parts: fields
-            .json("content")
-            .map(parts::of_content)
-            .unwrap_or_default(),
-        start: more.and_then(|more| marked(more, START)),
-    })
-}
-
-/// What an agent says in a message of a stream, with the message's id; `None` when it is somebody else's.
-pub(super) fn spoken(message: &Json) -> Option<(String, Vec<Part>)> {
-    let said = said(message)?;
-    (said.role == Some(Role::Agent) && !said.parts.is_empty()).then_some((said.id, said.parts))
-}
-
 pub(super) fn status(desk: &Desk, state: State, message: Option<&Json>, at: Timestamp) -> Json {
-    object([
+    object(&[
         ("state", Some(Json::string(desk.dialect.state(state)))),
         ("message", message.cloned()),
         ("timestamp", Some(Json::string(&at.to_string()))),
@@ -370,7 +335,7 @@ pub(super) fn shown(
     history: Option<&Json>,
     artifacts: Option<&Json>,
 ) -> Json {
-    object([
+    object(&[
         ("kind", desk.dialect.kind("task").map(Json::string)),
         ("id", Some(Json::string(&id.to_string()))),
         ("contextId", Some(Json::string(&id.thread.to_string()))),

@@ -44,7 +44,11 @@ pub(super) struct Tools;
 
 impl ServerHandler for Tools {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        if let Some(tools) = &mut capabilities.tools {
+            // Nobody is connected who could be told.
+            tools.list_changed = Some(false);
+        }
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("Selvedge", env!("CARGO_PKG_VERSION")))
     }
@@ -64,7 +68,7 @@ impl ServerHandler for Tools {
         };
         let query = query(None, PAGE, offset);
         let found = edge.reads.search_assistants(&caller.scope, query).await;
-        let found = found.map_err(ApiError::from).map_err(refused)?;
+        let found = found.map_err(ApiError::from)?;
         let tools = found.rows.iter().map(|assistant| tool(edge, assistant));
         let mut result = ListToolsResult::with_all_items(tools.collect());
         result.next_cursor = found.more.then(|| (offset + PAGE).to_string());
@@ -83,8 +87,7 @@ impl ServerHandler for Tools {
             .runtime
             .create_run(&asked.caller, run(&assistant, asked))
             .await
-            .map_err(ApiError::from)
-            .map_err(refused)?;
+            .map_err(ApiError::from)?;
         let ending = tokio::select! {
             ending = accepted.stream.ended() => ending,
             // Nobody waits any more, and there is nowhere else to read what the run will give: it goes.
@@ -108,12 +111,14 @@ fn asked(context: &RequestContext<RoleServer>) -> Result<&Asked, ErrorData> {
     asked.ok_or_else(|| ErrorData::internal_error("Internal error", None))
 }
 
-fn refused(error: ApiError) -> ErrorData {
-    let code = match error.status().is_server_error() {
-        true => ErrorCode::INTERNAL_ERROR,
-        false => ErrorCode::INVALID_PARAMS,
-    };
-    ErrorData::new(code, error.detail().to_owned(), None)
+impl From<ApiError> for ErrorData {
+    fn from(error: ApiError) -> Self {
+        let code = match error.status().is_server_error() {
+            true => ErrorCode::INTERNAL_ERROR,
+            false => ErrorCode::INVALID_PARAMS,
+        };
+        Self::new(code, error.detail().to_owned(), None)
+    }
 }
 
 fn query(name: Option<String>, limit: u32, offset: u32) -> AssistantQuery {
@@ -209,8 +214,7 @@ async fn bearers(
             .reads
             .search_assistants(&asked.caller.scope, query)
             .await
-            .map_err(ApiError::from)
-            .map_err(refused)?;
+            .map_err(ApiError::from)?;
         let rows = found.rows.into_iter();
         bearers.extend(rows.filter(|assistant| tool_name(assistant) == name));
         if !found.more {
