@@ -279,6 +279,26 @@ async fn a_task_that_asks_goes_on_with_the_answer_under_its_own_id() {
 }
 
 #[tokio::test]
+async fn a_task_is_there_after_a_restart_and_goes_with_its_thread() {
+    let mut server = Setup::probes(&["hitl"]).start().await;
+    let task = result(&server, "hitl", "message/send", &gives(json!({}))).await;
+    server.kill();
+    server.restart().await;
+    let id = json!({"id": task["id"]});
+    let got = result(&server, "hitl", "tasks/get", &id).await;
+    assert_eq!(
+        (state(&got), &got["artifacts"]),
+        ("input-required", &task["artifacts"])
+    );
+    let answer = to(says("yes"), "taskId", &task["id"]);
+    let done = result(&server, "hitl", "message/send", &answer).await;
+    assert_eq!((&done["id"], state(&done)), (&task["id"], "completed"));
+    let thread = format!("/threads/{}", text(&task["contextId"]));
+    assert_eq!(server.delete(&thread).await.status(), 204);
+    assert_eq!(refusal(&server, "hitl", "tasks/get", &id).await.0, -32001);
+}
+
+#[tokio::test]
 async fn data_is_a_graphs_input_and_what_is_said_needs_a_graph_that_listens() {
     let server = Setup::probes(&["two", "tokens", "fail"]).start().await;
     let task = result(&server, "two", "message/send", &gives(json!({"foo": "x"}))).await;
