@@ -9,8 +9,7 @@ import os
 from typing import Any
 
 import pytest
-from mcp import MCPError
-from mcp.client.client import Client
+from mcp import Client, MCPError
 from mcp_types import CallToolResult, TextContent
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 
