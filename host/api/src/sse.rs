@@ -70,7 +70,7 @@ impl Filter {
                     EventKind::Metadata | EventKind::Error => true,
                     EventKind::Mode(mode) => modes.contains(&mode),
                     EventKind::Messages(_) => modes.contains(&StreamMode::Messages),
-                    EventKind::RunDone | EventKind::StateUpdate => false,
+                    EventKind::RunDone | EventKind::StateUpdate | EventKind::Lifecycle => false,
                 };
                 shown && (*subgraphs || event.namespace.is_empty())
             }
@@ -80,6 +80,7 @@ impl Filter {
                 }
                 EventKind::Mode(_) | EventKind::Messages(_) => wanted.runs,
                 EventKind::StateUpdate => wanted.state_updates,
+                EventKind::Lifecycle => false,
             },
         }
     }
@@ -151,7 +152,7 @@ fn frame(name: &str, namespace: &str, data: &Json, id: Option<EventId>) -> Bytes
     frame.freeze()
 }
 
-/// An answer of events.
+/// The head of an answer whose body is a stream of events.
 pub(crate) fn events(body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();

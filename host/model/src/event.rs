@@ -9,7 +9,7 @@ use crate::run::StreamMode;
 use crate::{Json, RunId};
 
 /// One event of a run's stream. It is made once and shared by all its readers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StreamEvent {
     /// What it shows.
     pub kind: EventKind,
@@ -33,6 +33,8 @@ pub enum EventKind {
     Error,
     /// A run of the thread has ended: shown in the stream of the thread alone.
     RunDone,
+    /// A run of the thread begins or has ended, and how: for the event protocol, shown in no stream of runs.
+    Lifecycle,
     /// The thread's state was changed by hand: shown in the stream of the thread alone.
     StateUpdate,
 }
@@ -62,6 +64,7 @@ impl StreamEvent {
             EventKind::Messages(MessagePart::Complete) => "messages/complete",
             EventKind::Error => "error",
             EventKind::StateUpdate => "state_update",
+            EventKind::Lifecycle => "lifecycle",
         }
     }
 }
@@ -77,6 +80,9 @@ pub struct EventId {
 }
 
 impl EventId {
+    /// Stands before every event.
+    pub const BEFORE_ALL: Self = Self { ms: -1, n: -1 };
+
     /// The id of an event that happens at `now_ms`, after one with this id. A clock that was set back does not bring
     /// ids back.
     #[must_use]
@@ -115,7 +121,7 @@ impl FromStr for EventId {
 }
 
 /// An event that is kept for readers who come back for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoredEvent {
     /// Its place in the stream of its thread.
     pub id: EventId,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use selvedge_model::cancel::{CancelAction, CancelRequest};
-use selvedge_model::event::{EventKind, StreamEvent};
+use selvedge_model::event::{EventKind, StoredEvent, StreamEvent};
 use selvedge_model::run::{ClaimedRun, RunError, RunStatus};
 use selvedge_model::thread::{Interrupt, ThreadOutcome, ThreadStatus};
 use selvedge_model::{Json, RunId, Timestamp};
@@ -16,6 +16,7 @@ use crate::Shared;
 use crate::cancel::thread_status;
 use crate::execute::commit::{Unstored, insist};
 use crate::hub::{Ending, Finished, RunStream};
+use crate::shown::lifecycle;
 
 /// How a run ended, before it is written down.
 pub(crate) struct How {
@@ -164,6 +165,9 @@ pub(crate) async fn finish(
         last_events.extend(how.outcome.error.as_ref().map(error_event));
     }
     if stream.tells_of_the_end() {
+        let error = how.outcome.error.as_ref();
+        let asks = !interrupts.is_empty();
+        last_events.push(lifecycle::ended(&claimed.run, how.status, asks, error));
         last_events.push(done_event(claimed.run.run_id));
     }
     let mut step = std::mem::take(&mut how.rest);
@@ -232,6 +236,7 @@ pub(crate) async fn finish(
 /// started.
 pub(crate) fn unbegun(shared: &Shared) -> MakeDelivery {
     let webhooks = Arc::clone(&shared.webhooks);
+    let threads = Arc::clone(&shared.hub.threads);
     MakeDelivery::new(move |run, wish, now| {
         webhooks.delivery(&Ended {
             run,
@@ -244,6 +249,13 @@ pub(crate) fn unbegun(shared: &Shared) -> MakeDelivery {
             values: &Json::null(),
             interrupts: &[],
             error: Some(&wish.error()),
+        })
+    })
+    .telling(move |run, _, _| {
+        Some(StoredEvent {
+            id: threads.next_id(),
+            run: Some(run.run_id),
+            event: lifecycle::ended(run, RunStatus::Interrupted, false, None),
         })
     })
 }

@@ -5,9 +5,6 @@ use selvedge_model::event::EventId;
 
 use crate::error::{ApiError, ApiResult};
 
-/// Before everything that is kept.
-const BEGINNING: EventId = EventId { ms: -1, n: -1 };
-
 /// The event after which to go on; `None` for a reader who wants what comes from now on.
 ///
 /// `-` and `-1` are LangGraph's and its clients' words for the beginning; `5-*` stands before all events of its
@@ -18,7 +15,7 @@ pub(super) fn of(headers: &HeaderMap) -> ApiResult<Option<EventId>> {
     };
     let text = value.to_str().unwrap_or_default().trim();
     let id = match (text, text.split_once('-')) {
-        ("-" | "-1", _) => Some(BEGINNING),
+        ("-" | "-1", _) => Some(EventId::BEFORE_ALL),
         // Without a counter: a millisecond as a whole, of which nothing was seen.
         (ms, None) | (_, Some((ms, "*"))) => ms.parse().ok().map(|id| EventId { n: -1, ..id }),
         (_, Some(_)) => text.parse().ok(),

@@ -16,6 +16,7 @@ use selvedge_storage::{CancelRuns, Cancelled, StorageError, WhichRuns};
 
 use crate::finish::{How, unbegun};
 use crate::hub::{Ending, Finished, Subscription};
+use crate::shown::lifecycle;
 use crate::{Runtime, Shared};
 
 /// Runs that are named in one call to storage, so that nobody waits long behind it.
@@ -160,6 +161,10 @@ impl Runtime {
         for run in &cancelled.marked {
             self.stop(*run, request).await;
         }
+        for (thread, told) in &cancelled.told {
+            let event = Arc::new(told.event.clone());
+            self.0.hub.threads.show(*thread, Some(told.id), &event);
+        }
         for run in cancelled.ended.iter().chain(&cancelled.deleted) {
             self.0.ended.count(RunStatus::Interrupted);
             self.tell_that_it_never_began(*run).await;
@@ -211,6 +216,7 @@ impl Runtime {
         let (runtime, scope) = (self.clone(), scope.clone());
         let deletion = tokio::spawn(async move {
             let shared = &runtime.0;
+            let row = shared.storage.run(&scope, thread, run).await?;
             let was = shared
                 .storage
                 .delete_run(&scope, thread, run, Timestamp::now());
@@ -218,6 +224,11 @@ impl Runtime {
                 return Ok(false);
             };
             if !status.is_terminal() {
+                if let Some(row) = row {
+                    let ended = lifecycle::ended(&row, RunStatus::Interrupted, false, None);
+                    let threads = &shared.hub.threads;
+                    threads.show(row.thread_id, None, &Arc::new(ended));
+                }
                 shared.hub.release(run);
                 shared.queue.look_again();
             }

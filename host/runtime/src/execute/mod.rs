@@ -27,6 +27,7 @@ use crate::finish::{self, How};
 use crate::graphs::ServedGraph;
 use crate::hub::{Ending, RunStream};
 use crate::queue::Place;
+use crate::shown::lifecycle;
 use crate::{Runtime, Shared, cancel};
 use commit::Unstored;
 use standing::NoStanding;
@@ -73,6 +74,9 @@ async fn execute(shared: &Arc<Shared>, claimed: &ClaimedRun, stream: &Arc<RunStr
         namespace: String::new(),
         data: Json::from(json!({"run_id": claimed.run.run_id, "attempt": claimed.attempt})),
     });
+    if stream.tells_of_the_end() {
+        stream.push(lifecycle::began(&claimed.run));
+    }
     if let Some(wish) = &claimed.cancel {
         let how = cancel::not_taken_up(shared, claimed, wish).await;
         return finish::finish(shared, claimed, stream, how).await;

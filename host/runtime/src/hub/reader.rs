@@ -56,21 +56,28 @@ impl Subscription {
         self
     }
 
+    /// The next of the events that were kept before this reader came; `None` once there are no more of them.
+    pub async fn next_kept(&mut self) -> Option<Next> {
+        let replay = self.replay.as_mut()?;
+        match replay.next().await {
+            Ok(Some(told)) => Some(Next::Event(Some(told.id), told.event)),
+            Ok(None) => {
+                self.after = Some(replay.last());
+                self.replay = None;
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "kept events cannot be read");
+                self.send_away();
+                Some(Next::Lagged)
+            }
+        }
+    }
+
     /// Waits for the next event, or the end.
     pub async fn next(&mut self) -> Next {
-        if let Some(replay) = &mut self.replay {
-            match replay.next().await {
-                Ok(Some(told)) => return Next::Event(Some(told.id), told.event),
-                Ok(None) => {
-                    self.after = Some(replay.last());
-                    self.replay = None;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "kept events cannot be read");
-                    self.send_away();
-                    return Next::Lagged;
-                }
-            }
+        if let Some(next) = self.next_kept().await {
+            return next;
         }
         let stream = self.stream.clone();
         loop {

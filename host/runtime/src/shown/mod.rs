@@ -2,6 +2,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod inspect;
+pub(crate) mod lifecycle;
 mod pieces;
 mod spoken;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::cancel::{CancelAction, CancelRequest};
+use selvedge_model::event::StoredEvent;
 use selvedge_model::run::RunStatus;
 use selvedge_model::{RunId, Scope, ThreadId, Timestamp};
 
@@ -13,7 +14,7 @@ use super::codec::{Coded, coded, id};
 use super::memory::Memory;
 use super::scope::{only, within};
 use super::writer::Desk;
-use super::{deliveries, rollback, runs};
+use super::{deliveries, events, rollback, runs};
 use crate::StorageError;
 use crate::types::{CancelRuns, Cancelled, MakeDelivery, WhichRuns};
 
@@ -213,7 +214,9 @@ fn end_or_mark(
         }
         target.forget(desk.memory);
         threads.extend(target.thread);
-        deliver(desk.conn, &target, ending)?;
+        cancelled
+            .told
+            .extend(take_leave(desk.conn, &target, ending)?);
         match request.action {
             CancelAction::Interrupt => {
                 end_unbegun(desk.conn, &target, request, now)?;
@@ -231,23 +234,40 @@ fn end_or_mark(
     Ok(cancelled)
 }
 
-/// Stores what is to be delivered for a run that ends now and had not begun, while its row is still there.
-fn deliver(conn: &Connection, target: &Target, ending: Ending<'_>) -> Result<(), StorageError> {
-    let has_webhook = conn
+/// Stores what is to be delivered for a run that ends now and had not begun, and what is told of it, while its row is
+/// still there.
+fn take_leave(
+    conn: &Connection,
+    target: &Target,
+    ending: Ending<'_>,
+) -> Result<Option<(ThreadId, StoredEvent)>, StorageError> {
+    let wanted: Option<(bool, bool)> = conn
         .prepare_cached(
-            "SELECT 1 FROM run_request WHERE run = ?1 AND kwargs ->> 'webhook' IS NOT NULL",
+            "SELECT kwargs ->> 'webhook' IS NOT NULL, kwargs ->> 'resumable' FROM run_request WHERE run = ?1",
         )?
-        .exists([target.key])?;
-    if !has_webhook {
-        return Ok(());
+        .query_row([target.key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (has_webhook, is_kept) = wanted.unwrap_or_default();
+    if !has_webhook && !is_kept {
+        return Ok(None);
     }
     let Some(run) = runs::find(conn, &Scope::Host, None, target.id)? else {
-        return Ok(());
+        return Ok(None);
     };
-    match ending.deliveries.make(&run, ending.request, ending.now) {
-        Some(delivery) => deliveries::insert(conn, &delivery, target.owner.as_deref()),
-        None => Ok(()),
+    let owner = target.owner.as_deref();
+    let Ending {
+        request,
+        deliveries: make,
+        now,
+    } = ending;
+    if has_webhook && let Some(delivery) = make.make(&run, request, now) {
+        deliveries::insert(conn, &delivery, owner)?;
     }
+    let told = make.tell(&run, request, now).filter(|_| is_kept);
+    if let Some(told) = &told {
+        events::append(conn, run.thread_id, owner, std::slice::from_ref(told))?;
+    }
+    Ok(told.map(|told| (run.thread_id, told)))
 }
 
 /// A wish that is there already gives way to a stronger one only.
@@ -316,6 +336,8 @@ pub(super) fn delete(
     target.forget(desk.memory);
     if let Some(thread) = unended_on {
         rollback::undo(desk, target.key, thread)?;
+        // What it showed has no end, for which readers would wait.
+        events::forget(desk.conn, run)?;
     }
     remove(desk.conn, target.key)?;
     if let Some(thread) = unended_on {

@@ -212,6 +212,13 @@ pub(super) fn last_id(
     Ok(last)
 }
 
+/// Forgets what a run has shown.
+pub(super) fn forget(conn: &Connection, run: RunId) -> Result<(), StorageError> {
+    conn.prepare_cached("DELETE FROM event_log WHERE run = ?1")?
+        .execute([run.0.as_bytes()])?;
+    Ok(())
+}
+
 /// See [`Storage::sweep_events`](crate::Storage::sweep_events). Walks over the logs of runs that have not ended: no
 /// more than may be pending and running.
 pub(super) fn sweep(conn: &Connection, untouched_since: Timestamp) -> Result<u64, StorageError> {

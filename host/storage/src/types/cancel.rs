@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::delivery::NewDelivery;
+use selvedge_model::event::StoredEvent;
 use selvedge_model::run::Run;
 use selvedge_model::{RunId, ThreadId, Timestamp};
 
@@ -22,20 +23,40 @@ pub struct CancelRuns {
 }
 
 type Make = dyn Fn(&Run, &CancelRequest, Timestamp) -> Option<NewDelivery> + Send + Sync;
+type Tell = dyn Fn(&Run, &CancelRequest, Timestamp) -> Option<StoredEvent> + Send + Sync;
 
-/// What is to be delivered for a run that ends without having begun.
+/// What is to be delivered for a run that ends without having begun, and what its stream tells of that.
 ///
-/// Which runs those are is known only within the unit that ends them, and end and delivery become true together: so it
-/// is asked there, on the thread that writes, and must neither wait nor fail. It is asked only for runs with a webhook.
+/// Which runs those are is known only within the unit that ends them, and end, delivery and event become true together:
+/// so it is asked there, on the thread that writes, and must neither wait nor fail. It is asked only for runs with a
+/// webhook, and for those whose stream is kept.
 #[derive(Clone)]
-pub struct MakeDelivery(Arc<Make>);
+pub struct MakeDelivery {
+    make: Arc<Make>,
+    tell: Arc<Tell>,
+}
 
 impl MakeDelivery {
     /// Makes deliveries so.
     pub fn new(
         make: impl Fn(&Run, &CancelRequest, Timestamp) -> Option<NewDelivery> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(make))
+        Self {
+            make: Arc::new(make),
+            tell: Arc::new(|_, _, _| None),
+        }
+    }
+
+    /// Makes the last event of a kept stream so.
+    #[must_use]
+    pub fn telling(
+        self,
+        tell: impl Fn(&Run, &CancelRequest, Timestamp) -> Option<StoredEvent> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            tell: Arc::new(tell),
+            ..self
+        }
     }
 
     pub(crate) fn make(
@@ -44,7 +65,16 @@ impl MakeDelivery {
         request: &CancelRequest,
         now: Timestamp,
     ) -> Option<NewDelivery> {
-        (self.0)(run, request, now)
+        (self.make)(run, request, now)
+    }
+
+    pub(crate) fn tell(
+        &self,
+        run: &Run,
+        request: &CancelRequest,
+        now: Timestamp,
+    ) -> Option<StoredEvent> {
+        (self.tell)(run, request, now)
     }
 }
 
@@ -80,7 +110,7 @@ pub enum WhichRuns {
 }
 
 /// What came of cancelling runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cancelled {
     /// They had not begun and have ended as `interrupted`; a temporary one is gone.
     pub ended: Vec<RunId>,
@@ -89,6 +119,8 @@ pub struct Cancelled {
     /// They had begun: whoever executes one is to end it so, and until then the wish stays with the run. One that waits
     /// to be taken up again is claimed for that.
     pub marked: Vec<RunId>,
+    /// What was stored of those that ended, to be shown to whoever watches their threads.
+    pub told: Vec<(ThreadId, StoredEvent)>,
     /// One call cancels a bounded number of runs, and there are more.
     pub more: bool,
 }
