@@ -201,6 +201,22 @@ impl Context {
         Ok(())
     }
 
+    /// Shows that a tool is called, or what comes of it, to those who stream the run in mode `tools`: an object with
+    /// `event` (`tool-started`, `tool-output-delta`, `tool-finished`, `tool-error`), `tool_call_id`, `tool_name`, and
+    /// `input`, `delta`, `output` or `message`. [`Tool::call`](crate::Tool::call) does it by itself, but for pieces of an
+    /// output.
+    ///
+    /// # Errors
+    /// If the event cannot be written as JSON.
+    pub fn emit_tool(&self, event: impl Serialize) -> Result<(), NodeError> {
+        let event = serde_json::to_string(&event)?;
+        #[cfg(target_arch = "wasm32")]
+        crate::export::emit_tool(&event);
+        #[cfg(not(target_arch = "wasm32"))]
+        self.host.emit_tool(&event);
+        Ok(())
+    }
+
     /// Begins a message of the model that is shown while it is made.
     #[must_use]
     pub fn stream(&self) -> MessageStream<'_> {

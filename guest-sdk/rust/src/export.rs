@@ -44,6 +44,10 @@ impl Host for ComponentHost {
     }
 }
 
+pub(crate) fn emit_tool(event: &str) {
+    imports::context::emit_tool(event);
+}
+
 pub(crate) fn log(level: Level, message: &str) {
     let level = match level {
         Level::Trace => imports::log::Level::Trace,

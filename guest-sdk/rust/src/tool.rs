@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::describe;
@@ -90,21 +90,42 @@ impl Tool {
         (self.parameters)()
     }
 
-    /// Does what a call asks for. A failure becomes a message with the status `error`, so that the model can correct
+    /// Does what a call asks for, and shows its beginning and its end to those who stream the run in mode `tools`, when
+    /// the call has an id. A failure becomes a message with the status `error`, so that the model can correct
     /// itself.
     ///
     /// # Errors
     /// If the tool asks a person ([`Context::interrupt`]), or fails in a way that trying again may mend: the node's
     /// retry policy decides then.
     pub fn call(&self, call: &ToolCall, ctx: &Context) -> Result<Message, NodeError> {
-        match (self.run)(&call.args, ctx) {
-            Ok(result) => Ok(Message::tool_result(call, result)),
-            Err(ToolFailure::Arguments(what)) => Ok(Message::tool_error(
-                call,
-                format!("Error: the arguments do not fit the tool's schema: {what}"),
-            )),
-            Err(ToolFailure::Run(e)) if e.is_interrupt() || e.is_retryable() => Err(e),
-            Err(ToolFailure::Run(e)) => Ok(Message::tool_error(call, format!("Error: {e}"))),
-        }
+        self.show(call, ctx, "tool-started", "input", &call.args)?;
+        let complaint = match (self.run)(&call.args, ctx) {
+            Ok(result) => {
+                let message = Message::tool_result(call, result);
+                self.show(call, ctx, "tool-finished", "output", &message)?;
+                return Ok(message);
+            }
+            Err(ToolFailure::Arguments(what)) => {
+                format!("Error: the arguments do not fit the tool's schema: {what}")
+            }
+            Err(ToolFailure::Run(e)) if e.is_interrupt() || e.is_retryable() => return Err(e),
+            Err(ToolFailure::Run(e)) => format!("Error: {e}"),
+        };
+        self.show(call, ctx, "tool-error", "message", &complaint)?;
+        Ok(Message::tool_error(call, complaint))
+    }
+
+    fn show(
+        &self,
+        call: &ToolCall,
+        ctx: &Context,
+        event: &str,
+        part: &str,
+        value: &impl Serialize,
+    ) -> Result<(), NodeError> {
+        let Some(id) = &call.id else { return Ok(()) };
+        ctx.emit_tool(json!({
+            "event": event, "tool_call_id": id, "tool_name": self.name, part: serde_json::to_value(value)?,
+        }))
     }
 }

@@ -115,11 +115,13 @@ pub enum StreamMode {
     Debug,
     /// Whatever nodes emit.
     Custom,
+    /// Tools that are called.
+    Tools,
 }
 
 impl StreamMode {
     /// All modes.
-    pub const ALL: [StreamMode; 9] = [
+    pub const ALL: [StreamMode; 10] = [
         Self::Values,
         Self::Updates,
         Self::Messages,
@@ -129,6 +131,7 @@ impl StreamMode {
         Self::Events,
         Self::Debug,
         Self::Custom,
+        Self::Tools,
     ];
 
     /// The word in requests.
@@ -144,6 +147,7 @@ impl StreamMode {
             Self::Events => "events",
             Self::Debug => "debug",
             Self::Custom => "custom",
+            Self::Tools => "tools",
         }
     }
 }

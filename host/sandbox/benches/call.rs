@@ -21,6 +21,7 @@ use selvedge_model::{CheckpointId, Json, RunId, Timestamp};
 use selvedge_pregel::{Entry, Execution, Graph, Mint, Options as RunOptions, Outcome, Step, Work};
 use selvedge_sandbox::{
     Component, ComponentSource, Job, Limits, Network, NoStore, Options, Sandbox, TaskEvents,
+    ToolEvent,
 };
 use tokio::runtime::Runtime;
 
@@ -29,6 +30,7 @@ struct Nowhere;
 impl TaskEvents for Nowhere {
     fn custom(&self, _: Json) {}
     fn message(&self, _: Option<&str>, _: Json, _: Json) {}
+    fn tool(&self, _: ToolEvent) {}
 }
 
 struct FixedMint;

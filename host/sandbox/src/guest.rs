@@ -22,6 +22,7 @@ use crate::patience::Progress;
 use crate::stdio::Lines;
 use crate::store::ItemStore;
 use crate::task::TaskEvents;
+use crate::tool::ToolEvent;
 
 #[allow(missing_docs)]
 mod generated {
@@ -234,6 +235,15 @@ impl context::Host for TaskState {
         let metadata = self.take_json("the metadata of a message chunk", metadata)?;
         let id = self.message_of(&chunk)?;
         self.events.message(id.as_deref(), chunk, metadata);
+        Ok(())
+    }
+
+    fn emit_tool(&mut self, event: String) -> Result<()> {
+        self.count_event(event.len())?;
+        let event = self.take_json("the event of a tool", event)?;
+        let event = ToolEvent::read(&event)
+            .map_err(|why| InvalidOutput(format!("the event of a tool is refused: {why}")))?;
+        self.events.tool(event);
         Ok(())
     }
 

@@ -16,6 +16,7 @@
 //! | `task` | one job: slot, store, instance, calls, outcome |
 //! | `guest` | what a task's guest may call: `context` and `log` |
 //! | `store` | and the long-term store, which the runtime answers for |
+//! | `tool` | what it shows of the tools that it calls |
 //! | `stdio` | a guest's stdout and stderr as log lines |
 //! | `outbound` | `wasi:http` through `egress` |
 //! | `meter` | CPU time of a task, and of its run's |
@@ -45,6 +46,7 @@ mod stdio;
 mod store;
 mod task;
 mod ticker;
+mod tool;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,6 +60,7 @@ pub use outbound::Network;
 pub use selvedge_pregel::{Failure, Outcome};
 pub use store::{ItemStore, NoStore};
 pub use task::{Job, TaskEvents};
+pub use tool::{ToolEvent, ToolProgress};
 
 /// The handle of the room: loads components and runs jobs. Cheap to clone.
 #[derive(Clone)]

@@ -22,6 +22,7 @@ use crate::outbound::Outbound;
 use crate::patience::{self, Progress};
 use crate::slots::Slot;
 use crate::store::{ItemStore, NoStore};
+use crate::tool::ToolEvent;
 
 /// What to run, for whom.
 pub struct Job {
@@ -51,6 +52,8 @@ pub trait TaskEvents: Send + Sync {
     fn custom(&self, value: Json);
     /// `emit-message`, with the message's id where it has one: as many of them as `sandbox.messages`, at most.
     fn message(&self, id: Option<&str>, chunk: Json, metadata: Json);
+    /// `emit-tool`.
+    fn tool(&self, event: ToolEvent);
 }
 
 pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Outcome {
@@ -454,4 +457,5 @@ struct Nowhere;
 impl TaskEvents for Nowhere {
     fn custom(&self, _: Json) {}
     fn message(&self, _: Option<&str>, _: Json, _: Json) {}
+    fn tool(&self, _: ToolEvent) {}
 }

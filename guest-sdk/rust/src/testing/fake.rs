@@ -39,6 +39,7 @@ pub(super) struct FakeHost {
     pub questions: RefCell<Vec<Value>>,
     pub custom: RefCell<Vec<Value>>,
     pub chunks: RefCell<Vec<Value>>,
+    pub tools: RefCell<Vec<Value>>,
     pub store: OnceCell<MemoryStore>,
 }
 
@@ -126,6 +127,12 @@ impl Fake {
         self.host.custom.borrow().clone()
     }
 
+    /// What was shown of tools.
+    #[must_use]
+    pub fn tools(&self) -> Vec<Value> {
+        self.host.tools.borrow().clone()
+    }
+
     /// What people were asked.
     #[must_use]
     pub fn questions(&self) -> Vec<Value> {
@@ -181,6 +188,10 @@ impl Host for FakeHost {
 
     fn var(&self, name: &str) -> Option<String> {
         self.vars.borrow().get(name).cloned()
+    }
+
+    fn emit_tool(&self, event: &str) {
+        self.tools.borrow_mut().push(parse(event));
     }
 
     fn store(&self) -> &MemoryStore {

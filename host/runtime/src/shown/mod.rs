@@ -5,6 +5,7 @@ pub(crate) mod inspect;
 pub(crate) mod lifecycle;
 mod pieces;
 mod spoken;
+mod tools;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use selvedge_model::Json;
 use selvedge_model::event::{EventKind, MessagePart, StreamEvent};
 use selvedge_model::run::{ClaimedRun, StreamMode};
 use selvedge_pregel::{TaskInfo, Work, Writes, messages};
-use selvedge_sandbox::TaskEvents;
+use selvedge_sandbox::{TaskEvents, ToolEvent};
 use serde_json::json;
 
 use crate::graphs::ServedGraph;
@@ -201,6 +202,12 @@ impl TaskEvents for Shown {
     fn custom(&self, value: Json) {
         if self.wants(StreamMode::Custom) {
             self.push(EventKind::Mode(StreamMode::Custom), value);
+        }
+    }
+
+    fn tool(&self, event: ToolEvent) {
+        if self.wants(StreamMode::Tools) {
+            self.push(EventKind::Mode(StreamMode::Tools), tools::shown(&event));
         }
     }
 

@@ -8,7 +8,7 @@ use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
 use selvedge_model::{CheckpointId, Json, RunId, Scope, ThreadId, Timestamp};
 use selvedge_pregel::update::Update;
 use selvedge_pregel::{Addressed, End, EndKind, Outcome, Output, StateUpdate, Step, Work};
-use selvedge_sandbox::{Job, TaskEvents};
+use selvedge_sandbox::{Job, TaskEvents, ToolEvent};
 use selvedge_storage::{PendingCommit, StepCommit, ThreadUpdate};
 use serde_json::json;
 use tokio::time::Instant;
@@ -165,6 +165,7 @@ struct Unshown;
 impl TaskEvents for Unshown {
     fn custom(&self, _: Json) {}
     fn message(&self, _: Option<&str>, _: Json, _: Json) {}
+    fn tool(&self, _: ToolEvent) {}
 }
 
 fn options(
