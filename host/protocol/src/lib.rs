@@ -1,0 +1,27 @@
+//! The event protocol that the newest clients speak (`threads.stream`): what the runs of a thread show, as its events.
+//!
+//! [`Translator`] reads the events of a thread's runs, as they are kept or as they come, and makes the protocol's of
+//! them; [`Filter`] says which of those somebody wants. Both are pure: the same events always give the same answer, so
+//! that everybody who reads a thread counts alike, whenever they come. `api` asks here and knows the wire.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`event`] | one event of the protocol |
+//! | [`filter`] | channels, namespaces, depth |
+//! | [`translate`] | from a thread's events to the protocol's, numbered |
+//! | `messages` | from pieces of messages to blocks that begin, grow and finish |
+//! | [`tree`] | the graphs within a run's graph, and how each stands |
+//! | `compact` | state without what says nothing |
+#![forbid(unsafe_code)]
+
+mod compact;
+pub mod event;
+pub mod filter;
+mod messages;
+pub mod translate;
+pub mod tree;
+
+pub use event::{Event, Method};
+pub use filter::{Filter, FilterError};
+pub use translate::Translator;
+pub use tree::Branch;
