@@ -13,6 +13,7 @@
 //! | `error` | the one error type, and which status each refusal has |
 //! | `system`, `metrics`, `assistants`, `drawings`, `threads`, `search`, `state`, `snapshot`, `history`, `runs`, `crons`, `deliveries`, `store`, `development` | the handlers |
 //! | `mcp`, `a2a` | assistants as tools, and as agents for others |
+//! | `protocol` | the event protocol of the newest clients: commands, events, WebSockets |
 //! | `sse`, `waiting` | answers that last as long as a run |
 #![forbid(unsafe_code)]
 
@@ -35,6 +36,7 @@ mod neighbourhood;
 mod openapi;
 pub mod options;
 mod paths;
+mod protocol;
 mod request;
 mod routes;
 mod runs;

@@ -21,7 +21,7 @@ use crate::neighbourhood::Neighbourhoods;
 use crate::paths::Routes;
 use crate::{
     Options, a2a, assistants, crons, deliveries, development, drawings, history, leftover, mcp,
-    metrics, runs, search, state, store, system, thread_stream, threads,
+    metrics, protocol, runs, search, state, store, system, thread_stream, threads,
 };
 
 /// What every handler has.
@@ -175,6 +175,11 @@ fn thread_routes(gate: &Arc<Gate>, prefix: &str) -> Routes {
         .route(
             &at("/{thread_id}/stream"),
             gate.lasting(get(thread_stream::watch)),
+        )
+        .route(&at("/{thread_id}/commands"), post(protocol::command))
+        .route(
+            &at("/{thread_id}/stream/events"),
+            gate.lasting(post(protocol::events)).get(protocol::connect),
         )
         .route(
             &at("/{thread_id}/state"),

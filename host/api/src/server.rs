@@ -1,20 +1,21 @@
 //! Connections: accept, bound, drain.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use axum::Router;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use selvedge_auth::Authenticator;
 use selvedge_runtime::Runtime;
 use selvedge_storage::Reads;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -166,7 +167,8 @@ async fn accept(
         // hyper refuses less than 8 KiB.
         .max_buf_size(edge.options.max_header_bytes.max(8 << 10))
         .keep_alive(true);
-    let graceful = GracefulShutdown::new();
+    // Every connection has a receiver until it is over.
+    let stopping = watch::Sender::new(false);
     // Ends with this function.
     let mut background = JoinSet::new();
     if let Some(tls) = &tls {
@@ -185,15 +187,16 @@ async fn accept(
             tracing::debug!(%client, "enough connections from there (http.max_connections_per_address)");
             continue;
         };
+        // It goes with the connection, also where that becomes a WebSocket's.
         let slot = Slot {
             _of_all: slot,
             _of_neighbourhood: place,
         };
-        let stream = Bounded::new(stream, edge.options.write_timeout);
-        let (http, service, watcher) = (http.clone(), service.clone(), graceful.watcher());
+        let stream = Bounded::new(stream, edge.options.write_timeout, slot);
+        let (http, service, stopping) = (http.clone(), service.clone(), stopping.subscribe());
         let Some(tls) = tls.as_ref().map(|tls| tls.acceptor.clone()) else {
-            let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
-            tokio::spawn(until_over(served, client, slot));
+            let served = http.serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(until_over(served.with_upgrades(), client, stopping));
             continue;
         };
         let patience = edge.options.request_timeout;
@@ -201,7 +204,7 @@ async fn accept(
             match tokio::time::timeout(patience, tls.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     let served = http.serve_connection(TokioIo::new(stream), service);
-                    until_over(watcher.watch(served), client, slot).await;
+                    until_over(served.with_upgrades(), client, stopping).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%client, %error, "no encrypted connection"),
                 Err(_) => tracing::debug!(%client, "no encrypted connection in time"),
@@ -209,7 +212,8 @@ async fn accept(
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown())
+    stopping.send_replace(true);
+    if tokio::time::timeout(DRAIN, stopping.closed())
         .await
         .is_err()
     {
@@ -223,17 +227,30 @@ struct Slot {
     _of_neighbourhood: Place,
 }
 
-/// Answers the requests of a connection, which has its slot until then.
-async fn until_over(
-    served: impl Future<Output = hyper::Result<()>>,
+/// Answers the requests of a connection; when the server stops, only the one that is being answered.
+async fn until_over<I>(
+    served: UpgradeableConnection<TokioIo<I>, TowerToHyperService<Router>>,
     client: SocketAddr,
-    slot: Slot,
-) {
-    if let Err(error) = served.await {
+    mut stopping: watch::Receiver<bool>,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut served = pin!(served);
+    let stops = async {
+        // The sender is there as long as connections are.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    };
+    let over = tokio::select! {
+        over = served.as_mut() => over,
+        () = stops => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = over {
         let cause = std::error::Error::source(&error).map(tracing::field::display);
         tracing::debug!(%client, %error, cause, "a connection ended early");
     }
-    drop(slot);
 }
 
 async fn next_connection(

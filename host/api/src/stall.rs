@@ -12,20 +12,23 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// A stream whose writes fail with [`io::ErrorKind::TimedOut`] when they stand still for longer than `patience`.
-pub(crate) struct Bounded<T> {
+/// A stream whose writes fail with [`io::ErrorKind::TimedOut`] when they stand still for longer than `patience`. What is
+/// held for it is let go when it is dropped.
+pub(crate) struct Bounded<T, H> {
     stream: T,
     patience: Duration,
     /// Runs while a write stands still.
     deadline: Option<Pin<Box<Sleep>>>,
+    _held: H,
 }
 
-impl<T> Bounded<T> {
-    pub(crate) fn new(stream: T, patience: Duration) -> Self {
+impl<T, H> Bounded<T, H> {
+    pub(crate) fn new(stream: T, patience: Duration, held: H) -> Self {
         Self {
             stream,
             patience,
             deadline: None,
+            _held: held,
         }
     }
 
@@ -47,7 +50,7 @@ impl<T> Bounded<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Bounded<T> {
+impl<T: AsyncWrite + Unpin, H: Unpin> AsyncWrite for Bounded<T, H> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -81,7 +84,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Bounded<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Bounded<T> {
+impl<T: AsyncRead + Unpin, H: Unpin> AsyncRead for Bounded<T, H> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -103,7 +106,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_takes_fails_when_patience_is_at_its_end() {
         let (ours, _theirs) = duplex(4);
-        let mut ours = Bounded::new(ours, PATIENCE);
+        let mut ours = Bounded::new(ours, PATIENCE, ());
         let begun = Instant::now();
         let error = ours.write_all(b"12345").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -113,7 +116,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_and_a_silent_writer_are_left_alone() {
         let (ours, mut theirs) = duplex(4);
-        let mut ours = Bounded::new(ours, PATIENCE);
+        let mut ours = Bounded::new(ours, PATIENCE, ());
         let reader = tokio::spawn(async move {
             let mut taken = Vec::new();
             while let Ok(byte) = theirs.read_u8().await {

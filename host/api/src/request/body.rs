@@ -27,6 +27,22 @@ pub(crate) struct ObjectBody(pub(crate) Fields);
 /// A body that must be an array of JSON objects, of at least one and at most `runtime.max_batch_runs`.
 pub(crate) struct ArrayBody(pub(crate) Vec<Fields>);
 
+/// A body that must be JSON, of whatever kind.
+pub(crate) struct JsonValue(pub(crate) Json);
+
+impl FromRequest<Arc<Edge>> for JsonValue {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, ApiError> {
+        let (head, body) = request.into_parts();
+        let bytes = read(&head, body, edge).await?;
+        let parse = |bytes: &[u8]| {
+            Json::parse_bytes(bytes).map_err(|_| ApiError::bad_request("Invalid JSON body"))
+        };
+        parsed(bytes, parse).await.map(Self)
+    }
+}
+
 impl FromRequest<Arc<Edge>> for ObjectBody {
     type Rejection = ApiError;
 

@@ -28,6 +28,24 @@ impl Fields {
         Json::object(&self.0)
     }
 
+    pub(crate) fn members(&self) -> &IndexMap<String, Json> {
+        &self.0
+    }
+
+    /// The same with other members beside or in the place of its own.
+    pub(crate) fn with<const N: usize>(&self, others: [(&str, Json); N]) -> Self {
+        let mut members = self.0.clone();
+        members.extend(others.map(|(name, value)| (name.to_owned(), value)));
+        Self(members)
+    }
+
+    /// Those of its members that have these names.
+    pub(crate) fn only(&self, names: &[&str]) -> Self {
+        let mut members = self.0.clone();
+        members.retain(|name, _| names.contains(&name.as_str()));
+        Self(members)
+    }
+
     /// Whether a member is there, and is `null`.
     pub(crate) fn is_null(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(Json::is_null)

@@ -37,13 +37,13 @@ mod thread_queries;
 mod thread_stream;
 mod ttl;
 
-pub(crate) use body::{ArrayBody, ObjectBody, read as read_body};
+pub(crate) use body::{ArrayBody, JsonValue, ObjectBody, read as read_body};
 pub(crate) use cancel::{Cancel, CancelRuns};
 pub(crate) use crons::{CreateCron, PatchCron, SearchCrons, cron_filter};
 pub(crate) use deliveries::{ListDeliveries, RedeliverEnded};
 pub(crate) use extract::Extract;
 pub(crate) use fields::Fields;
-pub(crate) use new_run::{NewRun, NewRuns, request_id, run_config};
+pub(crate) use new_run::{NewRun, NewRuns, RequestId, protocol_run, request_id, run_config};
 pub(crate) use path::{PathIds, parse_id};
 pub(crate) use query::Query;
 pub(crate) use run_queries::{Follow, ListRuns};

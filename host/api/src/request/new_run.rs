@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::HeaderMap;
-use selvedge_model::run::{Breakpoints, Durability, MultitaskStrategy};
+use http::request::Parts;
+use selvedge_model::run::{Breakpoints, Durability, MultitaskStrategy, StreamMode};
 use selvedge_model::{CheckpointId, Json, ThreadId};
 use selvedge_runtime::Tracer;
 use selvedge_runtime::{AssistantRef, CreateRun, Place};
@@ -55,6 +56,57 @@ impl FromRequest<Arc<Edge>> for NewRun {
         let ObjectBody(fields) = ObjectBody::from_request(request, edge).await?;
         read(&fields, thread, request_id).map(Self)
     }
+}
+
+/// By which the caller finds a request again.
+pub(crate) struct RequestId(pub(crate) String);
+
+impl FromRequestParts<Arc<Edge>> for RequestId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Edge>) -> Result<Self, ApiError> {
+        Ok(Self(request_id(&parts.headers)))
+    }
+}
+
+/// A run that a command of the event protocol asks for: it shows everything that the protocol tells of, and is kept.
+pub(crate) fn protocol_run(
+    params: &Fields,
+    thread: ThreadId,
+    request_id: String,
+) -> ApiResult<CreateRun> {
+    const READ: [&str; 6] = [
+        "assistant_id",
+        "input",
+        "command",
+        "config",
+        "metadata",
+        "langsmith_tracer",
+    ];
+    let mut run = read(&params.only(&READ), Some(thread), request_id)?;
+    let strategy = ["multitask_strategy", "multitaskStrategy"]
+        .into_iter()
+        .find_map(|name| params.json(name));
+    if let Some(strategy) = strategy {
+        // One that there is not is no reason to refuse the run, as in LangGraph.
+        run.multitask_strategy = strategy.decode().unwrap_or_default();
+    }
+    run.place = Place::Thread {
+        id: thread,
+        create: true,
+    };
+    run.stream_mode = vec![
+        StreamMode::Values,
+        StreamMode::Updates,
+        StreamMode::MessagesTuple,
+        StreamMode::Tools,
+        StreamMode::Custom,
+        StreamMode::Tasks,
+        StreamMode::Checkpoints,
+    ];
+    run.stream_subgraphs = true;
+    run.stream_resumable = true;
+    Ok(run)
 }
 
 /// The caller's `x-request-id`, or a new one.

@@ -12,9 +12,10 @@ use selvedge_model::cancel::CancelRequest;
 use selvedge_model::run::{ClaimedRun, RunStatus};
 use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{Json, RunId, Scope, ThreadId, Timestamp};
-use selvedge_storage::{CancelRuns, Cancelled, StorageError, WhichRuns};
+use selvedge_storage::{CancelRuns, Cancelled, StorageError, Values, WhichRuns};
 
 use crate::finish::{How, unbegun};
+use crate::hub::threads::OwnedThread;
 use crate::hub::{Ending, Finished, Subscription};
 use crate::shown::lifecycle;
 use crate::{Runtime, Shared};
@@ -161,9 +162,14 @@ impl Runtime {
         for run in &cancelled.marked {
             self.stop(*run, request).await;
         }
-        for (thread, told) in &cancelled.told {
-            let event = Arc::new(told.event.clone());
-            self.0.hub.threads.show(*thread, Some(told.id), &event);
+        for told in &cancelled.told {
+            let thread = OwnedThread {
+                thread: told.thread_id,
+                owner: told.owner.clone(),
+            };
+            let event = Arc::new(told.event.event.clone());
+            let threads = &self.0.hub.threads;
+            threads.show(&thread, Some(told.event.id), &event);
         }
         for run in cancelled.ended.iter().chain(&cancelled.deleted) {
             self.0.ended.count(RunStatus::Interrupted);
@@ -205,6 +211,15 @@ impl Runtime {
         shared.hub.close(run);
     }
 
+    async fn owned(&self, thread: ThreadId) -> Result<OwnedThread, StorageError> {
+        let storage = &self.0.storage;
+        let found = storage.thread(&Scope::Host, thread, Values::Skip).await?;
+        Ok(OwnedThread {
+            thread,
+            owner: found.and_then(|found| found.owner),
+        })
+    }
+
     /// Deletes a run; `false` when there is none. One that had not ended stops, what it did is undone, and whoever
     /// waits for it is told.
     pub async fn delete_run(
@@ -217,6 +232,10 @@ impl Runtime {
         let deletion = tokio::spawn(async move {
             let shared = &runtime.0;
             let row = shared.storage.run(&scope, thread, run).await?;
+            let shown_to = match &row {
+                Some(row) => Some(runtime.owned(row.thread_id).await?),
+                None => None,
+            };
             let was = shared
                 .storage
                 .delete_run(&scope, thread, run, Timestamp::now());
@@ -224,10 +243,9 @@ impl Runtime {
                 return Ok(false);
             };
             if !status.is_terminal() {
-                if let Some(row) = row {
+                if let Some((row, thread)) = row.zip(shown_to) {
                     let ended = lifecycle::ended(&row, RunStatus::Interrupted, false, None);
-                    let threads = &shared.hub.threads;
-                    threads.show(row.thread_id, None, &Arc::new(ended));
+                    shared.hub.threads.show(&thread, None, &Arc::new(ended));
                 }
                 shared.hub.release(run);
                 shared.queue.look_again();

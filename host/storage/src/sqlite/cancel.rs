@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use selvedge_model::cancel::{CancelAction, CancelRequest};
-use selvedge_model::event::StoredEvent;
 use selvedge_model::run::RunStatus;
-use selvedge_model::{RunId, Scope, ThreadId, Timestamp};
+use selvedge_model::{Identity, RunId, Scope, ThreadId, Timestamp};
 
 use super::claims;
 use super::codec::{Coded, coded, id};
@@ -16,7 +15,7 @@ use super::scope::{only, within};
 use super::writer::Desk;
 use super::{deliveries, events, rollback, runs};
 use crate::StorageError;
-use crate::types::{CancelRuns, Cancelled, MakeDelivery, WhichRuns};
+use crate::types::{CancelRuns, Cancelled, MakeDelivery, ToldEnd, WhichRuns};
 
 /// Runs that one unit cancels when they are not named one by one, so that nobody waits long behind it: some ten
 /// milliseconds.
@@ -240,7 +239,7 @@ fn take_leave(
     conn: &Connection,
     target: &Target,
     ending: Ending<'_>,
-) -> Result<Option<(ThreadId, StoredEvent)>, StorageError> {
+) -> Result<Option<ToldEnd>, StorageError> {
     let wanted: Option<(bool, bool)> = conn
         .prepare_cached(
             "SELECT kwargs ->> 'webhook' IS NOT NULL, kwargs ->> 'resumable' FROM run_request WHERE run = ?1",
@@ -267,7 +266,11 @@ fn take_leave(
     if let Some(told) = &told {
         events::append(conn, run.thread_id, owner, std::slice::from_ref(told))?;
     }
-    Ok(told.map(|told| (run.thread_id, told)))
+    Ok(told.map(|event| ToldEnd {
+        thread_id: run.thread_id,
+        owner: owner.and_then(Identity::new),
+        event,
+    }))
 }
 
 /// A wish that is there already gives way to a stronger one only.

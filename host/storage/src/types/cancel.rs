@@ -7,7 +7,7 @@ use selvedge_model::cancel::CancelRequest;
 use selvedge_model::delivery::NewDelivery;
 use selvedge_model::event::StoredEvent;
 use selvedge_model::run::Run;
-use selvedge_model::{RunId, ThreadId, Timestamp};
+use selvedge_model::{Identity, RunId, ThreadId, Timestamp};
 
 /// Which runs to cancel, and how.
 #[derive(Clone, Debug)]
@@ -120,9 +120,20 @@ pub struct Cancelled {
     /// to be taken up again is claimed for that.
     pub marked: Vec<RunId>,
     /// What was stored of those that ended, to be shown to whoever watches their threads.
-    pub told: Vec<(ThreadId, StoredEvent)>,
+    pub told: Vec<ToldEnd>,
     /// One call cancels a bounded number of runs, and there are more.
     pub more: bool,
+}
+
+/// The stored end of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToldEnd {
+    /// The run's thread.
+    pub thread_id: ThreadId,
+    /// Whose that is.
+    pub owner: Option<Identity>,
+    /// What is told.
+    pub event: StoredEvent,
 }
 
 impl Cancelled {

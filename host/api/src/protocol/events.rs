@@ -1,0 +1,108 @@
+//! `POST /threads/{thread}/stream/events`: the events that somebody wants, as server-sent events. It does not end before
+//! its reader goes, or the server.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream;
+use selvedge_protocol::event::Address;
+use selvedge_protocol::{Event, Filter, FilterError};
+use tokio::time::Instant;
+
+use super::reader::Reader;
+use crate::error::{ApiError, ApiResult};
+use crate::options::HEARTBEAT;
+use crate::request::{JsonValue, PathIds};
+use crate::routes::Edge;
+use crate::sse;
+use crate::threads::missing;
+use crate::who::Who;
+
+pub(crate) async fn events(
+    State(edge): State<Arc<Edge>>,
+    Who(caller): Who,
+    path: PathIds,
+    JsonValue(body): JsonValue,
+) -> ApiResult<Response> {
+    let thread = path.thread()?;
+    let filter = Filter::read(&body.members().unwrap_or_default())?;
+    let reader = Reader::open(&edge.runtime, &caller.scope, thread).await?;
+    let reading = Reading {
+        reader: reader.ok_or_else(|| missing(thread))?,
+        filter,
+        is_counting_checked: false,
+    };
+    let frames = stream::unfold(reading, |mut reading| async {
+        let frame = reading.next().await?;
+        Some((Ok::<_, Infallible>(frame), reading))
+    });
+    Ok(sse::events(Body::from_stream(frames)))
+}
+
+impl From<FilterError> for ApiError {
+    fn from(error: FilterError) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+struct Reading {
+    reader: Reader,
+    filter: Filter,
+    /// Whether `since` is known to be of the thread's present counting.
+    is_counting_checked: bool,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Option<Bytes> {
+        // Counted from the last frame, whatever events the reader does not want come meanwhile.
+        let beat = Instant::now() + HEARTBEAT;
+        loop {
+            let filter = &self.filter;
+            let wants = |seq: u64, address: &Address| seq > filter.since && filter.wants(address);
+            let events = if self.is_counting_checked {
+                match tokio::time::timeout_at(beat, self.reader.next(&wants)).await {
+                    Ok(events) => events?,
+                    Err(_) => return Some(Bytes::from_static(b": heartbeat\r\n\r\n")),
+                }
+            } else {
+                match self.reader.next_kept(&wants).await {
+                    Some(events) => events,
+                    None => {
+                        self.check_the_counting().await?;
+                        continue;
+                    }
+                }
+            };
+            if !events.is_empty() {
+                return Some(frames(&events));
+            }
+        }
+    }
+
+    /// A number beyond the last event is of an earlier counting: events are counted from the first that is kept, and kept
+    /// for a while only. Whoever comes back with one is told all that there is; the clients know events by their ids.
+    async fn check_the_counting(&mut self) -> Option<()> {
+        self.is_counting_checked = true;
+        if self.reader.translator().seq() < self.filter.since {
+            self.filter.since = 0;
+            self.reader.begin_again().await?;
+        }
+        Some(())
+    }
+}
+
+/// Events in their frames, of which one event of a run may become several.
+fn frames(events: &[Event]) -> Bytes {
+    let mut frames = BytesMut::new();
+    for event in events {
+        let method = event.address.method.as_str();
+        frames.put_slice(format!("event: {method}\r\ndata: ").as_bytes());
+        frames.put_slice(event.to_json().as_str().as_bytes());
+        frames.put_slice(format!("\r\nid: {}\r\n\r\n", event.seq).as_bytes());
+    }
+    frames.freeze()
+}
