@@ -13,9 +13,15 @@ const TWO: &str = "4499204c-8eda-5495-a842-3696dc7527c7";
 /// not looked at.
 const NOT_READ: [(&str, &str); 1] = [("/threads/{thread_id}/state/checkpoint", "subgraphs")];
 
-/// A body of one of two forms: `tests/cancel.rs` sends both, and neither. And two protocols that refuse in their own
-/// way: `tests/mcp.rs` and `tests/a2a.rs`.
-const ASKED_ELSEWHERE: [&str; 3] = ["/runs/cancel", "/mcp", "/a2a/{assistant_id}"];
+/// A body of one of two forms: `tests/cancel.rs` sends both, and neither. And three protocols that refuse in their own
+/// way: `tests/mcp.rs`, `tests/a2a.rs` and `tests/event_protocol.rs`.
+const ASKED_ELSEWHERE: [&str; 5] = [
+    "/runs/cancel",
+    "/mcp",
+    "/a2a/{assistant_id}",
+    "/threads/{thread_id}/commands",
+    "/threads/{thread_id}/stream/events",
+];
 
 /// Where a `null` is refused: of what can be taken away it would say that it is.
 const PATCH_CRON: (&str, &str) = ("patch", "/runs/crons/{cron_id}");

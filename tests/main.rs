@@ -35,6 +35,8 @@ mod disconnect;
 mod discovery;
 mod disks;
 mod egress;
+mod event_protocol;
+mod event_socket;
 mod examples;
 mod faults;
 mod history;

@@ -11,6 +11,7 @@
 //! | `server` | a `selvedge serve` process of one's own, and its HTTP API |
 //! | `model` | a chat model's server with a script |
 //! | `namespace` | a disk that is small or read-only, names that lead elsewhere |
+//! | `protocol` | commands and events of the event protocol |
 //! | `raw` | a connection without a client on it |
 //! | `receiver` | a webhook receiver that can misbehave |
 //! | `sse` | reading event streams |
@@ -25,6 +26,7 @@ pub mod gate;
 pub mod graphs;
 pub mod model;
 pub mod namespace;
+pub mod protocol;
 pub mod raw;
 pub mod receiver;
 pub mod server;
