@@ -6,6 +6,7 @@ import "./areas/threads.js";
 import "./areas/state.js";
 import "./areas/runs.js";
 import "./areas/streams.js";
+import "./areas/event_streams.js";
 import "./areas/reconnecting.js";
 import "./areas/crons.js";
 import "./areas/store.js";

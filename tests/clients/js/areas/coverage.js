@@ -8,7 +8,6 @@ import { areas, called, connect, methods, versions } from "../support/clients.js
 
 /** By `area` or `area.method`. */
 const LATER = {
-  "threads.stream": "Event streaming v2",
   "~ui": "generative UI is not served",
 };
 
