@@ -25,6 +25,8 @@ async fn operations(server: &Server) -> Vec<(String, &'static str)> {
         operations.extend(methods.map(|method| (path.clone(), method)));
     }
     operations.retain(|(path, _)| !OPEN.contains(&path.as_str()));
+    // A WebSocket, of which no plain request makes one; `event_socket` tries it as the wrong user.
+    operations.retain(|of| of != &("/threads/{thread_id}/stream/events".to_owned(), "get"));
     // The other spelling of LangGraph's documentation, which the served one passes over.
     let aliases: Vec<_> = operations.iter().filter_map(alias).collect();
     assert!(aliases.len() > 20, "{}", aliases.len());

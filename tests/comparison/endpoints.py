@@ -8,7 +8,7 @@ from steps import Session, every
 
 NOT_HERE = {
     "/mcp/": "asked as `/mcp`, where it leads",
-    "/commands": "Selvedge does not speak the second version of event streaming",
+    "/commands": "the event protocol has recordings of its own: host/protocol/tests/recorded",
     "/stream/events": "as `/commands`",
     "/docs": "a page for people",
     "/ui/": "generative UI is not served",

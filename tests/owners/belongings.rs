@@ -120,6 +120,10 @@ impl Belongings {
                 json!({"checkpoint": {"checkpoint_id": self.checkpoint, "checkpoint_ns": ""}})
             }
             (_, "/threads/{thread_id}/history") => json!({"limit": 10}),
+            (_, "/threads/{thread_id}/commands") => {
+                json!({"id": 1, "method": "state.get", "params": {"namespace": []}})
+            }
+            (_, "/threads/{thread_id}/stream/events") => json!({"channels": ["values"]}),
             (_, "/threads/{thread_id}/runs") => run,
             (_, "/threads/{thread_id}/runs/stream") => {
                 let mut run = run;
