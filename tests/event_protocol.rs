@@ -104,6 +104,7 @@ async fn whoever_comes_late_is_told_the_same_under_the_same_ids() {
         for event in seen.iter().filter(|event| event["method"] == "lifecycle") {
             assert_eq!(&some.next().await, event);
         }
+        server.kill();
         server.restart().await;
     }
 }
@@ -184,7 +185,7 @@ async fn a_run_that_is_cancelled_before_it_begins_says_so_too() {
     assert_eq!(end["event_id"], format!("synth:{first}:lc||completed"));
     let mut late = server.thread_events(&thread, &lifecycle).await;
     let ids: Vec<Value> = late
-        .until(|event| *event["event_id"] == format!("synth:{first}:lc||completed"))
+        .until(|event| event["event_id"] == format!("synth:{first}:lc||completed"))
         .await
         .into_iter()
         .map(|event| event["event_id"].clone())

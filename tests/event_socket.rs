@@ -181,8 +181,9 @@ async fn a_client_that_comes_back_says_what_it_has_seen() {
     socket.done("run.start", two("x")).await;
     let seen = socket.until_the_end().await;
     // The server stops, and says so.
-    server.restart().await;
+    server.terminate().await;
     assert_eq!(socket.hear().await, None);
+    server.restart().await;
     let mut socket = Socket::open(&server, &thread).await;
     let half = seen.len() / 2;
     let back = json!({"channels": CHANNELS, "since": half});

@@ -314,7 +314,7 @@ async fn the_stream_of_an_unknown_run_is_an_error_event() {
 async fn stream_modes_that_are_not_there_are_refused_before_anything_runs() {
     let server = Setup::probes(&["two"]).start().await;
     let thread = server.new_thread().await;
-    for mode in ["tools", "zzz"] {
+    for mode in ["tool", "zzz"] {
         for modes in [json!(mode), json!(["values", mode])] {
             for path in [
                 format!("/threads/{thread}/runs/stream"),

@@ -120,6 +120,14 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether a run has come to its end.
+    #[must_use]
+    pub fn ends_a_run(&self) -> bool {
+        let of_a_run =
+            self.address.method == Method::Lifecycle && self.address.namespace.is_empty();
+        of_a_run && !self.id.ends_with("|running")
+    }
+
     /// The whole event as it is sent.
     #[must_use]
     pub fn to_json(&self) -> Json {

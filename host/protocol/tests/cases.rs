@@ -5,7 +5,7 @@ use std::sync::Arc;
 use selvedge_model::Json;
 use selvedge_model::event::{EventId, EventKind, StreamEvent};
 use selvedge_model::run::StreamMode;
-use selvedge_protocol::{Event, Method, Translator};
+use selvedge_protocol::{Event, Translator};
 use serde_json::{Value, json};
 
 const RUN: &str = "01a20591-f647-71d5-acce-bfceaf26b99f";

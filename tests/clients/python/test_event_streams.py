@@ -1,11 +1,12 @@
 """`threads.stream`: runs started, watched and answered over the event protocol."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from support.clients import Client, Json
-from support.runs import eventually, slowly
+from support.runs import eventually, has_status, slowly
 from support.server import against_reference
 from support.sessions import TRANSPORTS, Transport, session
 from test_streams import VALUES_OF_TWO
@@ -102,23 +103,16 @@ async def test_custom_events_are_told(client: Client, thread: str, transport: Tr
 
 
 async def test_whoever_comes_late_sees_everything(client: Client, thread: str, transport: Transport) -> None:
-    async with session(client, "two", transport, thread) as stream:
-        await stream.start(input={"foo": "in"})
-        await stream.output()
-    # A run of the older protocol is told of, too.
-    older: dict[str, Any] = {"input": {"foo": "x"}, "stream_resumable": True}
-    async for _ in client.runs.stream(thread, "two", stream_mode="values", **older):
+    # A run of the older protocol, which is over by then.
+    options: dict[str, Any] = {"stream_mode": "values", "stream_resumable": True}
+    async for _ in client.runs.stream(thread, "two", input={"foo": "in"}, **options):
         pass
     async with session(client, "two", transport, thread) as late:
-        ends: list[Json] = []
-
-        def is_second(event: Json) -> bool:
-            ends.extend([event] if is_end(event) else [])
-            return len(ends) == 2
-
-        events = await late.events(["values", "lifecycle"], is_second)
-    assert [e["seq"] for e in events] == sorted({e["seq"] for e in events})
-    assert [e["params"]["data"] for e in events if e["method"] == "values"][:3] == VALUES_OF_TWO
+        # The sync client asks for nothing before it has started a run.
+        await late.start(input={"foo": "x"})
+        events = await late.events(["values", "lifecycle"], is_end)
+    assert [e["seq"] for e in events] == [1, 2, 3, 4, 5]
+    assert [e["params"]["data"] for e in events if e["method"] == "values"] == VALUES_OF_TWO
 
 
 async def test_a_run_that_is_cancelled_says_so(client: Client, thread: str, transport: Transport) -> None:
@@ -126,7 +120,8 @@ async def test_a_run_that_is_cancelled_says_so(client: Client, thread: str, tran
         pytest.skip("the reference says nothing, and its clients wait for ever")
     async with session(client, "slow", transport, thread) as stream:
         started = await stream.start(input=slowly(600, 0.1))
-        await stream.events(["values"], lambda event: event["params"]["data"].get("done") == 1)
+        told = asyncio.create_task(stream.events(["lifecycle"], is_end))
+        await has_status(client, {"thread_id": thread, **started}, "running")
         await client.runs.cancel(thread, started["run_id"], wait=True)
-        events = await stream.events(["lifecycle"], is_end)
+        events = await told
     assert events[-1]["params"]["data"]["event"] == "interrupted"

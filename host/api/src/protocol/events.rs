@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -22,6 +23,13 @@ use crate::sse;
 use crate::threads::missing;
 use crate::who::Who;
 
+/// No connection is told of the end of a run before it is so old.
+///
+/// The JavaScript client opens its first connection for what it always wants to know, and at once a further one for
+/// what its user has asked for meanwhile. It takes the end on either for the end of both: what the further one is about
+/// to be told would be lost. One round trip is what it needs.
+const SETTLING: Duration = Duration::from_millis(150);
+
 pub(crate) async fn events(
     State(edge): State<Arc<Edge>>,
     Who(caller): Who,
@@ -35,6 +43,7 @@ pub(crate) async fn events(
         reader: reader.ok_or_else(|| missing(thread))?,
         filter,
         is_counting_checked: false,
+        settled_at: Instant::now() + SETTLING,
     };
     let frames = stream::unfold(reading, |mut reading| async {
         let frame = reading.next().await?;
@@ -54,6 +63,7 @@ struct Reading {
     filter: Filter,
     /// Whether `since` is known to be of the thread's present counting.
     is_counting_checked: bool,
+    settled_at: Instant,
 }
 
 impl Reading {
@@ -78,6 +88,9 @@ impl Reading {
                 }
             };
             if !events.is_empty() {
+                if events.iter().any(Event::ends_a_run) {
+                    tokio::time::sleep_until(self.settled_at).await;
+                }
                 return Some(frames(&events));
             }
         }

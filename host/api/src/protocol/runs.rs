@@ -23,6 +23,7 @@ pub(super) async fn start(call: &Call<'_>, params: &Fields) -> Result<Value, Ref
         return Err(Refusal::invalid("run.start requires an assistant_id."));
     }
     let mut run = read(call, params)?;
+    run.command = None;
     if run.checkpoint_id.is_none()
         && let Some(input) = run.input.take()
     {
