@@ -71,7 +71,11 @@ fn methods(events: &[Event]) -> Vec<&'static str> {
 #[test]
 fn tools_are_told_in_the_protocols_words() {
     let mut thread = Thread::default();
-    let mut tool = |event: Value| data(&thread.show(StreamMode::Tools, event)).pop().unwrap();
+    let mut tool = |event: Value| {
+        data(&thread.show(StreamMode::Tools, event))
+            .pop()
+            .expect("one")
+    };
     assert_eq!(
         tool(
             json!({"event": "on_tool_start", "toolCallId": "c", "name": "add", "input": {"a": 1}})
@@ -96,7 +100,7 @@ fn tools_are_told_in_the_protocols_words() {
 fn custom_events_are_found_by_their_names() {
     let mut thread = Thread::default();
     let mut custom = |value: Value| {
-        let event = thread.show(StreamMode::Custom, value).pop().unwrap();
+        let event = thread.show(StreamMode::Custom, value).pop().expect("one");
         (event.address.name.clone(), event.data.to_value())
     };
     let named = |name: &str| Some(name.to_owned());
@@ -185,12 +189,12 @@ fn messages_that_grow_at_once_can_be_told_apart() {
     thread.lifecycle(RUN, "running");
     // One alone needs no name.
     let one = thread.piece("left", "m1", "a", false);
-    assert_eq!(one.last().unwrap().data.to_value().get("id"), None);
-    assert_eq!(one.last().unwrap().node.as_deref(), Some("left"));
+    assert_eq!(one.last().expect("one").data.to_value().get("id"), None);
+    assert_eq!(one.last().expect("one").node.as_deref(), Some("left"));
     let two = thread.piece("right", "m2", "b", false);
-    assert_eq!(two.last().unwrap().data.to_value()["id"], "m2");
+    assert_eq!(two.last().expect("one").data.to_value()["id"], "m2");
     let one = thread.piece("left", "m1", "c", false);
-    assert_eq!(one.last().unwrap().data.to_value()["id"], "m1");
+    assert_eq!(one.last().expect("one").data.to_value()["id"], "m1");
     // Tasks that share a node always say which message it is.
     let pushed = thread.piece("worker", "m3", "d", true);
     for event in data(&pushed) {

@@ -41,7 +41,7 @@ const MODES: [StreamMode; 5] = [
 
 fn pairs() -> Vec<Pair> {
     let text = include_str!("recorded/pairs.jsonl");
-    let read = |line| serde_json::from_str(line).unwrap();
+    let read = |line| serde_json::from_str(line).expect("a recording");
     text.lines().map(read).collect()
 }
 
@@ -50,8 +50,8 @@ fn kept(pair: &Pair) -> Vec<StreamEvent> {
     let run = &pair.old[0].data["run_id"];
     let lifecycle = |event: &str, more: Value| {
         let mut data = json!({"run_id": run, "graph_name": pair.graph, "event": event});
-        let members = data.as_object_mut().unwrap();
-        members.extend(more.as_object().unwrap().clone());
+        let members = data.as_object_mut().expect("an object");
+        members.extend(more.as_object().expect("an object").clone());
         StreamEvent {
             kind: EventKind::Lifecycle,
             namespace: String::new(),
@@ -72,7 +72,7 @@ fn kept(pair: &Pair) -> Vec<StreamEvent> {
             "messages" => EventKind::Mode(StreamMode::MessagesTuple),
             name => {
                 let mode = MODES.into_iter().find(|mode| mode.as_str() == name);
-                EventKind::Mode(mode.unwrap())
+                EventKind::Mode(mode.expect("a mode"))
             }
         };
         events.push(StreamEvent {
@@ -104,7 +104,7 @@ fn translated(events: &[StreamEvent]) -> Vec<Event> {
 
 /// What is compared of an event.
 fn essence(event: &Value) -> Value {
-    let id = event["event_id"].as_str().unwrap();
+    let id = event["event_id"].as_str().expect("a text");
     let params = &event["params"];
     let mut data = params["data"].clone();
     if event["method"] == "messages" && data["event"] == "message-start" {
@@ -127,7 +127,10 @@ fn of(method: Method, events: &[Value]) -> Vec<Value> {
     if method == Method::Lifecycle {
         of_method.retain(|event| event["data"]["event"] != "started");
         for event in &mut of_method {
-            event["data"].as_object_mut().unwrap().remove("error");
+            event["data"]
+                .as_object_mut()
+                .expect("an object")
+                .remove("error");
         }
         of_method.sort_by_key(Value::to_string);
     }
@@ -158,7 +161,7 @@ fn what_the_old_protocol_shows_becomes_what_the_new_one_shows() {
 fn the_end_of_a_run_comes_last_and_says_why_it_failed() {
     for pair in pairs() {
         let made = translated(&kept(&pair));
-        let last = made.last().unwrap();
+        let last = made.last().expect("one");
         assert_eq!(last.address.method, Method::Lifecycle);
         assert!(last.address.namespace.is_empty());
         let error = last.data.to_value().get("error").cloned();

@@ -51,47 +51,47 @@ impl ToolEvent {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
-    fn read(event: Value) -> Result<ToolProgress, String> {
-        ToolEvent::read(&Json::from(event)).map(|event| event.progress)
+    fn read(event: &str) -> Result<ToolProgress, String> {
+        let event = Json::parse(event).unwrap();
+        ToolEvent::read(&event).map(|event| event.progress)
     }
 
-    fn event(more: Value) -> Value {
-        let mut event = json!({"tool_call_id": "c1", "tool_name": "add"});
-        event
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        event
+    /// With the members that each has.
+    fn of_a_call(more: &str) -> Result<ToolProgress, String> {
+        read(&format!(
+            r#"{{"tool_call_id": "c1", "tool_name": "add", {more}}}"#
+        ))
     }
 
     #[test]
     fn each_of_the_four_is_read_and_others_are_refused() {
-        let started = event(json!({"event": "tool-started", "input": {"a": 1}}));
+        let json = |text: &str| Json::parse(text).unwrap();
         assert_eq!(
-            read(started),
-            Ok(ToolProgress::Started(Json::from(json!({"a": 1}))))
+            of_a_call(r#""event": "tool-started", "input": {"a": 1}"#),
+            Ok(ToolProgress::Started(json(r#"{"a": 1}"#)))
         );
-        let delta = event(json!({"event": "tool-output-delta", "delta": "x"}));
-        assert_eq!(read(delta), Ok(ToolProgress::Delta("x".into())));
-        let finished = event(json!({"event": "tool-finished", "output": 3}));
         assert_eq!(
-            read(finished),
-            Ok(ToolProgress::Finished(Json::from(json!(3))))
+            of_a_call(r#""event": "tool-output-delta", "delta": "x""#),
+            Ok(ToolProgress::Delta("x".into()))
         );
-        let failed = event(json!({"event": "tool-error", "message": "no"}));
-        assert_eq!(read(failed), Ok(ToolProgress::Failed("no".into())));
+        assert_eq!(
+            of_a_call(r#""event": "tool-finished", "output": 3"#),
+            Ok(ToolProgress::Finished(json("3")))
+        );
+        assert_eq!(
+            of_a_call(r#""event": "tool-error", "message": "no""#),
+            Ok(ToolProgress::Failed("no".into()))
+        );
         for bad in [
-            json!("tool-started"),
-            json!({"event": "tool-started"}),
-            event(json!({"event": "begun"})),
-            event(json!({"event": "tool-output-delta"})),
-            event(json!({"event": "tool-error", "message": 5})),
+            r#""event": "begun""#,
+            r#""event": "tool-output-delta""#,
+            r#""event": "tool-error", "message": 5"#,
         ] {
-            assert!(read(bad).is_err());
+            assert!(of_a_call(bad).is_err(), "{bad}");
         }
+        assert!(read(r#""tool-started""#).is_err());
+        assert!(read(r#"{"event": "tool-started"}"#).is_err());
     }
 }
