@@ -4,11 +4,11 @@
 ;; Memory: 0 to 64 answers, 512 where branches lead (nowhere), 1,024 the description, 512 KiB the texts of a test, 1 MiB
 ;; what the host hands over.
 (module
-  (import "selvedge:graph/context@0.1.1" "emit-custom" (func $emit_custom (param i32 i32)))
-  (import "selvedge:graph/context@0.1.1" "emit-message" (func $emit_message (param i32 i32 i32 i32)))
-  (import "selvedge:graph/context@0.1.1" "interrupt" (func $interrupt (param i32 i32 i32)))
-  (import "selvedge:graph/context@0.1.1" "remaining-ms" (func $remaining_ms (result i64)))
-  (import "selvedge:graph/log@0.1.1" "write" (func $log (param i32 i32 i32)))
+  (import "selvedge:graph/context@0.1.2" "emit-custom" (func $emit_custom (param i32 i32)))
+  (import "selvedge:graph/context@0.1.2" "emit-message" (func $emit_message (param i32 i32 i32 i32)))
+  (import "selvedge:graph/context@0.1.2" "interrupt" (func $interrupt (param i32 i32 i32)))
+  (import "selvedge:graph/context@0.1.2" "remaining-ms" (func $remaining_ms (result i64)))
+  (import "selvedge:graph/log@0.1.2" "write" (func $log (param i32 i32 i32)))
 
   (memory $memory (export "memory") 32)
   (data (i32.const 512) "[]")
@@ -38,24 +38,24 @@
 
   (func $spin (loop $again (br $again)))
 
-  (func (export "selvedge:graph/guest@0.1.1#describe") (result i32)
+  (func (export "selvedge:graph/guest@0.1.2#describe") (result i32)
     @describe
     (i32.store (i32.const 0) (i32.const 1024))
     (i32.store (i32.const 4) (i32.const @description_bytes))
     (i32.const 0))
 
   ;; Graph, node and task, each as address and length.
-  (func (export "selvedge:graph/guest@0.1.1#run-node") (param i32 i32 i32 i32 i32 i32) (result i32)
+  (func (export "selvedge:graph/guest@0.1.2#run-node") (param i32 i32 i32 i32 i32 i32) (result i32)
     @run_node
     (call $ok (i32.const 524288) (i32.const @text_bytes)))
 
   ;; Graph, node, branch, state and task.
-  (func (export "selvedge:graph/guest@0.1.1#route")
+  (func (export "selvedge:graph/guest@0.1.2#route")
       (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
     @route
     (call $ok (i32.const 512) (i32.const 2)))
 
   ;; Graph, channel, current value and updates.
-  (func (export "selvedge:graph/guest@0.1.1#reduce") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+  (func (export "selvedge:graph/guest@0.1.2#reduce") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
     @reduce
     (call $ok (i32.const 524288) (i32.const @text_bytes))))
