@@ -303,7 +303,7 @@ impl Run {
                 // Whether it was computed or known.
                 "__metadata__" => {}
                 _ => out.put(Address::new(Method::Updates, place), Some(node), || {
-                    update.clone()
+                    compact::state(&update)
                 }),
             }
         }

@@ -5,7 +5,8 @@
 //! purpose, and is left out or straightened here:
 //!
 //! * The reference ends a run that asks with the first question, before the others are told. Here the end comes last.
-//! * It does not say of a run of the old protocol that a graph within its graph has begun. Here that comes first.
+//! * It does not say of a run of the old protocol that a graph within its graph has begun, or asks. Here it is said.
+//! * It leaves the usage of tokens out of the messages of a state. Here it stays.
 //! * It forgets why a run failed. Here the end says it.
 //! * It tells no messages of runs of the old protocol; the recording has those of a run of the new one beside it.
 
@@ -102,11 +103,24 @@ fn translated(events: &[StreamEvent]) -> Vec<Event> {
     all
 }
 
+/// The value without what the reference leaves out of messages.
+fn without_usage(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.shift_remove("usage_metadata");
+            members.values_mut().for_each(without_usage);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_usage),
+        _ => {}
+    }
+}
+
 /// What is compared of an event.
 fn essence(event: &Value) -> Value {
     let id = event["event_id"].as_str().expect("a text");
     let params = &event["params"];
     let mut data = params["data"].clone();
+    without_usage(&mut data);
     if event["method"] == "messages" && data["event"] == "message-start" {
         data["id"] = json!("the message");
     }
@@ -125,7 +139,10 @@ fn of(method: Method, events: &[Value]) -> Vec<Value> {
         .map(essence)
         .collect();
     if method == Method::Lifecycle {
-        of_method.retain(|event| event["data"]["event"] != "started");
+        of_method.retain(|event| {
+            let of_the_run = event["namespace"] == json!([]);
+            of_the_run || event["data"]["event"] == "completed"
+        });
         for event in &mut of_method {
             event["data"]
                 .as_object_mut()
@@ -146,13 +163,7 @@ fn what_the_old_protocol_shows_becomes_what_the_new_one_shows() {
             .collect();
         for method in Method::ALL {
             let (made, recorded) = (of(method, &made), of(method, &pair.new));
-            assert_eq!(
-                serde_json::to_string_pretty(&made).unwrap(),
-                serde_json::to_string_pretty(&recorded).unwrap(),
-                "{} of `{}`",
-                method.as_str(),
-                pair.graph
-            );
+            assert_eq!(made, recorded, "{} of `{}`", method.as_str(), pair.graph);
         }
     }
 }
