@@ -82,15 +82,6 @@ impl ApiError {
         }
     }
 
-    pub(crate) fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// The sentence for the caller.
-    pub(crate) fn detail(&self) -> &str {
-        &self.detail
-    }
-
     /// In the form `{"error": text}`, which the store has for an item without a key.
     pub(crate) fn written_as_error(self) -> Self {
         Self {
