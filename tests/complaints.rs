@@ -8,7 +8,7 @@
 //! | a cancel is overwritten by a success | `cancel::a_cancel_that_was_accepted_is_never_overwritten_by_a_success` |
 //! | streamed text is lost when a run is cancelled | [`what_was_streamed_is_not_lost_when_the_run_is_cancelled`] |
 //! | `multitask_strategy` is ignored by `wait` | `multitask`, which tries each way to create a run |
-//! | who joins a stream misses events of subgraphs | there are no subgraphs; [`whoever_joins_sees_what_the_creator_sees`] |
+//! | who joins a stream misses events of subgraphs | [`whoever_joins_sees_what_the_creator_sees`]; `nested`: graphs inside a graph show what they do in the same stream |
 //! | a reconnected stream begins anew | `resumable::a_resumable_stream_is_replayed_from_the_start_and_after_any_event` |
 //! | silent streams are cut by proxies | [`silent_streams_show_that_they_are_alive`] |
 //! | interrupts are missing from the thread | [`what_a_thread_waits_for_is_in_every_view_of_it`] |

@@ -51,6 +51,7 @@ mod mistakes;
 mod multitask;
 mod name_server;
 mod names;
+mod nested;
 mod odd_requests;
 mod openapi;
 mod owners;

@@ -227,7 +227,7 @@ async fn what_to_show_of_a_thread_can_be_asked_for() {
     assert!(!names(&server.get_json(&stays).await).contains(&"ttl"));
     let detail = detail_of(server.get(&format!("{path}?include=bogus")).await, 422).await;
     assert!(detail.contains("\"bogus\""), "{detail}");
-    // There are no subgraphs whose states could be added.
+    // It has no graphs inside whose states could be added.
     let state = server.state(thread).await;
     for subgraphs in ["true", "false"] {
         let path = format!("{path}/state?subgraphs={subgraphs}");

@@ -301,7 +301,7 @@ async fn a_checkpoint_is_read_by_its_id_or_as_an_object() {
 }
 
 #[tokio::test]
-async fn the_namespace_of_a_subgraph_holds_nothing() {
+async fn the_namespace_of_a_graph_that_is_not_there_holds_nothing() {
     let (server, thread) = ran().await;
     let newest = server.state(&thread).await["checkpoint_id"].clone();
     let path = format!("/threads/{thread}/state/checkpoint");

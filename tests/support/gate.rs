@@ -40,6 +40,11 @@ impl Gate {
         *self.held.lock().expect("not poisoned") = None;
     }
 
+    /// Holds what comes from now on.
+    pub fn close(&self) {
+        *self.held.lock().expect("not poisoned") = Some(Vec::new());
+    }
+
     /// How many tasks wait here.
     pub fn waiting(&self) -> usize {
         let held = self.held.lock().expect("not poisoned");

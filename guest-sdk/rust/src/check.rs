@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::component::Problems;
-use crate::graph::StateGraph;
+use crate::graph::{StateGraph, Work};
 use crate::state::State;
+use crate::subgraph::{Inner, Subgraph};
 use crate::update::{END, START};
 
 impl<S: State> StateGraph<S> {
@@ -27,6 +28,7 @@ pub(crate) fn problems<S: State>(graph: &StateGraph<S>) -> Vec<String> {
     check.edges(graph);
     check.branches(graph);
     check.options(graph);
+    check.subgraphs(graph);
     if check.way_in(graph) {
         check.reach(graph);
     }
@@ -160,6 +162,26 @@ impl<'a> Check<'a> {
         {
             if !self.nodes.contains(node.as_ref()) {
                 self.say(format!("a breakpoint names `{node}`, which is no node"));
+            }
+        }
+    }
+
+    /// Looks into the graphs that are nodes. What one of them is by name is not known here.
+    fn subgraphs<S: State>(&mut self, graph: &'a StateGraph<S>) {
+        for node in &graph.nodes {
+            let Work::Graph(Subgraph(inner)) = &node.work else {
+                continue;
+            };
+            match inner {
+                Inner::Named(name) if name.is_empty() => {
+                    self.say(format!("node `{}` is a graph without a name", node.name));
+                }
+                Inner::Named(_) => {}
+                Inner::Own(own) => {
+                    for problem in own.problems() {
+                        self.say(format!("in the graph of node `{}`: {problem}", node.name));
+                    }
+                }
             }
         }
     }

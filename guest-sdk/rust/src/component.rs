@@ -1,11 +1,13 @@
 //! The graphs of one component, by name; what the contract's exports call.
 
 use std::fmt;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::error::NodeError;
+use crate::subgraph::SEPARATOR;
 
 /// A graph as the host deals with it, without the types of its state. [`StateGraph`](crate::StateGraph) is one.
 pub trait Graph {
@@ -13,6 +15,11 @@ pub trait Graph {
     fn describe(&self, name: &str) -> Value;
     /// The mistakes in it, each for people.
     fn problems(&self) -> Vec<String>;
+    /// The graph that a node has of its own, by the path of nodes that leads to it: `node`, or `node/node`.
+    fn inner(&self, path: &str) -> Option<Rc<dyn Graph>> {
+        let _ = path;
+        None
+    }
     /// Runs a node; the answer is that of `run-node`.
     ///
     /// # Errors
@@ -64,6 +71,18 @@ impl Graphs {
             .iter()
             .find(|(n, _)| *n == name)
             .map(|(_, build)| build())
+    }
+
+    /// One graph, or one that a node of it has of its own, by the name that it has in the description.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Rc<dyn Graph>> {
+        if let Some(graph) = self.get(name) {
+            return Some(graph.into());
+        }
+        self.table.iter().find_map(|(around, build)| {
+            let path = name.strip_prefix(around)?.strip_prefix(SEPARATOR)?;
+            build().inner(path)
+        })
     }
 
     /// The answer of `describe`.

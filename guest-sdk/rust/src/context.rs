@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::call;
 use crate::error::NodeError;
 use crate::host::Host;
 use crate::ids;
@@ -238,6 +239,42 @@ impl Context {
             .ok_or_else(NodeError::interrupted)?;
         serde_json::from_str(&answer).map_err(|e| {
             NodeError::new("InvalidAnswer", format!("the answer to the interrupt: {e}"))
+        })
+    }
+
+    /// Runs another graph inside this task, and gives its output: a graph of the same component or, if it has none of that
+    /// name, of the server.
+    ///
+    /// The graph has checkpoints of its own, and callers see it below this node. When it asks a person, this returns an
+    /// error that is to be handed on with `?`, as [`interrupt`](Self::interrupt) does; the node runs again from its start
+    /// when the answer is there, and its n-th call gets what the n-th graph came to. So the calls before a question
+    /// must be the same each time.
+    ///
+    /// ```
+    /// # use selvedge_sdk::prelude::*;
+    /// # #[derive(State, Serialize, Deserialize, JsonSchema)] struct Notes { #[channel(append)] notes: Vec<String> }
+    /// fn look_twice(_: Notes, ctx: &Context) -> NodeResult<Notes> {
+    ///     let mut notes = Vec::new();
+    ///     for topic in ["cats", "dogs"] {
+    ///         let found: Notes = ctx.call_graph("research", json!({"notes": [topic]}))?;
+    ///         notes.extend(found.notes);
+    ///     }
+    ///     Ok(Notes::update().notes(notes))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// What the graph failed of; the interrupt itself; `GraphNotFound`; `InvalidOutput` if its output does not have the
+    /// expected form.
+    pub fn call_graph<O: DeserializeOwned>(
+        &self,
+        name: &str,
+        input: impl Serialize,
+    ) -> Result<O, NodeError> {
+        let output = call::graph(self, name, &serde_json::to_string(&input)?)?;
+        serde_json::from_str(&output).map_err(|e| {
+            let what = format!("the output of the graph `{name}`: {e}");
+            NodeError::new("InvalidOutput", what)
         })
     }
 

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::component::Graphs;
-use crate::graph::{Branch, Node, StateGraph};
+use crate::graph::{Branch, Node, StateGraph, Work};
 use crate::state::{Channel, State};
 
 /// All graphs of a component.
@@ -22,7 +22,7 @@ pub(crate) fn graph<S: State>(graph: &StateGraph<S>, name: &str) -> Value {
         "name": name,
         "description": graph.description,
         "channels": S::channels().iter().map(channel).collect::<Vec<_>>(),
-        "nodes": graph.nodes.iter().map(node).collect::<Vec<_>>(),
+        "nodes": graph.nodes.iter().map(|n| node(n, name)).collect::<Vec<_>>(),
         "edges": graph.edges.iter().map(|e| json!({"from": e.from, "to": e.to})).collect::<Vec<_>>(),
         "branches": graph.branches.iter().map(branch).collect::<Vec<_>>(),
         "input_channels": graph.input_channels,
@@ -41,8 +41,8 @@ fn channel(channel: &Channel) -> Value {
     described
 }
 
-fn node(node: &Node) -> Value {
-    json!({
+fn node(node: &Node, graph: &str) -> Value {
+    let mut described = json!({
         "name": node.name,
         "reads": node.options.reads,
         "defer": node.options.defer,
@@ -51,7 +51,11 @@ fn node(node: &Node) -> Value {
         "cache": node.options.cache.map(|c| c.describe()),
         "destinations": node.options.destinations,
         "metadata": node.options.metadata,
-    })
+    });
+    if let Work::Graph(subgraph) = &node.work {
+        described["subgraph"] = subgraph.describe(graph, &node.name);
+    }
+    described
 }
 
 fn branch(branch: &Branch) -> Value {

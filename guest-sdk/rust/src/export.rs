@@ -78,7 +78,7 @@ fn graph(graphs: Graphs, name: &str) -> Result<Rc<dyn Graph>, NodeError> {
                 format!("the component has no graph `{name}`"),
             )
         };
-        let graph: Rc<dyn Graph> = graphs.get(name).ok_or_else(unknown)?.into();
+        let graph = graphs.find(name).ok_or_else(unknown)?;
         *built = Some((name.to_owned(), Rc::clone(&graph)));
         Ok(graph)
     })

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,6 +14,7 @@ use crate::context::Context;
 use crate::error::{NodeError, NodeResult};
 use crate::options::NodeOptions;
 use crate::state::State;
+use crate::subgraph::{self, Inner, Subgraph};
 use crate::update::{Effects, Goto, IntoTargets};
 use crate::{describe, ids};
 
@@ -45,7 +47,13 @@ type Choose = Box<dyn Fn(&str, &Context) -> Result<Vec<Goto>, NodeError>>;
 pub(crate) struct Node {
     pub name: Name,
     pub options: NodeOptions,
-    run: RunNode,
+    pub work: Work,
+}
+
+/// What a node does.
+pub(crate) enum Work {
+    Run(RunNode),
+    Graph(Subgraph),
 }
 
 pub(crate) struct Edge {
@@ -118,7 +126,46 @@ impl<S: State> StateGraph<S> {
         self.nodes.push(Node {
             name: name.into(),
             options,
-            run,
+            work: Work::Run(run),
+        });
+        self
+    }
+
+    /// Adds a node that is a graph: another [`StateGraph`], or the name of one of the same component or, if it has no
+    /// such graph, of the server.
+    ///
+    /// The graph begins with what the node reads of the state, and when it ends, its output is what the node writes: the
+    /// channels that both graphs have are shared, by their names. It has checkpoints of its own, so that a question
+    /// asked inside it is answered like any other and a crash costs it one step; callers see it as `node:…` in streams
+    /// and states.
+    ///
+    /// ```
+    /// # use selvedge_sdk::prelude::*;
+    /// # #[derive(State, Serialize, Deserialize, JsonSchema)] struct Notes { #[channel(append)] notes: Vec<String> }
+    /// fn research() -> StateGraph<Notes> {
+    ///     StateGraph::new()
+    ///         .node("look", |_: Notes, _: &Context| Ok(Notes::update().notes(["found"])))
+    ///         .edge(START, "look")
+    /// }
+    /// let graph = StateGraph::<Notes>::new().subgraph("research", research()).edge(START, "research");
+    /// # graph.check().unwrap();
+    /// ```
+    pub fn subgraph(self, name: impl Into<Name>, graph: impl Into<Subgraph>) -> Self {
+        self.subgraph_with(name, graph, NodeOptions::new())
+    }
+
+    /// As [`subgraph`](Self::subgraph), with a retry policy, declared destinations and so on. A graph that is tried again
+    /// goes on where it stood. Of a [`Timeout`](crate::Timeout), what it has in all counts; what goes on inside is progress.
+    pub fn subgraph_with(
+        mut self,
+        name: impl Into<Name>,
+        graph: impl Into<Subgraph>,
+        options: NodeOptions,
+    ) -> Self {
+        self.nodes.push(Node {
+            name: name.into(),
+            options,
+            work: Work::Graph(graph.into()),
         });
         self
     }
@@ -288,12 +335,28 @@ impl<S: State> Graph for StateGraph<S> {
         let node = found.ok_or_else(|| {
             NodeError::new("UnknownNode", format!("the graph has no node `{node}`"))
         })?;
-        match (node.run)(ctx) {
+        let Work::Run(run) = &node.work else {
+            let why = format!("the node `{}` is a graph, which the host runs", node.name);
+            return Err(NodeError::new("UnknownNode", why));
+        };
+        match run(ctx) {
             Ok(effects) => effects.into_json(),
             // The host has noted the question and does not look at the answer.
             Err(error) if error.is_interrupt() => Ok("{}".to_owned()),
             Err(error) => Err(error),
         }
+    }
+
+    fn inner(&self, path: &str) -> Option<Rc<dyn Graph>> {
+        self.nodes.iter().find_map(|node| {
+            let Work::Graph(Subgraph(Inner::Own(graph))) = &node.work else {
+                return None;
+            };
+            match path.strip_prefix(node.name.as_ref())? {
+                "" => Some(Rc::clone(graph)),
+                rest => graph.inner(rest.strip_prefix(subgraph::SEPARATOR)?),
+            }
+        })
     }
 
     fn route(

@@ -16,6 +16,9 @@ pub(crate) trait Host {
     /// Shows what comes of a tool's call, in a test.
     #[cfg(not(target_arch = "wasm32"))]
     fn emit_tool(&self, event: &str);
+    /// Runs a graph of a test.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn call_graph(&self, name: &str, input: &str) -> Result<String, crate::error::NodeError>;
     /// The store of a test.
     #[cfg(not(target_arch = "wasm32"))]
     fn store(&self) -> &crate::testing::MemoryStore;

@@ -71,6 +71,7 @@
 //!
 //! - the state: [`State`], its channels in the table of [the derive](derive@State), its updates in [`Update`];
 //! - the graph: [`StateGraph`], [`NodeOptions`], [`Retry`], [`Timeout`], [`Cache`], [`Send`], and [`graphs!`] to make a component of it;
+//! - graphs in graphs: [`StateGraph::subgraph`], [`Context::call_graph`], [`Update::to_parent`];
 //! - inside a node: [`Context`] (streaming, interrupts, facts, variables), [`store`], [`NodeError`], [`info!`] and its siblings;
 //! - models and tools: [`Message`], [`chat`], [`tool`](fn@tool), [`create_agent`];
 //! - the world: [`http`], [`time`], [`random`], [`env`](mod@env). Each is imported by a component only if it is used;
@@ -94,6 +95,7 @@ pub mod testing;
 pub mod time;
 
 mod agent;
+mod call;
 mod check;
 mod component;
 mod context;
@@ -109,6 +111,7 @@ mod message;
 mod options;
 mod state;
 mod stream;
+mod subgraph;
 mod tool;
 mod update;
 
@@ -124,5 +127,6 @@ pub use selvedge_sdk_macros::State;
 pub use state::private as __private;
 pub use state::{Channel, IntoOption, Plain, Reduce, Reducer, State, Whole};
 pub use stream::MessageStream;
+pub use subgraph::Subgraph;
 pub use tool::{Tool, tool};
 pub use update::{END, Goto, IntoTargets, START, Send, Update};

@@ -48,6 +48,8 @@ pub struct Update<S> {
 pub(crate) struct Effects {
     writes: Vec<(Cow<'static, str>, String)>,
     goto: Vec<Goto>,
+    /// It is for the graph around this one.
+    to_parent: bool,
     /// The first value that could not be written as JSON; reported when the node returns.
     error: Option<NodeError>,
 }
@@ -57,6 +59,27 @@ impl<S> Update<S> {
     pub fn new() -> Self {
         Self {
             effects: Effects::default(),
+            state: PhantomData,
+        }
+    }
+
+    /// Leaves the graph, which is a node of another, with an update of that one: this graph ends here, and the other goes
+    /// on as if the node had returned the update. Its gotos lead to the other graph's nodes.
+    ///
+    /// ```
+    /// # use selvedge_sdk::prelude::*;
+    /// # #[derive(State, Serialize, Deserialize, JsonSchema)] struct Outer { summary: Option<String> }
+    /// # #[derive(State, Serialize, Deserialize, JsonSchema)] struct Inner { note: Option<String> }
+    /// fn hand_over(_: Inner, _: &Context) -> NodeResult<Inner> {
+    ///     Ok(Update::to_parent(Outer::update().summary("short").goto("writer")))
+    /// }
+    /// ```
+    pub fn to_parent<P>(update: Update<P>) -> Self {
+        Self {
+            effects: Effects {
+                to_parent: true,
+                ..update.effects
+            },
             state: PhantomData,
         }
     }
@@ -170,6 +193,10 @@ impl Effects {
                 .sum::<usize>(),
         );
         let several = objects.len() > 1;
+        if several && self.to_parent {
+            let why = "an update of the graph around this one can write each channel once";
+            return Err(NodeError::new("InvalidUpdateError", why));
+        }
         text.push_str(if several { "[" } else { "" });
         for (n, object) in objects.iter().enumerate() {
             text.push_str(if n == 0 { "{" } else { ",{" });
@@ -191,6 +218,11 @@ impl Effects {
                     ",\"goto\":"
                 });
                 text.push_str(&serde_json::to_string(&self.goto)?);
+            }
+            if self.to_parent {
+                let comma = if text.ends_with('{') { "" } else { "," };
+                text.push_str(comma);
+                text.push_str("\"graph\":\"__parent__\"");
             }
             text.push('}');
         }
@@ -336,6 +368,22 @@ mod tests {
             json(update),
             serde_json::json!({"goto": [{"node": "work", "input": 3}]})
         );
+    }
+
+    #[test]
+    fn an_update_of_the_graph_around_says_so() {
+        let outer = || Update::<u8>::new().write("foo", "x");
+        assert_eq!(
+            json(Update::to_parent(outer().goto("b"))),
+            serde_json::json!({"update": {"foo": "x"}, "goto": ["b"], "graph": "__parent__"})
+        );
+        assert_eq!(
+            json(Update::to_parent(Update::<u8>::new())),
+            serde_json::json!({"graph": "__parent__"})
+        );
+        let twice = Update::<()>::to_parent(outer().write("foo", "y"));
+        let error = twice.into_effects().into_json().unwrap_err();
+        assert_eq!(error.kind(), "InvalidUpdateError");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use axum::extract::State;
 use selvedge_model::{Caller, Json};
 use selvedge_runtime::AssistantRef;
 use selvedge_runtime::assistants::Drawing;
-use selvedge_runtime::graphs::ServedGraph;
+use selvedge_runtime::graphs::{Part, ServedGraph};
 use serde_json::{Map, Value, json};
 
 use crate::error::{ApiError, ApiResult};
@@ -22,7 +22,7 @@ pub(crate) async fn drawing(
     path: PathIds,
     query: Query,
 ) -> ApiResult<JsonBody<Drawing>> {
-    check_xray(query.get("xray").unwrap_or_default())?;
+    let depth = xray(query.get("xray").unwrap_or_default())?;
     let assistant = AssistantRef::parse(path.assistant_text());
     if let AssistantRef::Graph(name) = &assistant
         && edge.runtime.graphs().get(name).is_none()
@@ -30,17 +30,18 @@ pub(crate) async fn drawing(
         path.assistant()?;
     }
     let served = graph(&edge, &caller, &assistant).await?;
-    Ok(JsonBody(served.graph.drawing()))
+    Ok(JsonBody(edge.runtime.graphs().drawing(&served.part, depth)))
 }
 
-/// How deep subgraphs are expanded: there are none yet, so that every depth gives the same.
-fn check_xray(value: &str) -> ApiResult<()> {
-    let is_switch = matches!(value.to_ascii_lowercase().as_str(), "" | "true" | "false");
-    let is_depth = value.parse::<u32>().is_ok_and(|depth| depth > 0);
-    if is_switch || is_depth {
-        Ok(())
-    } else {
-        Err(ApiError::invalid("Invalid xray value"))
+/// How deep graphs inside the graph are opened: not at all, a number of levels, or all the way.
+fn xray(value: &str) -> ApiResult<usize> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "false" => Ok(0),
+        "true" => Ok(usize::MAX),
+        depth => match depth.parse::<u32>() {
+            Ok(depth @ 1..) => Ok(usize::try_from(depth).unwrap_or(usize::MAX)),
+            _ => Err(ApiError::invalid("Invalid xray value")),
+        },
     }
 }
 
@@ -50,27 +51,41 @@ pub(crate) async fn schemas(
     path: PathIds,
 ) -> ApiResult<JsonBody<Value>> {
     let served = graph(&edge, &caller, &AssistantRef::Id(path.assistant()?)).await?;
-    let schemas = &served.graph.description().schemas;
+    let mut shown = schemas_of(&served.part);
+    shown["graph_id"] = json!(served.id);
+    Ok(JsonBody(shown))
+}
+
+fn schemas_of(part: &Part) -> Value {
+    let schemas = &part.graph.description().schemas;
     // `configurable` and `context` mirror each other: what describes the one describes the other.
     let config = schemas.config.clone().or_else(|| schemas.context.clone());
-    Ok(JsonBody(json!({
-        "graph_id": served.id,
+    json!({
         "input_schema": schemas.input,
         "output_schema": schemas.output,
         "state_schema": schemas.state,
         "config_schema": config.unwrap_or_else(|| Json::object::<&str>([])),
         "context_schema": schemas.context,
-    })))
+    })
 }
 
-/// No graph has subgraphs yet.
+/// The schemas of the graphs that nodes stand for: of the assistant's own nodes, and with `recurse` of those within, too.
+/// A path of nodes selects one.
 pub(crate) async fn subgraphs(
     State(edge): State<Arc<Edge>>,
     Who(caller): Who,
     path: PathIds,
+    query: Query,
 ) -> ApiResult<JsonBody<Map<String, Value>>> {
-    graph(&edge, &caller, &AssistantRef::Id(path.assistant()?)).await?;
-    Ok(JsonBody(Map::new()))
+    let served = graph(&edge, &caller, &AssistantRef::Id(path.assistant()?)).await?;
+    let depth = if query.flag("recurse") { usize::MAX } else { 1 };
+    let inside = edge.runtime.graphs().inside(&served.part, depth);
+    let wanted = path.namespace();
+    let shown = inside
+        .into_iter()
+        .filter(|(path, _)| wanted.is_none_or(|wanted| wanted == path))
+        .map(|(path, part)| (path, schemas_of(&part)));
+    Ok(JsonBody(shown.collect()))
 }
 
 async fn graph(

@@ -6,15 +6,15 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use selvedge_model::{Caller, CheckpointId, Json, ThreadId};
-use selvedge_runtime::state::UpdateError;
+use selvedge_model::{Caller, Json, ThreadId};
+use selvedge_runtime::state::{At, UpdateError};
 use selvedge_runtime::threads::ThreadState;
 use serde_json::json;
 
 use crate::error::{ApiError, ApiResult};
-use crate::request::{NamedCheckpoint, ObjectBody, PathIds, StateChange};
+use crate::request::{ObjectBody, PathIds, Query, StateChange, required_checkpoint};
 use crate::routes::Edge;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Reference, Snapshot};
 use crate::threads::missing;
 use crate::who::Who;
 
@@ -22,16 +22,30 @@ pub(crate) async fn newest(
     State(edge): State<Arc<Edge>>,
     Who(caller): Who,
     path: PathIds,
+    query: Query,
 ) -> ApiResult<Response> {
-    read_at(&edge, &caller, path.thread()?, "", None).await
+    let newest = At::default();
+    read_at(
+        &edge,
+        &caller,
+        path.thread()?,
+        &newest,
+        query.flag("subgraphs"),
+    )
+    .await
 }
 
 pub(crate) async fn at_checkpoint(
     State(edge): State<Arc<Edge>>,
     Who(caller): Who,
     path: PathIds,
+    query: Query,
 ) -> ApiResult<Response> {
-    read_at(&edge, &caller, path.thread()?, "", Some(path.checkpoint()?)).await
+    let at = At {
+        checkpoint: Some(path.checkpoint()?),
+        ..At::default()
+    };
+    read_at(&edge, &caller, path.thread()?, &at, query.flag("subgraphs")).await
 }
 
 /// As [`at_checkpoint`], for clients that have the checkpoint as an object.
@@ -42,22 +56,23 @@ pub(crate) async fn named(
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<Response> {
     let thread = path.thread()?;
-    let checkpoint = NamedCheckpoint::required(&fields)?;
-    read_at(&edge, &caller, thread, &checkpoint.namespace, checkpoint.id).await
+    let at = required_checkpoint(&fields)?;
+    let inside = fields.boolean("subgraphs")?.unwrap_or(false);
+    read_at(&edge, &caller, thread, &at, inside).await
 }
 
 async fn read_at(
     edge: &Edge,
     caller: &Caller,
     thread: ThreadId,
-    namespace: &str,
-    checkpoint: Option<CheckpointId>,
+    at: &At,
+    inside: bool,
 ) -> ApiResult<Response> {
     let state = edge
         .runtime
-        .thread_state(&caller.scope, thread, namespace, checkpoint)
+        .thread_state(&caller.scope, thread, &at.namespace, at.checkpoint, inside)
         .await?;
-    let state = state.ok_or_else(|| match checkpoint {
+    let state = state.ok_or_else(|| match at.checkpoint {
         None => missing(thread),
         Some(checkpoint) => ApiError::not_found(format!(
             "Checkpoint {checkpoint} not found on thread {thread}"
@@ -76,10 +91,11 @@ pub(crate) async fn update(
     let change = StateChange::read(&fields)?;
     let made = edge
         .runtime
-        .update_state(&caller.scope, thread, change.at, &change.update, told)
+        .update_state(&caller.scope, thread, &change.at, &change.update, told)
         .await?;
-    let reference = json!({"thread_id": thread, "checkpoint_ns": "", "checkpoint_id": made});
-    let answer = json!({"checkpoint": reference, "configurable": reference, "checkpoint_id": made});
+    let made = Reference::of(thread, &made).map(|made| made.as_configuration());
+    let id = made.as_ref().map(|made| made["checkpoint_id"].clone());
+    let answer = json!({"checkpoint": made, "configurable": made, "checkpoint_id": id});
     Ok(JsonBody(answer).into_response())
 }
 
@@ -96,9 +112,10 @@ impl From<UpdateError> for ApiError {
         let status = match error {
             UpdateError::Storage(error) => return Self::from(error),
             UpdateError::NoThread(_) | UpdateError::NoCheckpoint { .. } => StatusCode::NOT_FOUND,
-            UpdateError::NoGraph(_) | UpdateError::NotServed { .. } | UpdateError::Refused(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            UpdateError::NoGraph(_)
+            | UpdateError::NotServed { .. }
+            | UpdateError::NoSubgraph(_)
+            | UpdateError::Refused(_) => StatusCode::BAD_REQUEST,
             UpdateError::TooMuch { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             UpdateError::Busy(_) | UpdateError::Contended(_) => StatusCode::CONFLICT,
         };

@@ -9,7 +9,7 @@ use comfy_table::{ContentArrangement, Table};
 use selvedge_egress::{Policy, PolicyOptions};
 use selvedge_model::Timestamp;
 use selvedge_model::graph::is_internal_channel;
-use selvedge_runtime::Graphs;
+use selvedge_runtime::{GraphError, Graphs};
 use selvedge_sandbox::Sandbox;
 
 use crate::args::CheckArgs;
@@ -86,7 +86,7 @@ async fn graphs(config: &Config) -> Result<ExitCode> {
     let loader = Loader::new(sandbox, config)?;
     let mut rows = Vec::with_capacity(config.graphs.len());
     for graph in &config.graphs {
-        rows.push(row(&loader, graph).await);
+        rows.push(row(&loader, graph, config).await);
     }
     let failed = rows.iter().any(|row| !row.problems.is_empty());
     print::line(table(&rows));
@@ -106,7 +106,7 @@ struct Row {
     problems: Vec<String>,
 }
 
-async fn row(loader: &Loader, graph: &GraphConfig) -> Row {
+async fn row(loader: &Loader, graph: &GraphConfig, config: &Config) -> Row {
     let mut row = Row {
         graph: graph.id.clone(),
         nodes: None,
@@ -131,28 +131,34 @@ async fn row(loader: &Loader, graph: &GraphConfig) -> Row {
         Ok(graphs) => {
             let description = graphs
                 .get(&graph.id)
-                .map(|served| served.graph.description());
+                .map(|served| served.part.graph.description());
             let channels = |channels: &[selvedge_model::graph::ChannelDescription]| {
                 channels
                     .iter()
                     .filter(|channel| !is_internal_channel(&channel.name))
                     .count()
             };
+            let is_served = |name: &str| config.graphs.iter().any(|graph| graph.id == name);
+            for missing in graphs.missing(is_served) {
+                row.problems.push(of_graph(&graph.id, &missing));
+            }
             row.nodes = description.map(|description| description.nodes.len());
             row.channels = description.map(|description| channels(&description.channels));
         }
-        Err(selvedge_runtime::GraphError::Invalid { problems, .. }) => {
+        Err(GraphError::Invalid { problems, .. }) => {
             row.problems
                 .extend(problems.iter().map(ToString::to_string));
         }
-        Err(error) => {
-            let text = error.to_string();
-            let named = format!("graph `{}`: ", graph.id);
-            row.problems
-                .push(text.strip_prefix(&named).unwrap_or(&text).to_owned());
-        }
+        Err(error) => row.problems.push(of_graph(&graph.id, &error)),
     }
     row
+}
+
+/// Its row says which graph it is about.
+fn of_graph(id: &str, error: &GraphError) -> String {
+    let text = error.to_string();
+    let named = format!("graph `{id}`: ");
+    text.strip_prefix(&named).unwrap_or(&text).to_owned()
 }
 
 fn table(rows: &[Row]) -> Table {

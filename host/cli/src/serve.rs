@@ -83,6 +83,10 @@ impl House {
         let loader = Loader::new(sandbox.clone(), config)?;
         let sources = try_join_all(config.graphs.iter().map(|graph| loader.load(graph))).await?;
         let graphs = Graphs::new(sources, Timestamp::now())?;
+        let missing = graphs.missing(|name| graphs.get(name).is_some());
+        if let Some(missing) = missing.into_iter().next() {
+            return Err(missing.into());
+        }
 
         let recovery = storage
             .recover(Timestamp::now(), config.runtime.max_attempts)

@@ -2,9 +2,12 @@
 //!
 //! Members that are not known here are ignored, so that a newer SDK's component still loads.
 
+use std::fmt;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::Json;
@@ -129,6 +132,45 @@ pub struct NodeDescription {
     /// Free data for drawings and streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Json>,
+    /// The graph that is run in place of a function: its input is what the node reads, its output what the node writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subgraph: Option<Subgraph>,
+}
+
+/// A graph that a node stands for.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Subgraph {
+    /// A graph of the same component by its name, or else one that the host serves.
+    Named(String),
+    /// A graph of the node's own. The component knows it by its `name`, which is no name for callers.
+    Own(Box<GraphDescription>),
+}
+
+impl<'de> Deserialize<'de> for Subgraph {
+    /// By hand, because what reads either form first would have to keep the texts within in another form.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+
+        impl<'de> Visitor<'de> for Form {
+            type Value = Subgraph;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a graph, or a graph")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Subgraph, E> {
+                Ok(Subgraph::Named(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Subgraph, A::Error> {
+                let graph = GraphDescription::deserialize(MapAccessDeserializer::new(members))?;
+                Ok(Subgraph::Own(Box::new(graph)))
+            }
+        }
+
+        deserializer.deserialize_any(Form)
+    }
 }
 
 /// Which failures of a node are tried again, and when.

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use selvedge_model::Json;
 use selvedge_model::graph::{
     BranchDescription, CachePolicy, ChannelDescription, ComponentDescription, EdgeDescription,
-    GraphDescription, NodeDescription, Reducer, RetryPolicy, Schemas, TimeoutPolicy,
+    GraphDescription, NodeDescription, Reducer, RetryPolicy, Schemas, Subgraph, TimeoutPolicy,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ fn whole() -> ComponentDescription {
             cache: Some(CachePolicy { ttl: Some(1.0) }),
             destinations: names(),
             metadata: any(),
+            subgraph: Some(Subgraph::Named("other".to_owned())),
         }],
         edges: vec![EdgeDescription {
             from: vec!["__start__".to_owned()],
@@ -258,4 +259,23 @@ fn every_reducer_of_the_schema_is_one_of_the_hosts() {
         place(reducer.unwrap_or_else(|error| panic!("{name}: {error}")))
     });
     assert!(read.eq(0..9), "{listed:?}");
+}
+
+#[test]
+fn a_node_may_stand_for_a_graph_by_name_or_for_one_of_its_own() {
+    let own = json!({"name": "outer/inner", "channels": [{"name": "a", "default": [1]}], "nodes": [{"name": "b"}]});
+    let read = |subgraph: Value| {
+        let node: NodeDescription =
+            serde_json::from_value(json!({"name": "n", "subgraph": subgraph})).expect("a node");
+        node.subgraph
+    };
+    assert!(matches!(read(json!("leaf")), Some(Subgraph::Named(name)) if name == "leaf"));
+    assert!(
+        matches!(read(own), Some(Subgraph::Own(graph)) if graph.name == "outer/inner"
+            && graph.channels[0].default == Some(Json::from(json!([1]))))
+    );
+    assert!(read(Value::Null).is_none());
+    let bad = serde_json::from_value::<NodeDescription>(json!({"name": "n", "subgraph": 1}));
+    let error = bad.expect_err("a number is no graph").to_string();
+    assert!(error.contains("the name of a graph, or a graph"), "{error}");
 }

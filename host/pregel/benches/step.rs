@@ -54,6 +54,7 @@ fn run(graph: &Arc<Graph>, node: &Json, route: &Json) {
         metadata: empty.clone(),
         facts: empty,
         modes: Vec::new(),
+        parents: Default::default(),
     };
     let input = Json::object([("foo", &Json::string("in"))]);
     let mut execution = Execution::start(

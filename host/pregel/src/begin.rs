@@ -59,6 +59,7 @@ impl Execution {
         let forks = resuming && time_travel && !is_branch_already;
 
         self.replaying = time_travel || earlier;
+        self.travels = time_travel;
         if time_travel {
             // Questions are asked again instead of being answered as they were before.
             self.pending.retain(|w| w.channel != RESUME);

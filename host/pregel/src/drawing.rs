@@ -1,4 +1,5 @@
-//! The picture of a graph as data: what `GET /assistants/{id}/graph` answers, without subgraphs expanded.
+//! The picture of a graph as data: what `GET /assistants/{id}/graph` answers. `expand` opens the graphs
+//! in it.
 
 use std::collections::BTreeSet;
 

@@ -261,10 +261,13 @@ impl Execution {
 
     /// The runtime adds the thread.
     fn config(&self, checkpoint: Option<selvedge_model::CheckpointId>) -> Json {
-        let id = checkpoint.map(|c| c.to_string());
-        Json::from(
-            json!({"configurable": {"checkpoint_ns": self.options.namespace, "checkpoint_id": id}}),
-        )
+        let namespace = &self.options.namespace;
+        let mut named = json!({"checkpoint_ns": namespace, "checkpoint_id": checkpoint});
+        if !namespace.is_empty() {
+            named["checkpoint_map"] = json!(*self.options.parents);
+            named["checkpoint_map"][namespace] = json!(checkpoint);
+        }
+        Json::from(json!({"configurable": named}))
     }
 
     fn shows(&self, mode: StreamMode) -> bool {
@@ -358,6 +361,11 @@ fn checkpoint_task(graph: &Graph, task: &Task, status: Option<&Status>) -> Json 
             Json::encode(&status.interrupts).unwrap_or_default(),
         ));
     }
-    members.push(("state", Json::null()));
+    // The runtime adds the thread.
+    let state = match &task.info.nested {
+        Some(_) => Json::from(json!({"configurable": {"checkpoint_ns": task.info.namespace}})),
+        None => Json::null(),
+    };
+    members.push(("state", state));
     Json::object(members.iter().map(|(name, value)| (*name, value)))
 }

@@ -9,6 +9,7 @@ use selvedge_model::run::{Breakpoints, Command, RunError, StreamMode};
 use selvedge_model::thread::Interrupt;
 use selvedge_model::{CheckpointId, Json, TaskId, Timestamp};
 
+use crate::nested::{Around, Inside, Parents};
 use crate::program::{Failure, Plan, Program};
 use crate::task::TaskInfo;
 use crate::writes::Writes;
@@ -39,6 +40,8 @@ pub struct Options {
     pub facts: Json,
     /// Which events to make.
     pub modes: Vec<StreamMode>,
+    /// The checkpoints of the graphs around this one; empty for the root graph.
+    pub parents: Arc<Parents>,
 }
 
 /// What a run begins with.
@@ -82,10 +85,13 @@ pub struct Work {
     pub task: Option<Arc<TaskInfo>>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) answers: Vec<Json>,
+    pub(crate) around: Arc<Around>,
+    pub(crate) below: Option<Json>,
 }
 
 impl Work {
-    /// The calls to make, fresh for each attempt (1 for the first).
+    /// The calls to make, fresh for each attempt (1 for the first). The first call of a task whose node stands for a
+    /// graph is answered by what that graph came to, and not by a guest.
     #[must_use]
     pub fn program(&self, attempt: u32) -> Program {
         Program::new(&self.plan, attempt)
@@ -102,6 +108,12 @@ impl Work {
     pub fn answers(&self) -> &[Json] {
         &self.answers
     }
+
+    /// What graphs inside the task begin with.
+    #[must_use]
+    pub fn inside(&self) -> Inside {
+        Inside::of(self)
+    }
 }
 
 /// What came of a piece of work.
@@ -113,6 +125,8 @@ pub enum Outcome {
     Reused(Writes),
     /// The task asked this and has no answer.
     Interrupted(Json),
+    /// A graph inside the task stopped: it asked these, or none at a breakpoint.
+    Stopped(Vec<Interrupt>),
     /// It failed, retries included.
     Failed(Failure),
 }
@@ -139,6 +153,8 @@ pub struct End {
     pub next: Vec<String>,
     /// The questions that wait for an answer, by task.
     pub interrupts: IndexMap<TaskId, Vec<Interrupt>>,
+    /// Whether the task that it failed of says that trying again may help.
+    pub retryable: bool,
 }
 
 /// In which way an execution ended.

@@ -30,6 +30,10 @@ pub struct Execution {
     pub(crate) facts: Arc<IndexMap<String, Json>>,
     pub(crate) board: Board,
     pub(crate) at: At,
+    /// The checkpoint that it stood on when it began.
+    pub(crate) began_on: Option<CheckpointId>,
+    /// It began where the caller wanted it, so that what came of it before does not count.
+    pub(crate) travels: bool,
     /// The writes of the open step, as LangGraph keeps them.
     pub(crate) pending: Vec<PendingWrite>,
     /// The step that comes next.
@@ -152,6 +156,8 @@ impl Execution {
             graph,
             facts: Arc::new(facts),
             board,
+            began_on: at.is_stored.then_some(at.id),
+            travels: false,
             at,
             pending,
             step,
@@ -184,7 +190,7 @@ impl Execution {
                     let Some(plan) = fold.plan.take() else {
                         return Step::Waiting;
                     };
-                    let work = self.issue(Issued::Fold, None, plan, Vec::new());
+                    let work = self.issue(Issued::Fold, None, plan);
                     return Step::Work(vec![work]);
                 }
                 Phase::HandOut => {
@@ -282,7 +288,7 @@ impl Execution {
                 self.folded(&fold.tasks, fold.then, &reduced, mint);
             }
             Outcome::Failed(failure) => self.fail(RunError::new(failure.kind, failure.message)),
-            Outcome::Interrupted(_) => {
+            Outcome::Interrupted(_) | Outcome::Stopped(_) => {
                 self.fail(RunError::new(
                     "RuntimeError",
                     "a reducer cannot be interrupted",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use selvedge_model::Json;
 use selvedge_model::graph::{
-    CachePolicy, END, GraphDescription, Reducer, RetryPolicy, START, TimeoutPolicy,
+    CachePolicy, END, GraphDescription, Reducer, RetryPolicy, START, Subgraph, TimeoutPolicy,
 };
 
 use crate::channel::{ChannelSpec, Kind};
@@ -61,6 +61,16 @@ pub(crate) struct Node {
     pub(crate) retry: Vec<RetryPolicy>,
     pub(crate) timeout: TimeoutPolicy,
     pub(crate) cache: Option<CachePolicy>,
+    pub(crate) nested: Option<Nested>,
+}
+
+/// The graph that a node stands for.
+#[derive(Clone, Debug)]
+pub enum Nested {
+    /// To be looked up: a graph of the same component, or else one that the host serves.
+    Named(Arc<str>),
+    /// The node's own, of the same component.
+    Own(Arc<Graph>),
 }
 
 impl Graph {
@@ -74,6 +84,12 @@ impl Graph {
             return Err(found);
         }
         Ok(Arc::new(Self::index(description)))
+    }
+
+    /// The nodes that stand for graphs, in their order.
+    pub fn nested(&self) -> impl Iterator<Item = (&str, &Nested)> {
+        let nodes = self.nodes.iter();
+        nodes.filter_map(|node| Some((node.name.as_str(), node.nested.as_ref()?)))
     }
 
     /// What the component said.
@@ -156,6 +172,7 @@ impl Graph {
             retry: Vec::new(),
             timeout: TimeoutPolicy::default(),
             cache: None,
+            nested: None,
         }];
         for node in &description.nodes {
             let channel = branch_channel(&node.name);
@@ -175,6 +192,7 @@ impl Graph {
                 retry: node.retry.clone(),
                 timeout: node.timeout.unwrap_or_default(),
                 cache: node.cache,
+                nested: node.subgraph.as_ref().map(Nested::of),
             });
         }
         let has = |reducer| description.channels.iter().any(|c| c.reducer == reducer);
@@ -258,6 +276,16 @@ impl Graph {
                 self.triggered_by[*trigger].push(index);
             }
             self.nodes[index].triggers = triggers;
+        }
+    }
+}
+
+impl Nested {
+    /// Of a description that was checked with the one around it.
+    fn of(subgraph: &Subgraph) -> Self {
+        match subgraph {
+            Subgraph::Named(name) => Self::Named(name.as_str().into()),
+            Subgraph::Own(graph) => Self::Own(Arc::new(Graph::index((**graph).clone()))),
         }
     }
 }

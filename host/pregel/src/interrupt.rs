@@ -11,6 +11,7 @@ use selvedge_model::{Json, TaskId};
 
 use crate::board::INTERRUPT;
 use crate::ids::{self, NULL_TASK};
+use crate::nested;
 use crate::recovery::{BEGUN, Given};
 use crate::task::Task;
 
@@ -142,7 +143,9 @@ impl Answers<'_> {
         }
         match (loose_answer(self.pending), waiting.as_slice()) {
             (Some(answer), [only]) => {
-                tasks[*only].answers.push(answer.clone());
+                let task = &mut tasks[*only];
+                let status = statuses.get(&task.info.id);
+                give(task, status, answer.clone());
                 Some(*only)
             }
             _ => None,
@@ -153,12 +156,14 @@ impl Answers<'_> {
     pub(crate) fn given(&self, tasks: &[Task]) -> Given {
         let statuses = statuses(self.pending);
         let had = |task: &Task| statuses.get(&task.info.id).map_or(0, |s| s.answers.len());
-        let given = tasks.iter().filter(|t| t.answers.len() > had(t));
-        given.map(|t| (t.info.id, t.answers.len())).collect()
+        let has = |task: &Task| task.answers.len() + usize::from(task.below.is_some());
+        let given = tasks.iter().filter(|t| has(t) > had(t));
+        given.map(|t| (t.info.id, has(t))).collect()
     }
 
     /// Gives what was given before the run was cut off, unless the task has kept it: not who waits now decides.
     fn hand_out_again(&self, tasks: &mut [Task], given: &Given) -> Option<usize> {
+        let statuses = statuses(self.pending);
         let mut loose_task = None;
         for (index, task) in tasks.iter_mut().enumerate() {
             let count = given.get(&task.info.id).copied().unwrap_or(0);
@@ -170,7 +175,7 @@ impl Answers<'_> {
             if task.answers.len() < count
                 && let Some(answer) = loose_answer(self.pending)
             {
-                task.answers.push(answer.clone());
+                give(task, statuses.get(&task.info.id), answer.clone());
                 loose_task = Some(index);
             }
         }
@@ -183,5 +188,14 @@ impl Answers<'_> {
         let by_index = |index| map.get(&ids::interrupt_id(&task.info.namespace, index));
         // Older versions gave all interrupts of a task the first id.
         by_index(task.answers.len()).or_else(|| by_index(0))
+    }
+}
+
+/// Gives a task the answer that was meant for none in particular: for its node, or for a graph inside it.
+fn give(task: &mut Task, status: Option<&Status>, answer: Json) {
+    if nested::asks_itself(task, status) {
+        task.answers.push(answer);
+    } else {
+        task.below = Some(answer);
     }
 }

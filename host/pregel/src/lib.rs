@@ -6,10 +6,12 @@
 //!
 //! | module | its one job |
 //! |---|---|
-//! | [`graph`], [`problems`], `names`, [`drawing`] | a description, validated and indexed; what is wrong with one; its picture |
+//! | [`graph`], [`problems`], `names` | a description, validated and indexed; what is wrong with one |
+//! | [`drawing`], `expand` | its picture; with the graphs in it opened |
 //! | `channel`, `board` | one channel and its rules; all channels with their versions, and applying a step's writes |
 //! | [`messages`] | LangChain's messages: coercion and `add_messages` |
 //! | `task`, `interrupt` | what runs next, and the answers that it gets |
+//! | [`nested`] | graphs inside tasks: what they are given by the one around them |
 //! | [`program`], [`writes`] | the calls that one task makes on its guest instance, and what came of them |
 //! | [`execution`], `begin`, `tick`, `settle` | one run: the loop, how it starts, how a step begins and ends |
 //! | `recovery` | a run that is taken up again: what of its beginning is there already |
@@ -28,11 +30,13 @@ mod errors;
 mod events;
 mod exchange;
 pub mod execution;
+mod expand;
 pub mod graph;
 mod ids;
 mod interrupt;
 pub mod messages;
 mod names;
+pub mod nested;
 pub mod problems;
 pub mod program;
 mod python;
@@ -49,7 +53,8 @@ pub use drawing::Drawing;
 pub use execution::{
     Addressed, End, EndKind, Entry, Execution, Mint, Options, Outcome, Output, Step, Work, WorkId,
 };
-pub use graph::Graph;
+pub use graph::{Graph, Nested};
+pub use nested::Inside;
 pub use problems::GraphProblem;
 pub use program::{Failure, GuestCall, Program};
 pub use recovery::made_by;

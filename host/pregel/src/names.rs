@@ -1,7 +1,7 @@
 //! The names in a description: how many, how long, and that they can be shown. A name goes into log lines, errors, events
 //! and the ids of tasks, and the time that a step takes grows with the number of channels and nodes.
 
-use selvedge_model::graph::GraphDescription;
+use selvedge_model::graph::{GraphDescription, Subgraph};
 
 use crate::problems::GraphProblem;
 
@@ -35,7 +35,7 @@ pub(crate) fn find(graph: &GraphDescription) -> Vec<GraphProblem> {
     problems
 }
 
-fn names(graph: &GraphDescription) -> impl Iterator<Item = &str> {
+fn names(graph: &GraphDescription) -> Box<dyn Iterator<Item = &str> + '_> {
     fn all(list: &Option<Vec<String>>) -> impl Iterator<Item = &str> {
         list.iter().flatten().map(String::as_str)
     }
@@ -58,7 +58,7 @@ fn names(graph: &GraphDescription) -> impl Iterator<Item = &str> {
             .chain(labels.flat_map(|(label, to)| [label.as_str(), to.as_str()]))
     });
     let breakpoints = graph.interrupt_before.iter().chain(&graph.interrupt_after);
-    std::iter::once(graph.name.as_str())
+    let found = std::iter::once(graph.name.as_str())
         .chain(channels)
         .chain(nodes)
         .chain(edges)
@@ -66,6 +66,21 @@ fn names(graph: &GraphDescription) -> impl Iterator<Item = &str> {
         .chain(all(&graph.input_channels))
         .chain(all(&graph.output_channels))
         .chain(breakpoints.map(String::as_str))
+        .chain(
+            graph
+                .nodes
+                .iter()
+                .filter_map(|n| n.subgraph.as_ref())
+                .flat_map(names_within),
+        );
+    Box::new(found)
+}
+
+fn names_within(subgraph: &Subgraph) -> Box<dyn Iterator<Item = &str> + '_> {
+    match subgraph {
+        Subgraph::Named(name) => Box::new(std::iter::once(name.as_str())),
+        Subgraph::Own(graph) => names(graph),
+    }
 }
 
 #[cfg(test)]

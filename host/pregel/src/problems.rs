@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
-use selvedge_model::graph::{END, GraphDescription, START, is_internal_channel};
+use selvedge_model::graph::{END, GraphDescription, START, Subgraph, is_internal_channel};
 
 use crate::names::{LONGEST_NAME_BYTES, MOST_NAMES};
+use crate::nested::DEEPEST;
 
 /// One thing that is wrong; its text is a sentence for the graph's author.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +86,18 @@ pub enum GraphProblem {
         /// Its name.
         node: String,
     },
+    /// Graphs within graphs, beyond what may run.
+    TooDeep {
+        /// The node that stands for one graph too many.
+        node: String,
+    },
+    /// What is wrong with a graph that a node stands for.
+    Within {
+        /// The node.
+        node: String,
+        /// What it is.
+        problem: Box<GraphProblem>,
+    },
     /// A time that is none.
     NoTime {
         /// The node.
@@ -131,6 +144,10 @@ impl fmt::Display for GraphProblem {
             ),
             Self::UnknownChannel { by, channel } => write!(f, "{by} names the unknown channel `{channel}`"),
             Self::UnknownBreakpoint { node } => write!(f, "a breakpoint names the unknown node `{node}`"),
+            Self::TooDeep { node } => {
+                write!(f, "the node `{node}` is a graph within more than {DEEPEST} others")
+            }
+            Self::Within { node, problem } => write!(f, "in the graph of the node `{node}`: {problem}"),
             Self::NoTime { node, what } => {
                 write!(f, "the node `{node}` has a {what} that is not more than 0 seconds")
             }
@@ -142,10 +159,30 @@ impl std::error::Error for GraphProblem {}
 
 /// Everything that is wrong with a description.
 pub(crate) fn find(graph: &GraphDescription) -> Vec<GraphProblem> {
-    let mut problems = crate::names::find(graph);
+    let problems = crate::names::find(graph);
     if !problems.is_empty() {
         // What else is wrong would take long to find, or could not be shown.
         return problems;
+    }
+    find_at(graph, 0)
+}
+
+/// In a graph that lies within so many others, and in those within it.
+fn find_at(graph: &GraphDescription, depth: usize) -> Vec<GraphProblem> {
+    let mut problems = Vec::new();
+    for node in &graph.nodes {
+        let Some(Subgraph::Own(own)) = &node.subgraph else {
+            continue;
+        };
+        let name = || node.name.clone();
+        if depth == DEEPEST {
+            return vec![GraphProblem::TooDeep { node: name() }];
+        }
+        let within = find_at(own, depth + 1).into_iter();
+        problems.extend(within.map(|problem| GraphProblem::Within {
+            node: name(),
+            problem: Box::new(problem),
+        }));
     }
     names(graph, &mut problems);
     channels(graph, &mut problems);
@@ -390,6 +427,30 @@ mod tests {
         ] {
             assert!(text.contains(part), "missing: {part}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_graph_within_a_graph_is_looked_at_too() {
+        let around = |subgraph: Value| {
+            json!({
+                "name": "g", "channels": [], "nodes": [{"name": "x", "subgraph": subgraph}],
+                "edges": [{"from": ["__start__"], "to": "x"}],
+            })
+        };
+        let inner = json!({"name": "g/x", "channels": [], "nodes": [{"name": "y"}]});
+        let found = problems_of(around(around(inner)));
+        let expected =
+            "in the graph of the node `x`: in the graph of the node `x`: the graph has no entry";
+        assert!(found[0].starts_with(expected), "{found:?}");
+        assert_eq!(problems_of(around(json!("named"))), Vec::<String>::new());
+
+        let nested = |levels: usize| (0..levels).fold(json!("named"), |within, _| around(within));
+        assert_eq!(problems_of(nested(DEEPEST + 1)), Vec::<String>::new());
+        let found = problems_of(nested(DEEPEST + 2));
+        assert!(
+            found[0].contains("is a graph within more than 8 others"),
+            "{found:?}"
+        );
     }
 
     #[test]

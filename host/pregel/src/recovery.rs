@@ -35,9 +35,10 @@ pub fn made_by(checkpoint: &Json, run: &Json) -> bool {
 }
 
 impl Execution {
-    /// Whether the checkpoint is one of this very run. A subgraph's belong to the task that calls it.
+    /// Whether the checkpoint is one of this very run. So it is, too, when the task around a nested graph is tried
+    /// again.
     pub(crate) fn is_on_its_own_checkpoint(&self) -> bool {
-        self.options.namespace.is_empty() && made_by(&self.at.metadata, &self.options.metadata)
+        made_by(&self.at.metadata, &self.options.metadata)
     }
 
     /// Takes the mark out of the pending writes. If it is this run's, the command has been put already.

@@ -38,6 +38,7 @@ impl Execution {
                 self.tasks[index].progress = Progress::Asking(value);
             }
             Outcome::Interrupted(value) => self.asked(index, &value, mint),
+            Outcome::Stopped(questions) => self.stopped(index, &questions, mint),
             Outcome::Failed(failure) => self.failed(index, failure, mint),
         }
     }
@@ -55,11 +56,7 @@ impl Execution {
                 self.asked(index, &value, mint);
             }
         }
-        let failure = self.tasks.iter().find_map(|t| match &t.progress {
-            Progress::Failed(failure) => Some(failure.clone()),
-            _ => None,
-        });
-        if let Some(failure) = failure {
+        if let Some(failure) = self.first_failure().cloned() {
             return self.fail(RunError::new(failure.kind, failure.message));
         }
         if self
@@ -69,12 +66,13 @@ impl Execution {
         {
             return self.fail(RunError::new("CancelledError", "a task was stopped"));
         }
-        if self
-            .tasks
-            .iter()
-            .any(|t| matches!(t.progress, Progress::Asked))
-        {
-            return self.interrupted(false, mint);
+        let any = |is: fn(&Progress) -> bool| self.tasks.iter().any(|t| is(&t.progress));
+        let (asked, paused) = (
+            any(|p| matches!(p, Progress::Asked)),
+            any(|p| matches!(p, Progress::Paused)),
+        );
+        if asked || paused {
+            return self.interrupted(!asked, mint);
         }
         let writes = self.tasks.iter().map(Task::to_apply).collect();
         let is_update = self.tasks.iter().any(|t| matches!(t.path, Path::Update(_)));
@@ -130,11 +128,20 @@ impl Execution {
             .tasks
             .iter()
             .any(|t| !t.writes.is_empty() || !t.answers.is_empty());
-        if !has_writes || self.pending.is_empty() {
+        // The graph around a nested one takes nothing of it before it has ended.
+        let is_nested = !self.options.namespace.is_empty();
+        if is_nested || !has_writes || self.pending.is_empty() {
             return self.end_interrupted(at_breakpoint);
         }
         let writes = self.tasks.iter().map(Task::to_apply).collect();
         self.fold(writes, Then::Interrupted { at_breakpoint }, mint);
+    }
+
+    fn first_failure(&self) -> Option<&Failure> {
+        self.tasks.iter().find_map(|t| match &t.progress {
+            Progress::Failed(failure) => Some(failure),
+            _ => None,
+        })
     }
 
     pub(crate) fn fail(&mut self, error: RunError) {
@@ -160,6 +167,9 @@ impl Execution {
             values: self.values(),
             next: self.next(),
             interrupts,
+            retryable: self
+                .first_failure()
+                .is_some_and(|failure| failure.retryable),
         });
     }
 
@@ -243,7 +253,8 @@ impl Execution {
     }
 
     fn end_interrupted(&mut self, at_breakpoint: bool) {
-        if at_breakpoint {
+        // That a nested graph stops is shown by the root graph, which stops with it.
+        if at_breakpoint && self.options.namespace.is_empty() {
             self.show_breakpoint();
         }
         self.end(EndKind::Interrupted);
@@ -275,6 +286,24 @@ impl Execution {
         entries.extend(self.used_answers(index));
         self.put(index, &entries);
         self.show_asked(index, &Json::array([&question.shown()]), mint);
+    }
+
+    /// A graph inside the task stopped.
+    fn stopped(&mut self, index: usize, questions: &[Interrupt], mint: &mut dyn Mint) {
+        let asks = !questions.is_empty();
+        self.tasks[index].progress = if asks {
+            Progress::Asked
+        } else {
+            Progress::Paused
+        };
+        let kept = asks.then(|| (INTERRUPT.to_owned(), Json::written(&questions)));
+        let mut entries: Vec<(String, Json)> = kept.into_iter().collect();
+        entries.extend(self.used_answers(index));
+        self.put(index, &entries);
+        if asks {
+            let shown: Vec<Json> = questions.iter().map(Interrupt::shown).collect();
+            self.show_asked(index, &Json::array(&shown), mint);
+        }
     }
 
     fn failed(&mut self, index: usize, failure: Failure, mint: &mut dyn Mint) {

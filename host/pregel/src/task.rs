@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::board::{Board, Channels, TaskWrites};
 use crate::channel::Held;
-use crate::graph::{START_NODE, TASKS};
+use crate::graph::{Nested, START_NODE, TASKS};
 use crate::ids::{self, PULL, PUSH};
 use crate::program::Failure;
 
@@ -33,6 +33,8 @@ pub struct TaskInfo {
     pub cache: Option<CachePolicy>,
     /// `node:task_id`, below the execution's own namespace.
     pub namespace: String,
+    /// The graph that the node stands for.
+    pub nested: Option<Nested>,
 }
 
 /// A part of a task's path.
@@ -74,6 +76,8 @@ pub(crate) enum Progress {
     Asking(Json),
     /// It asked, and waits for another run.
     Asked,
+    /// A graph inside it stopped at a breakpoint, where nothing is asked.
+    Paused,
     Failed(Failure),
     /// It was stopped because another one failed.
     Stopped,
@@ -88,6 +92,8 @@ pub(crate) struct Task {
     /// A `Send`'s input, or what an update from outside takes the node to have given.
     pub(crate) packet: Option<Json>,
     pub(crate) answers: Vec<Json>,
+    /// The answer for a graph inside it.
+    pub(crate) below: Option<Json>,
     /// Empty as long as it is not finished.
     pub(crate) writes: Arc<Vec<(String, Json)>>,
     pub(crate) progress: Progress,
@@ -112,6 +118,7 @@ impl Task {
             path,
             packet,
             answers: Vec::new(),
+            below: None,
             writes: Arc::default(),
             progress: Progress::Ready,
             has_pending: false,
@@ -191,6 +198,7 @@ fn pushed(board: &Board, place: Place<'_>) -> Vec<Task> {
             timeout: board.graph.nodes[node].timeout,
             cache: board.graph.nodes[node].cache,
             namespace: format!("{namespace}:{id}"),
+            nested: board.graph.nodes[node].nested.clone(),
         };
         let input = Some(packet.input.clone());
         tasks.push(Task::new(info, node, Path::Push(index), input));
@@ -225,6 +233,7 @@ fn pulled(board: &Board, place: Place<'_>, index: usize) -> Task {
         timeout: node.timeout,
         cache: node.cache,
         namespace: format!("{namespace}:{id}"),
+        nested: node.nested.clone(),
     };
     Task::new(info, index, Path::Pull, None)
 }

@@ -79,6 +79,7 @@ impl Execution {
     /// Work for every task that is ready. What needs no guest (START without branches) is done at once.
     pub(crate) fn hand_out(&mut self, mint: &mut dyn Mint) -> Vec<Work> {
         let mut work = Vec::new();
+        let around = Arc::new(self.around());
         for index in 0..self.tasks.len() {
             if !matches!(self.tasks[index].progress, Progress::Ready) {
                 continue;
@@ -92,8 +93,14 @@ impl Execution {
             }
             self.tasks[index].progress = Progress::Running;
             let info = (!self.tasks[index].is_internal()).then(|| Arc::clone(&plan.info));
-            let answers = self.tasks[index].answers.clone();
-            work.push(self.issue(Issued::Task(index), info, plan, answers));
+            let task = &self.tasks[index];
+            let (answers, below) = (task.answers.clone(), task.below.clone());
+            work.push(Work {
+                around: Arc::clone(&around),
+                answers,
+                below,
+                ..self.issue(Issued::Task(index), info, plan)
+            });
         }
         work
     }
@@ -103,7 +110,6 @@ impl Execution {
         what: Issued,
         task: Option<Arc<TaskInfo>>,
         plan: Arc<Plan>,
-        answers: Vec<Json>,
     ) -> Work {
         let id = WorkId(self.next_work);
         self.next_work += 1;
@@ -112,7 +118,9 @@ impl Execution {
             id,
             task,
             plan,
-            answers,
+            answers: Vec::new(),
+            around: Arc::default(),
+            below: None,
         }
     }
 
@@ -197,6 +205,7 @@ impl TaskInfo {
             timeout: TimeoutPolicy::default(),
             cache: None,
             namespace: String::new(),
+            nested: None,
         }
     }
 }

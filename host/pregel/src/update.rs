@@ -132,7 +132,7 @@ impl StateUpdate {
     /// The answer to one piece of work; see [`Execution::complete`].
     pub fn complete(&mut self, work: WorkId, outcome: Outcome, mint: &mut dyn Mint) {
         let outcome = match outcome {
-            Outcome::Interrupted(_) => Outcome::Failed(Failure {
+            Outcome::Interrupted(_) | Outcome::Stopped(_) => Outcome::Failed(Failure {
                 kind: "RuntimeError".to_owned(),
                 message: "a state update cannot be interrupted".to_owned(),
                 retryable: false,
@@ -186,6 +186,7 @@ impl StateUpdate {
                 timeout: TimeoutPolicy::default(),
                 cache: None,
                 namespace: String::new(),
+                nested: None,
             };
             let answer = update.returned.as_answer();
             tasks.push(Task::new(info, node, Path::Update(index), Some(answer)));

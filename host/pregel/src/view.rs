@@ -17,6 +17,7 @@ use crate::events;
 use crate::graph::Graph;
 use crate::ids::NULL_TASK;
 use crate::interrupt::{self, Status};
+use crate::nested;
 use crate::python;
 use crate::task::{self, PathPart, Place, Task};
 
@@ -55,6 +56,10 @@ pub struct TaskView {
     pub interrupts: Vec<Interrupt>,
     /// What it wrote; `None` while it is not finished.
     pub result: Option<Json>,
+    /// `node:task_id`, below that of the graph: where a graph inside it has its checkpoints.
+    pub namespace: String,
+    /// Whether there is a graph inside it: its node stands for one, or one that it called asks.
+    pub contains_graph: bool,
 }
 
 impl TaskView {
@@ -176,6 +181,8 @@ fn task_view(graph: &Graph, task: &Task, status: Option<&Status>, live: bool) ->
         result: status
             .is_finished()
             .then(|| events::result_of(graph, &status.output)),
+        namespace: task.info.namespace.clone(),
+        contains_graph: nested::contains_graph(task, status),
     }
 }
 

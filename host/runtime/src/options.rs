@@ -12,7 +12,8 @@ use crate::sweep::ThreadTtl;
 pub struct Options {
     /// Runs that are executed at once (`max_running_runs`); others stay pending.
     pub max_running_runs: usize,
-    /// Tasks of one run that are executed at once (`max_parallel_tasks`); others wait.
+    /// Tasks of one run that are executed at once, and as many again at each depth of graphs inside its tasks
+    /// (`max_parallel_tasks`); others wait.
     pub max_parallel_tasks: usize,
     /// `Send`s that the tasks of one super-step make together (`max_step_sends`); the task that goes beyond it fails.
     pub max_step_sends: usize,

@@ -1,13 +1,17 @@
 //! Threads: reading them and their state, creating, changing and deleting them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::graph::is_internal_channel;
 use selvedge_model::thread::{Thread, Ttl};
-use selvedge_model::{CheckpointId, Json, Scope, ThreadId, Timestamp};
+use selvedge_model::{CheckpointId, Json, Scope, TaskId, ThreadId, Timestamp};
 use selvedge_pregel::StateView;
 pub use selvedge_pregel::TaskView;
+pub use selvedge_pregel::nested::Parents;
 use selvedge_storage::{
     Insert, NewThread, Page, Prune, StorageError, ThreadPatch, ThreadQuery, Values,
 };
@@ -15,11 +19,15 @@ use uuid::Uuid;
 
 use crate::Runtime;
 use crate::admit::assemble::without_reserved;
-use crate::graphs::ServedGraph;
+use crate::execute::facts::{CHECKPOINT_PARENTS, SUBGRAPH};
+use crate::graphs::{Part, ServedGraph};
 use crate::state::{Update, UpdateError};
 
 /// Threads that one write prunes; others get their turn between two.
 const PRUNED_AT_ONCE: usize = 100;
+
+/// States of nested graphs in one answer; beyond it they are only named. Each is read on its own.
+const MOST_STATES_INSIDE: usize = 1_000;
 
 /// A thread's state at one checkpoint.
 pub struct ThreadState {
@@ -27,6 +35,25 @@ pub struct ThreadState {
     pub saved: Option<SavedCheckpoint>,
     /// Its values, its next nodes, its tasks.
     pub view: StateView,
+    /// The states of the graphs inside its tasks, where they were asked for and there are any.
+    pub inside: BTreeMap<TaskId, ThreadState>,
+}
+
+impl ThreadState {
+    /// The checkpoints of the graphs around it, by their namespaces; empty for the root graph.
+    #[must_use]
+    pub fn parents(&self) -> Parents {
+        let metadata = self.saved.as_ref().map(|saved| &saved.checkpoint.metadata);
+        metadata.map(parents_in).unwrap_or_default()
+    }
+}
+
+/// Which graphs lie around the one whose checkpoint has this metadata.
+pub(crate) fn parents_in(metadata: &Json) -> Parents {
+    let parents = metadata
+        .members()
+        .and_then(|m| m.get(CHECKPOINT_PARENTS)?.decode().ok());
+    parents.unwrap_or_default()
 }
 
 impl Runtime {
@@ -131,7 +158,7 @@ impl Runtime {
         if let Some(values) = thread.values.take() {
             let graph = self.graph_of(&thread);
             thread.values = Some(match graph {
-                Some(served) => selvedge_pregel::values(&served.graph, &values),
+                Some(served) => selvedge_pregel::values(&served.part.graph, &values),
                 None => values,
             });
         }
@@ -201,13 +228,14 @@ impl Runtime {
     }
 
     /// A thread's state at a checkpoint of a namespace, or at its newest; `None` when there is no such thread or
-    /// checkpoint. Only the graph's own namespace, the empty one, has any.
+    /// checkpoint. With the states of graphs inside its tasks when they are asked for, as far as they are within bounds.
     pub async fn thread_state(
         &self,
         scope: &Scope,
         id: ThreadId,
         namespace: &str,
         at: Option<CheckpointId>,
+        inside: bool,
     ) -> Result<Option<ThreadState>, StorageError> {
         let storage = &self.0.storage;
         let Some(thread) = storage.thread(scope, id, Values::Skip).await? else {
@@ -217,19 +245,73 @@ impl Runtime {
             return Ok(at.is_none().then(|| ThreadState {
                 saved: None,
                 view: only_values(Json::object::<&str>([])),
+                inside: BTreeMap::new(),
             }));
         };
-        let view = match self.graph_of(&thread) {
+        let view = match self.part_of(&thread, &saved) {
             // A checkpoint that is asked for by its id is history: it shows how its step began.
-            Some(served) if at.is_some() => selvedge_pregel::record(&served.graph, &saved),
-            Some(served) => selvedge_pregel::view(&served.graph, &saved),
+            Some(part) if at.is_some() => selvedge_pregel::record(&part.graph, &saved),
+            Some(part) => selvedge_pregel::view(&part.graph, &saved),
             // The graph is not served any more: what it left can still be read.
             None => only_values(visible(&saved)),
         };
-        Ok(Some(ThreadState {
+        let mut state = ThreadState {
             saved: Some(saved),
             view,
-        }))
+            inside: BTreeMap::new(),
+        };
+        if inside {
+            let mut left = MOST_STATES_INSIDE;
+            self.look_inside(scope, &thread, &mut state, &mut left)
+                .await?;
+        }
+        Ok(Some(state))
+    }
+
+    /// Adds the newest states of the graphs inside a state's tasks, and inside theirs.
+    fn look_inside<'a>(
+        &'a self,
+        scope: &'a Scope,
+        thread: &'a Thread,
+        state: &'a mut ThreadState,
+        left: &'a mut usize,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        async move {
+            for task in &state.view.tasks {
+                if !task.contains_graph || *left == 0 {
+                    continue;
+                }
+                *left -= 1;
+                let storage = &self.0.storage;
+                let found = storage
+                    .checkpoint(scope, thread.thread_id, &task.namespace, None)
+                    .await?;
+                let Some(saved) = found else { continue };
+                let view = match self.part_of(thread, &saved) {
+                    Some(part) => selvedge_pregel::view(&part.graph, &saved),
+                    None => only_values(visible(&saved)),
+                };
+                let mut inner = ThreadState {
+                    saved: Some(saved),
+                    view,
+                    inside: BTreeMap::new(),
+                };
+                self.look_inside(scope, thread, &mut inner, left).await?;
+                state.inside.insert(task.id, inner);
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    /// The graph that made a checkpoint, while it is served: that of the thread's last run, or one inside it.
+    pub(crate) fn part_of(&self, thread: &Thread, saved: &SavedCheckpoint) -> Option<Part> {
+        if saved.checkpoint.namespace.is_empty() {
+            return Some(self.graph_of(thread)?.part.clone());
+        }
+        let metadata = saved.checkpoint.metadata.members()?;
+        let address: String = metadata.get(SUBGRAPH)?.decode().ok()?;
+        self.0.graphs.at(&address)
     }
 }
 

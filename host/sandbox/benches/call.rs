@@ -20,8 +20,8 @@ use selvedge_model::graph::TimeoutPolicy;
 use selvedge_model::{CheckpointId, Json, RunId, Timestamp};
 use selvedge_pregel::{Entry, Execution, Graph, Mint, Options as RunOptions, Outcome, Step, Work};
 use selvedge_sandbox::{
-    Component, ComponentSource, Job, Limits, Network, NoStore, Options, Sandbox, TaskEvents,
-    ToolEvent,
+    Component, ComponentSource, Job, Limits, Network, NoCalls, NoStore, Options, Sandbox,
+    TaskEvents, ToolEvent,
 };
 use tokio::runtime::Runtime;
 
@@ -84,6 +84,7 @@ fn first_task(component: &Component) -> Work {
         metadata: empty.clone(),
         facts: empty,
         modes: Vec::new(),
+        parents: Arc::default(),
     };
     let mut execution = Execution::start(
         graph,
@@ -111,6 +112,8 @@ async fn run(sandbox: &Sandbox, component: &Component, work: &Work) {
             timeout: TimeoutPolicy::default(),
             events: Arc::new(Nowhere),
             items: Arc::new(NoStore),
+            calls: Arc::new(NoCalls),
+            waiting_around: 0,
         })
         .await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");

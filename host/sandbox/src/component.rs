@@ -13,7 +13,7 @@ use crate::compile::{self, CompileError, blocking};
 use crate::guest::{GuestPre, TaskState};
 use crate::options::Limits;
 use crate::outbound::Network;
-use crate::slots::Slots;
+use crate::slots::Levels;
 use crate::{Shared, task};
 
 /// What to load, and what its graphs may use.
@@ -38,7 +38,7 @@ pub(crate) struct Loaded {
     pub(crate) environment: Arc<[(String, String)]>,
     pub(crate) limits: Arc<Limits>,
     /// The graph's own share of the instances.
-    pub(crate) slots: Slots,
+    pub(crate) slots: Levels,
     pub(crate) network: Network,
     digest: String,
     description: ComponentDescription,
@@ -181,7 +181,7 @@ pub(crate) async fn load(
     let mut loaded = Loaded {
         pre: GuestPre::new(pre).map_err(contract)?,
         environment: source.environment.into(),
-        slots: Slots::new(source.limits.instances),
+        slots: Levels::new(source.limits.instances),
         limits: Arc::new(source.limits),
         network: source.network,
         digest,

@@ -41,7 +41,7 @@ fn code() -> Config {
 }
 
 fn config(options: &Options, stack_bytes: usize) -> Config {
-    let slots = options.slots() as u32;
+    let slots = options.pool_slots() as u32;
     let stack_bytes = stack_bytes.clamp(1, LARGEST_STACK_BYTES);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)

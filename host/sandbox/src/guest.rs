@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::Limits;
 use crate::bound::{Bound, Exceeded, Rate};
+use crate::calls::{GraphCalls, Inside};
 use crate::memory::MemoryMeter;
 use crate::meter::CpuMeter;
 use crate::outbound::Outbound;
@@ -30,6 +31,7 @@ mod generated {
         path: "../../wit",
         world: "graph",
         imports: {
+            "selvedge:graph/context.call-graph": async | trappable,
             "selvedge:graph/store": async | trappable,
             default: trappable,
         },
@@ -89,6 +91,8 @@ pub(crate) struct TaskState {
     messages: HashSet<Arc<str>>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) items: Arc<dyn ItemStore>,
+    pub(crate) calls: Arc<dyn GraphCalls>,
+    pub(crate) inside: Inside,
     /// Where the host's own I/O runs.
     pub(crate) host: Handle,
     pub(crate) store_calls: u32,
@@ -110,6 +114,7 @@ pub(crate) struct TaskSetup {
     pub(crate) answers: Vec<Json>,
     pub(crate) events: Arc<dyn TaskEvents>,
     pub(crate) items: Arc<dyn ItemStore>,
+    pub(crate) calls: Arc<dyn GraphCalls>,
     pub(crate) host: Handle,
     pub(crate) progress: Arc<Progress>,
     pub(crate) environment: Arc<[(String, String)]>,
@@ -136,6 +141,8 @@ impl TaskState {
             messages: HashSet::new(),
             progress: setup.progress,
             items: setup.items,
+            calls: setup.calls,
+            inside: Inside::default(),
             host: setup.host,
             store_calls: 0,
             stored_bytes: 0,
@@ -249,6 +256,9 @@ impl context::Host for TaskState {
 
     fn interrupt(&mut self, value: String) -> Result<Result<String, Interruption>> {
         let value = self.take_json("the value of an interrupt", value)?;
+        if self.inside.stopped.is_some() {
+            return Ok(Err(Interruption::Interrupted));
+        }
         if self.asked.is_none()
             && let Some(answer) = self.answers.next()
         {
@@ -256,6 +266,14 @@ impl context::Host for TaskState {
         }
         self.asked.get_or_insert(value);
         Ok(Err(Interruption::Interrupted))
+    }
+
+    async fn call_graph(
+        &mut self,
+        name: String,
+        input: String,
+    ) -> Result<Result<String, GuestFailure>> {
+        self.call(name, input).await
     }
 
     fn remaining_ms(&mut self) -> Result<u64> {

@@ -17,6 +17,7 @@
 //! | `guest` | what a task's guest may call: `context` and `log` |
 //! | `store` | and the long-term store, which the runtime answers for |
 //! | `tool` | what it shows of the tools that it calls |
+//! | `calls` | and graphs that run inside the task, which the runtime drives |
 //! | `stdio` | a guest's stdout and stderr as log lines |
 //! | `outbound` | `wasi:http` through `egress` |
 //! | `meter` | CPU time of a task, and of its run's |
@@ -30,6 +31,7 @@
 
 mod bound;
 mod cache;
+mod calls;
 pub mod compile;
 mod component;
 mod engine;
@@ -54,9 +56,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmtime::component::Linker;
 
+pub use calls::{Called, GraphCalls, NoCalls};
 pub use component::{Component, ComponentSource, LoadError};
 pub use options::{Compiling, Limits, Options};
 pub use outbound::Network;
+pub use patience::within_run_timeout;
 pub use selvedge_pregel::{Failure, Outcome};
 pub use store::{ItemStore, NoStore};
 pub use task::{Job, TaskEvents};
@@ -73,7 +77,7 @@ pub(crate) struct Shared {
     compiler: compile::Compiler,
     /// What graphs may import, for each engine that there is: by its `stack_bytes`.
     linkers: BTreeMap<usize, Linker<guest::TaskState>>,
-    slots: slots::Slots,
+    slots: slots::Levels,
     /// Tasks that wait for an instance.
     waiting: AtomicUsize,
     memory: Arc<memory::TotalMemory>,
@@ -121,7 +125,7 @@ impl Sandbox {
         let linkers = linkers.map_err(SandboxError::Engine)?;
         let ticker = ticker::Ticker::start(linkers.values().map(Linker::engine))?;
         Ok(Self(Arc::new(Shared {
-            slots: slots::Slots::new(options.slots()),
+            slots: slots::Levels::new(options.slots()),
             waiting: AtomicUsize::new(0),
             shares: Arc::default(),
             counts: bound::Counts::default(),

@@ -119,6 +119,16 @@ impl TotalMemory {
         }
     }
 
+    /// A task waits for others, so it must not keep the reserve from them. It has what it holds, and may have to wait, or
+    /// go without, when it asks for more.
+    fn leave_reserve(&self, holder: Holder) {
+        let mut state = self.state.lock();
+        if state.in_reserve == Some(holder) {
+            state.in_reserve = None;
+            self.changed.notify_waiters();
+        }
+    }
+
     fn give_back(&self, holder: Holder, bytes: usize) {
         let mut state = self.state.lock();
         state.used -= bytes;
@@ -167,6 +177,11 @@ impl MemoryMeter {
     /// Whether the task was waiting for memory when it was stopped.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting
+    }
+
+    /// To be called before the task waits for what other tasks do.
+    pub(crate) fn waits_for_others(&self) {
+        self.total.leave_reserve(self.holder);
     }
 
     async fn grow(&mut self, bytes: usize) -> wasmtime::Result<bool> {
@@ -328,6 +343,18 @@ mod tests {
         drop(first);
         assert!(poll!(small.as_mut()).is_pending());
         assert!(poll!(large.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_others_leaves_the_reserve_to_them() {
+        let total = budget();
+        let _held = grown(&total, BUDGET - TASK).await;
+        let caller = grown(&total, TASK / 2).await;
+        let mut called = task(&total);
+        let mut growing = Box::pin(called.grow(TASK / 2));
+        assert!(poll!(growing.as_mut()).is_pending());
+        caller.waits_for_others();
+        assert!(growing.await.unwrap());
     }
 
     #[tokio::test]

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The most instances that may be alive at once: their memories reserve half of the 128 TiB that a process can address.
+use crate::slots::Levels;
+
+/// The most instances that may be alive at once. With those in reserve, their memories take 80 of the 128 TiB that a
+/// process can address.
 pub const MOST_INSTANCES: usize = 8_192;
 
 /// The largest stack of a guest: address space for one is set aside for each slot of the pool.
@@ -19,7 +22,7 @@ pub struct Options {
     /// Where compiled components are kept. `None`, or a directory that others may write to: compile at each start.
     pub cache_dir: Option<PathBuf>,
     /// Instances that may be alive at once (`max_instances`): [`MOST_INSTANCES`] at most, or its part where there are
-    /// several [`stacks`](Self::stacks). Beyond it, tasks wait.
+    /// several [`stacks`](Self::stacks). Beyond it, tasks wait. Those inside tasks that called a graph come on top.
     pub max_instances: usize,
     /// Every `stack_bytes` of a graph. Each is an engine with a pool of its own, which has address space for all the
     /// instances that may be alive: none of them ever waits for a slot that another pool has free.
@@ -57,10 +60,15 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Slots of each pool, and instances alive at once.
+    /// Instances alive at once, but for those inside tasks that called a graph.
     pub(crate) fn slots(&self) -> usize {
         let most = MOST_INSTANCES / self.stacks.len().max(1);
         self.max_instances.min(most).max(1)
+    }
+
+    /// Slots of each pool, with those for the tasks of graphs that tasks called.
+    pub(crate) fn pool_slots(&self) -> usize {
+        Levels::of(self.slots()).iter().sum()
     }
 }
 

@@ -69,6 +69,19 @@ pub(crate) async fn within<T>(
     }
 }
 
+/// The same for a node whose work is not a guest's: a graph. Its `run_timeout` alone counts.
+pub async fn within_run_timeout<T>(
+    policy: TimeoutPolicy,
+    node: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let policy = TimeoutPolicy {
+        idle_timeout: None,
+        ..policy
+    };
+    within(policy, node, &Progress::new(), async { Ok(work.await) }).await
+}
+
 /// LangGraph's error, which a retry policy without kinds of its own tries again.
 fn too_long(node: &str, which: &str, most: Duration, how: &str, begun: Instant) -> Failure {
     Failure {

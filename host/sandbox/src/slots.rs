@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use selvedge_model::RunId;
+use selvedge_pregel::nested::DEEPEST;
 use tokio::sync::oneshot;
 
 /// A fair semaphore.
@@ -100,6 +101,36 @@ impl Drop for Slot {
                 Err(mut slot) => slot.0 = None,
             }
         }
+    }
+}
+
+/// Slots for every depth of graphs that tasks called. Whoever waits for a graph keeps its instance, so the graph's tasks
+/// take theirs from a reserve for their depth: nobody waits for somebody who waits for them.
+pub(crate) struct Levels([Slots; 1 + DEEPEST]);
+
+impl Levels {
+    pub(crate) fn new(count: usize) -> Self {
+        Self(Self::of(count).map(Slots::new))
+    }
+
+    /// How many each depth has: `count` where no task around waits, and below a thirty-second part of those, so that all
+    /// together are a quarter more.
+    pub(crate) fn of(count: usize) -> [usize; 1 + DEEPEST] {
+        const PART: usize = 32;
+        std::array::from_fn(|depth| match depth {
+            0 => count,
+            _ => (count / PART).max(1),
+        })
+    }
+
+    /// Those of tasks below so many that wait.
+    pub(crate) fn below(&self, waiting: usize) -> &Slots {
+        &self.0[waiting.min(DEEPEST)]
+    }
+
+    /// How many are taken now.
+    pub(crate) fn taken(&self) -> usize {
+        self.0.iter().map(Slots::taken).sum()
     }
 }
 

@@ -171,7 +171,7 @@ async fn on_host<T: Send + 'static>(
     let answer = Spawned(host.spawn(call)).await;
     answer
         .unwrap_or_else(|error| Err(unavailable(format!("the call failed: {error}"))))
-        .map_err(refusal)
+        .map_err(GuestFailure::from)
 }
 
 /// The bindings want a `String`; the copy is small beside the one into the guest's memory.
@@ -215,13 +215,5 @@ fn unavailable(message: String) -> Failure {
         kind: "StoreUnavailable".into(),
         message,
         retryable: true,
-    }
-}
-
-fn refusal(failure: Failure) -> GuestFailure {
-    GuestFailure {
-        kind: failure.kind,
-        message: failure.message,
-        retryable: failure.retryable,
     }
 }

@@ -14,6 +14,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::Shared;
 use crate::bound::{Bound, Counts, Exceeded};
+use crate::calls::{GraphCalls, NoCalls};
 use crate::component::{Component, Loaded};
 use crate::guest::{GuestFailure, GuestInstance, InvalidOutput, LogBook, TaskSetup, TaskState};
 use crate::memory::MemoryMeter;
@@ -44,6 +45,10 @@ pub struct Job {
     pub events: Arc<dyn TaskEvents>,
     /// The long-term store.
     pub items: Arc<dyn ItemStore>,
+    /// The graphs that it calls.
+    pub calls: Arc<dyn GraphCalls>,
+    /// How many tasks wait, each with its instance, for the graphs that they called and this task is in.
+    pub waiting_around: usize,
 }
 
 /// Takes what a task shows while it runs. Called on a guest thread: never block in it.
@@ -57,7 +62,7 @@ pub trait TaskEvents: Send + Sync {
 }
 
 pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Outcome {
-    let place = match place(shared, job.component.loaded(), job.run).await {
+    let place = match place(shared, job.component.loaded(), job.run, job.waiting_around).await {
         Ok(place) => place,
         Err(failure) => return Outcome::Failed(failure),
     };
@@ -77,13 +82,18 @@ struct Place {
     _of_host: Slot,
 }
 
-/// Waits for a place.
-async fn place(shared: &Shared, loaded: &Loaded, run: RunId) -> Result<Place, Failure> {
+/// Waits for a place below so many tasks that wait for a graph.
+async fn place(
+    shared: &Shared,
+    loaded: &Loaded,
+    run: RunId,
+    waiting_around: usize,
+) -> Result<Place, Failure> {
     let _waiting = Waiting::new(&shared.waiting);
     let both = async {
         Place {
-            _of_graph: loaded.slots.take(run).await,
-            _of_host: shared.slots.take(run).await,
+            _of_graph: loaded.slots.below(waiting_around).take(run).await,
+            _of_host: shared.slots.below(waiting_around).take(run).await,
         }
     };
     let patience = loaded.limits.instance_wait;
@@ -139,6 +149,7 @@ async fn execute(shared: &Arc<Shared>, cpu: Arc<CpuMeter>, job: Job) -> Outcome 
             answers: job.answers,
             events: job.events,
             items: job.items,
+            calls: job.calls,
             progress: progress.clone(),
         },
     );
@@ -150,6 +161,9 @@ async fn execute(shared: &Arc<Shared>, cpu: Arc<CpuMeter>, job: Job) -> Outcome 
     let result = patience::within(job.timeout, &job.node, &progress, work).await;
     if let Some(question) = store.data_mut().asked.take() {
         return Outcome::Interrupted(question);
+    }
+    if let Some(questions) = store.data_mut().inside.stopped.take() {
+        return Outcome::Stopped(questions);
     }
     let writes = result
         .and_then(|()| program.finish())
@@ -173,7 +187,7 @@ fn within_sends(counts: &Counts, writes: Writes, limit: usize) -> Result<Writes,
 /// Asks a component what it is made of, under the same bounds as a task.
 pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Json, Failure> {
     let nobody = RunId::new();
-    let place = place(shared, loaded, nobody).await?;
+    let place = place(shared, loaded, nobody, 0).await?;
     let book = LogBook::new(nobody, "describe".into(), String::new(), &loaded.limits);
     let cpu = Arc::new(shared.meters.meter(nobody));
     let around = Around {
@@ -181,6 +195,7 @@ pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Js
         answers: Vec::new(),
         events: Arc::new(Nowhere),
         items: Arc::new(NoStore),
+        calls: Arc::new(NoCalls),
         progress: Arc::new(Progress::new()),
     };
     let store = store(shared, loaded, book, around);
@@ -254,8 +269,14 @@ async fn drive(
                     .await?,
             ),
         };
-        if store.data().asked.is_some() {
+        let state = store.data_mut();
+        if state.asked.is_some() || state.inside.stopped.is_some() {
             return Ok(());
+        }
+        if let Some(command) = state.inside.commanded.take() {
+            // It takes the place of what the node gave.
+            program.answer(Ok(command));
+            continue;
         }
         program.answer(match answer {
             Ok(text) => Ok(store.data().take_json(what, text)?),
@@ -276,6 +297,7 @@ struct Around {
     answers: Vec<Json>,
     events: Arc<dyn TaskEvents>,
     items: Arc<dyn ItemStore>,
+    calls: Arc<dyn GraphCalls>,
     progress: Arc<Progress>,
 }
 
@@ -287,6 +309,7 @@ fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -
         answers: around.answers,
         events: around.events,
         items: around.items,
+        calls: around.calls,
         host: shared.host.clone(),
         progress: around.progress.clone(),
         environment: loaded.environment.clone(),

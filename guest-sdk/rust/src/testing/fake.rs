@@ -1,15 +1,17 @@
 //! A context for one node, which collects what the node shows and answers what it asks.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use serde_json::{Value, json};
 
+use crate::component::Graphs;
 use crate::context::Context;
+use crate::error::NodeError;
 use crate::host::Host;
 use crate::ids;
-use crate::testing::MemoryStore;
+use crate::testing::{MemoryStore, Run};
 
 /// A fake host for a node. Set it up, then hand [`ctx`](Self::ctx) to the node.
 ///
@@ -41,6 +43,12 @@ pub(super) struct FakeHost {
     pub chunks: RefCell<Vec<Value>>,
     pub tools: RefCell<Vec<Value>>,
     pub store: OnceCell<MemoryStore>,
+    /// Those that a node may call.
+    pub graphs: Cell<Option<Graphs>>,
+    /// The graphs that the node under way has called, in this try or an earlier one.
+    pub calls: RefCell<Vec<Run>>,
+    /// How many of them it has called in this try.
+    pub called: Cell<usize>,
 }
 
 impl Default for Fake {
@@ -81,6 +89,13 @@ impl Fake {
     #[must_use]
     pub fn store(self, store: &MemoryStore) -> Self {
         self.host.use_store(store);
+        self
+    }
+
+    /// Gives the node these graphs to call.
+    #[must_use]
+    pub fn graphs(self, graphs: &Graphs) -> Self {
+        self.host.graphs.set(Some(*graphs));
         self
     }
 
@@ -146,6 +161,16 @@ impl FakeHost {
         let _ = self.store.set(store.clone());
     }
 
+    /// With what a graph that is called has in common with its caller.
+    fn inside(&self) -> Self {
+        let host = Self {
+            vars: self.vars.clone(),
+            ..Self::default()
+        };
+        host.use_store(self.store());
+        host
+    }
+
     pub fn tokens(&self) -> String {
         self.chunks
             .borrow()
@@ -192,6 +217,22 @@ impl Host for FakeHost {
 
     fn emit_tool(&self, event: &str) {
         self.tools.borrow_mut().push(parse(event));
+    }
+
+    fn call_graph(&self, name: &str, input: &str) -> Result<String, NodeError> {
+        let number = self.called.replace(self.called.get() + 1);
+        if self.calls.borrow().len() <= number {
+            let unknown = || NodeError::new("GraphNotFound", format!("there is no graph `{name}`"));
+            let graphs = self.graphs.get().ok_or_else(unknown)?;
+            graphs.find(name).ok_or_else(unknown)?;
+            let run = Run::start_on(&graphs, name, parse(input), self.inside())?;
+            self.calls.borrow_mut().push(run);
+        }
+        let calls = self.calls.borrow();
+        if !calls[number].questions().is_empty() {
+            return Err(NodeError::interrupted());
+        }
+        Ok(calls[number].output().to_string())
     }
 
     fn store(&self) -> &MemoryStore {

@@ -28,6 +28,8 @@ pub(super) struct NodePlan {
     pub reads: Option<Vec<String>>,
     pub defer: bool,
     pub retry: Vec<RetryPlan>,
+    /// The graph that the node stands for, by its name; of one of its own, its description.
+    pub subgraph: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -49,8 +51,8 @@ pub(super) struct BranchPlan {
 }
 
 impl Plan {
-    pub fn of(graph: &dyn Graph) -> Self {
-        serde_json::from_value(graph.describe("test"))
+    pub fn of(graph: &dyn Graph, name: &str) -> Self {
+        serde_json::from_value(graph.describe(name))
             .expect("the SDK's description has the contract's form")
     }
 
@@ -60,6 +62,12 @@ impl Plan {
 }
 
 impl NodePlan {
+    /// The name of the graph that the node stands for.
+    pub fn graph(&self) -> Option<&str> {
+        let subgraph = self.subgraph.as_ref()?;
+        subgraph.as_str().or_else(|| subgraph["name"].as_str())
+    }
+
     /// How often the node may be tried when it fails like this.
     pub fn attempts(&self, kind: &str, retryable: bool) -> u32 {
         let policy = self.retry.iter().find(|r| match &r.retry_on {

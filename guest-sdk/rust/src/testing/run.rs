@@ -18,9 +18,13 @@ use crate::update::{END, START};
 /// More super-steps than any test needs.
 const STEPS: u32 = 1_000;
 
+/// By which error a command for the graph around this one leaves it, as on the host.
+const TO_PARENT: &str = "ParentCommand";
+
 /// A run of a graph in a test. It goes on until its end, or until someone has to answer.
 pub struct Run {
-    graph: Box<dyn Graph>,
+    graphs: Graphs,
+    graph: Rc<dyn Graph>,
     plan: Plan,
     channels: Channels,
     host: Rc<FakeHost>,
@@ -41,20 +45,27 @@ struct Task {
     argument: Option<Value>,
     answers: Vec<Value>,
     outcome: Outcome,
+    /// The graphs that its node has called.
+    calls: Vec<Run>,
 }
 
 enum Outcome {
     Waiting,
     Asked(Value),
+    /// A graph that the node called has asked.
+    Calling,
+    /// The graph that the node stands for has begun.
+    Inside(Box<Run>),
     Done(Vec<Output>),
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Output {
-    #[serde(default)]
     update: serde_json::Map<String, Value>,
-    #[serde(default)]
     goto: Vec<Target>,
+    /// Which graph it is for, when not for the node's own.
+    graph: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -106,24 +117,37 @@ impl Run {
         Self::start_on(graphs, name, input, host)
     }
 
-    fn start_on(
+    pub(super) fn start_on(
         graphs: &Graphs,
         name: &str,
         input: Value,
         host: FakeHost,
     ) -> Result<Self, NodeError> {
+        let mut run = Self::begin(graphs, name, input, Rc::new(host))?;
+        run.advance()?;
+        Ok(run)
+    }
+
+    fn begin(
+        graphs: &Graphs,
+        name: &str,
+        input: Value,
+        host: Rc<FakeHost>,
+    ) -> Result<Self, NodeError> {
         let unknown = || NodeError::new("UnknownGraph", format!("there is no graph `{name}`"));
-        let graph = graphs.get(name).ok_or_else(unknown)?;
+        let graph = graphs.find(name).ok_or_else(unknown)?;
         let problems = graph.problems();
         if !problems.is_empty() {
             return Err(NodeError::new("InvalidGraph", problems.join("\n")));
         }
-        let plan = Plan::of(graph.as_ref());
+        let plan = Plan::of(graph.as_ref(), name);
+        host.graphs.set(Some(*graphs));
         let mut run = Self {
+            graphs: *graphs,
             channels: Channels::new(&plan.channels),
             graph,
             plan,
-            host: Rc::new(host),
+            host,
             triggered: BTreeSet::new(),
             sends: Vec::new(),
             joins: BTreeMap::new(),
@@ -131,7 +155,6 @@ impl Run {
             step: 0,
         };
         run.enter(input)?;
-        run.advance()?;
         Ok(run)
     }
 
@@ -140,13 +163,25 @@ impl Run {
     /// # Errors
     /// What a node failed with, or that nobody asked.
     pub fn resume(&mut self, answer: impl Into<Value>) -> Result<(), NodeError> {
-        let asked = self
-            .tasks
-            .iter_mut()
-            .find(|t| matches!(t.outcome, Outcome::Asked(_)));
+        let asked = self.tasks.iter_mut().find(|t| !t.questions().is_empty());
         let task = asked.ok_or_else(|| NodeError::value("the run waits for no answer"))?;
-        task.answers.push(answer.into());
-        task.outcome = Outcome::Waiting;
+        match &mut task.outcome {
+            Outcome::Inside(run) => run.resume(answer)?,
+            outcome @ Outcome::Calling => {
+                let asked = task
+                    .calls
+                    .iter_mut()
+                    .find(|run| !run.questions().is_empty());
+                if let Some(run) = asked {
+                    run.resume(answer)?;
+                }
+                *outcome = Outcome::Waiting;
+            }
+            outcome => {
+                *outcome = Outcome::Waiting;
+                task.answers.push(answer.into());
+            }
+        }
         if self.questions().is_empty() {
             self.advance()
         } else {
@@ -157,14 +192,7 @@ impl Run {
     /// What people are asked, as long as the run waits.
     #[must_use]
     pub fn questions(&self) -> Vec<Value> {
-        let asked = |t: &Task| {
-            if let Outcome::Asked(question) = &t.outcome {
-                Some(question.clone())
-            } else {
-                None
-            }
-        };
-        self.tasks.iter().filter_map(asked).collect()
+        self.tasks.iter().flat_map(Task::questions).collect()
     }
 
     /// The whole state.
@@ -233,8 +261,19 @@ impl Run {
                 ));
             }
             for at in 0..self.tasks.len() {
-                if matches!(self.tasks[at].outcome, Outcome::Waiting) {
-                    self.tasks[at].outcome = self.execute(&self.tasks[at])?;
+                match &mut self.tasks[at].outcome {
+                    Outcome::Waiting => {
+                        *self.host.calls.borrow_mut() = std::mem::take(&mut self.tasks[at].calls);
+                        let outcome = self.execute(&self.tasks[at])?;
+                        self.tasks[at].calls = self.host.calls.take();
+                        self.tasks[at].outcome = outcome;
+                    }
+                    Outcome::Inside(run) => {
+                        if let Some(done) = run.go_on()? {
+                            self.tasks[at].outcome = Outcome::Done(self.shared(done));
+                        }
+                    }
+                    Outcome::Asked(_) | Outcome::Calling | Outcome::Done(_) => {}
                 }
             }
             if !self.questions().is_empty() {
@@ -275,6 +314,7 @@ impl Run {
                 argument,
                 answers: Vec::new(),
                 outcome: Outcome::Waiting,
+                calls: Vec::new(),
             });
         self.tasks = made.collect();
     }
@@ -286,9 +326,17 @@ impl Run {
             .argument
             .clone()
             .unwrap_or_else(|| self.channels.view(node.reads.as_deref()));
+        if let Some(graph) = node.graph() {
+            let mut inside = Self::begin(&self.graphs, graph, state, self.host.clone())?;
+            return Ok(match inside.go_on()? {
+                Some(done) => Outcome::Done(self.shared(done)),
+                None => Outcome::Inside(Box::new(inside)),
+            });
+        }
         for attempt in 1.. {
             *self.host.answers.borrow_mut() = task.answers.iter().cloned().collect();
             self.host.questions.borrow_mut().clear();
+            self.host.called.set(0);
             let ctx = self.context(&task.id, &task.node, attempt, Some(state.clone()));
             match self.graph.run_node(&task.node, &ctx) {
                 Err(e) if attempt < node.attempts(e.kind(), e.is_retryable()) => {}
@@ -298,11 +346,49 @@ impl Run {
                     if questions.len() > task.answers.len() {
                         return Ok(Outcome::Asked(questions.pop().unwrap_or_default()));
                     }
-                    return read_outputs(&json).map(Outcome::Done);
+                    let calls = self.host.calls.borrow();
+                    if calls.iter().any(|run| !run.questions().is_empty()) {
+                        return Ok(Outcome::Calling);
+                    }
+                    let outputs = read_outputs(&json)?;
+                    if outputs.iter().any(|output| output.graph.is_some()) {
+                        // It ends this graph, and is for the one around it.
+                        return Err(NodeError::new(TO_PARENT, json));
+                    }
+                    return Ok(Outcome::Done(outputs));
                 }
             }
         }
         unreachable!("the loop ends with the last attempt")
+    }
+
+    /// What a graph inside a node gave, as far as this one has the channels.
+    fn shared(&self, mut outputs: Vec<Output>) -> Vec<Output> {
+        let known = |name: &String| self.plan.channels.iter().any(|c| c.name == *name);
+        for output in &mut outputs {
+            output.update.retain(|name, _| known(name));
+        }
+        outputs
+    }
+
+    /// As a node of another graph: what it came to, unless somebody has to answer.
+    fn go_on(&mut self) -> Result<Option<Vec<Output>>, NodeError> {
+        if let Err(error) = self.advance() {
+            return match error.kind() {
+                TO_PARENT => Ok(Some(read_outputs(error.message())?)),
+                _ => Err(error),
+            };
+        }
+        if !self.questions().is_empty() {
+            return Ok(None);
+        }
+        let Value::Object(update) = self.output() else {
+            return Ok(Some(Vec::new()));
+        };
+        Ok(Some(vec![Output {
+            update,
+            ..Output::default()
+        }]))
     }
 
     fn finish(&mut self) -> Result<(), NodeError> {
@@ -382,6 +468,15 @@ impl Run {
 }
 
 impl Task {
+    fn questions(&self) -> Vec<Value> {
+        match &self.outcome {
+            Outcome::Asked(question) => vec![question.clone()],
+            Outcome::Inside(run) => run.questions(),
+            Outcome::Calling => self.calls.iter().flat_map(Run::questions).collect(),
+            Outcome::Waiting | Outcome::Done(_) => Vec::new(),
+        }
+    }
+
     fn writes(&self) -> Vec<Write> {
         let Outcome::Done(outputs) = &self.outcome else {
             return Vec::new();

@@ -74,7 +74,7 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn of(served: &ServedGraph) -> Self {
-        let schema = served.graph.description().schemas.input.as_ref();
+        let schema = served.part.graph.description().schemas.input.as_ref();
         let Some(schema) = schema.and_then(Fields::of) else {
             return Self::default();
         };

@@ -136,7 +136,7 @@ fn query(name: Option<String>, limit: u32, offset: u32) -> AssistantQuery {
 fn tool(edge: &Edge, assistant: &Assistant) -> Tool {
     let served = edge.runtime.graphs().get(&assistant.graph_id);
     let schema = served.and_then(|served| {
-        let input = served.graph.description().schemas.input.as_ref()?;
+        let input = served.part.graph.description().schemas.input.as_ref()?;
         input.decode::<JsonObject>().ok()
     });
     let mut schema = schema.unwrap_or_default();

@@ -62,7 +62,7 @@ pub(super) async fn state(call: &Call<'_>, params: &Fields) -> Result<Value, Ref
     let namespace = namespace.unwrap_or_default().join("|");
     let keys = params.strings("keys").map_err(Refusal::of_parameters)?;
     let runtime = &call.edge.runtime;
-    let state = runtime.thread_state(&call.caller.scope, call.thread, &namespace, None);
+    let state = runtime.thread_state(&call.caller.scope, call.thread, &namespace, None, false);
     let state = state.await.map_err(ApiError::from)?.ok_or_else(no_run)?;
     if state.saved.is_none() && !namespace.is_empty() {
         return Err(Refusal::new(

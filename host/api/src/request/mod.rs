@@ -49,7 +49,7 @@ pub(crate) use query::Query;
 pub(crate) use run_queries::{Follow, ListRuns};
 pub(crate) use searches::{SearchAssistants, SearchThreads, thread_filter};
 pub(crate) use select::Selection;
-pub(crate) use state::{History, NamedCheckpoint, StateChange, supersteps};
+pub(crate) use state::{History, StateChange, required_checkpoint, supersteps};
 pub(crate) use store::{DeleteItem, GetItem, ListNamespaces, PutItem, SearchItems};
 pub(crate) use thread_queries::{ThreadParts, wants_nothing_back};
 pub(crate) use thread_stream::WatchThread;

@@ -59,6 +59,11 @@ impl PathIds {
         self.text("assistant_id").unwrap_or_default()
     }
 
+    /// A path of nodes, on the route that there is with one and without.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        self.text("namespace")
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         let mut params = self.0.iter();
         params.find(|(known, _)| *known == name).map(|(_, id)| id)

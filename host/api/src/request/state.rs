@@ -1,7 +1,7 @@
 //! Which checkpoints of a thread to show, and how its state is to change.
 
 use selvedge_model::{CheckpointId, Json, ThreadId};
-use selvedge_runtime::state::{Returned, Update};
+use selvedge_runtime::state::{At, Returned, Update};
 use selvedge_storage::HistoryQuery;
 
 use super::body::shortened;
@@ -69,59 +69,37 @@ fn before(fields: &Fields) -> ApiResult<Option<CheckpointId>> {
     id.map(|id| parse_id(&id, "checkpoint")).transpose()
 }
 
-/// A checkpoint as clients name it.
-pub(crate) struct NamedCheckpoint {
-    /// Empty: the graph's own.
-    pub(crate) namespace: String,
-    /// Without one, the newest.
-    pub(crate) id: Option<CheckpointId>,
+/// `checkpoint` of a body that must have one.
+pub(crate) fn required_checkpoint(fields: &Fields) -> ApiResult<At> {
+    if fields.json("checkpoint").is_none() {
+        return Err(ApiError::invalid("\"checkpoint\" is a required property"));
+    }
+    named_checkpoint(&fields.fields("checkpoint")?)
 }
 
-impl NamedCheckpoint {
-    /// `checkpoint` of a body that must have one.
-    pub(crate) fn required(fields: &Fields) -> ApiResult<Self> {
-        if fields.json("checkpoint").is_none() {
-            return Err(ApiError::invalid("\"checkpoint\" is a required property"));
-        }
-        Self::read(&fields.fields("checkpoint")?)
-    }
-
-    fn read(checkpoint: &Fields) -> ApiResult<Self> {
-        checkpoint.fields("checkpoint_map")?;
-        let id = checkpoint.string("checkpoint_id")?;
-        Ok(Self {
-            namespace: checkpoint.string("checkpoint_ns")?.unwrap_or_default(),
-            id: id.map(|id| parse_id(&id, "checkpoint")).transpose()?,
-        })
-    }
-
-    /// The id of one of the graph's own.
-    fn of_graph(self) -> ApiResult<Option<CheckpointId>> {
-        let subgraph = self.namespace.split(':').next().unwrap_or_default();
-        if self.namespace.is_empty() {
-            Ok(self.id)
-        } else {
-            Err(ApiError::bad_request(format!(
-                "Subgraph {subgraph} not found"
-            )))
-        }
-    }
+/// A checkpoint as clients name it. With its namespace, its id says which; those of the graphs around it say no more.
+fn named_checkpoint(checkpoint: &Fields) -> ApiResult<At> {
+    checkpoint.fields("checkpoint_map")?;
+    let id = checkpoint.string("checkpoint_id")?;
+    Ok(At {
+        namespace: checkpoint.string("checkpoint_ns")?.unwrap_or_default(),
+        checkpoint: id.map(|id| parse_id(&id, "checkpoint")).transpose()?,
+    })
 }
 
 /// A change of a thread's state.
 pub(crate) struct StateChange {
-    pub(crate) at: Option<CheckpointId>,
+    pub(crate) at: At,
     pub(crate) update: Update,
 }
 
 impl StateChange {
     pub(crate) fn read(fields: &Fields) -> ApiResult<Self> {
         let short = fields.string("checkpoint_id")?;
-        let checkpoint = NamedCheckpoint::read(&fields.fields("checkpoint")?)?;
-        let at = match checkpoint.of_graph()? {
-            Some(id) => Some(id),
-            None => short.map(|id| parse_id(&id, "checkpoint")).transpose()?,
-        };
+        let mut at = named_checkpoint(&fields.fields("checkpoint")?)?;
+        if at.checkpoint.is_none() {
+            at.checkpoint = short.map(|id| parse_id(&id, "checkpoint")).transpose()?;
+        }
         Ok(Self {
             at,
             update: Update {

@@ -213,6 +213,7 @@ pub fn options() -> Options {
         metadata: Json::from(json!({})),
         facts: Json::from(json!({})),
         modes: vec![StreamMode::Values, StreamMode::Updates, StreamMode::Tasks],
+        parents: Default::default(),
     }
 }
 

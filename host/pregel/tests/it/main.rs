@@ -5,6 +5,7 @@ mod cases;
 mod differential;
 mod guest;
 mod harness;
+mod nested;
 mod properties;
 mod recovery;
 mod reports;

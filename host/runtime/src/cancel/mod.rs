@@ -272,7 +272,7 @@ pub(crate) async fn not_taken_up(
 pub(crate) async fn what_it_left(shared: &Arc<Shared>, claimed: &ClaimedRun) -> (Json, bool) {
     let runtime = Runtime(shared.clone());
     match runtime
-        .thread_state(&Scope::Host, claimed.run.thread_id, "", None)
+        .thread_state(&Scope::Host, claimed.run.thread_id, "", None, false)
         .await
     {
         Ok(Some(state)) => (state.view.values, state.view.next.is_empty()),

@@ -8,6 +8,12 @@ use serde_json::json;
 use crate::admit::assemble::RESERVED_CONFIGURABLE;
 use crate::graphs::ServedGraph;
 
+/// Of a checkpoint in a nested graph's namespace: the checkpoints of the graphs around it.
+pub(crate) const CHECKPOINT_PARENTS: &str = "parents";
+
+/// Of a checkpoint in a nested graph's namespace: the graph, by the address that `Graphs::at` takes.
+pub(crate) const SUBGRAPH: &str = "subgraph";
+
 pub(super) fn recursion_limit(config: &Json, default: u32) -> u32 {
     config
         .members()

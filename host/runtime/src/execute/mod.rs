@@ -4,7 +4,9 @@
 //! that says "this has ended" leaves before it is durable.
 
 pub(crate) mod commit;
-mod facts;
+pub(crate) mod facts;
+mod level;
+mod nested;
 pub(crate) mod node_cache;
 mod perform;
 mod standing;

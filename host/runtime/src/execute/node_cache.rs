@@ -13,7 +13,7 @@ use selvedge_model::Identity;
 use selvedge_pregel::{Work, Writes};
 use sha2::{Digest, Sha256};
 
-use crate::graphs::ServedGraph;
+use crate::graphs::Part;
 
 /// What an entry costs beside what it holds.
 const OVERHEAD_BYTES: usize = 256;
@@ -53,7 +53,7 @@ impl NodeCache {
 
     /// Where the writes of this task are kept, if its node has a cache policy. A task that was given answers has no such
     /// place: they are not part of its input.
-    pub(crate) fn slot(graph: &ServedGraph, owner: Option<&Identity>, work: &Work) -> Option<Slot> {
+    pub(crate) fn slot(part: &Part, owner: Option<&Identity>, work: &Work) -> Option<Slot> {
         let task = work.task.as_ref()?;
         let policy = task.cache.as_ref()?;
         if !work.answers().is_empty() {
@@ -61,8 +61,8 @@ impl NodeCache {
         }
         let mut hash = Sha256::new();
         for part in [
-            graph.component.digest(),
-            &graph.name,
+            part.component.digest(),
+            &part.name,
             &task.name,
             work.input().as_str(),
             owner.map_or("", Identity::as_str),
@@ -77,8 +77,8 @@ impl NodeCache {
     }
 
     /// Whether a task need not run.
-    pub(crate) fn knows(&self, graph: &ServedGraph, owner: Option<&Identity>, work: &Work) -> bool {
-        Self::slot(graph, owner, work).is_some_and(|slot| self.0.contains_key(&slot.key))
+    pub(crate) fn knows(&self, part: &Part, owner: Option<&Identity>, work: &Work) -> bool {
+        Self::slot(part, owner, work).is_some_and(|slot| self.0.contains_key(&slot.key))
     }
 
     pub(crate) fn get(&self, slot: Slot) -> Option<Writes> {

@@ -10,36 +10,37 @@ use selvedge_model::event::{EventKind, StreamEvent};
 use selvedge_model::run::{ClaimedRun, Durability, StreamMode};
 use selvedge_pregel::{End, EndKind, Execution, Output, Step, Work, WorkId};
 use selvedge_storage::PendingCommit;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::Cut;
 use super::commit::{Committer, Unstored};
 use super::facts::{checkpoint_metadata, facts, recursion_limit};
+use super::level::{Common, Level, Told};
 use super::standing::{NoStanding, Standing, standing};
 use super::together::Together;
 use crate::Shared;
 use crate::graphs::ServedGraph;
 use crate::hub::RunStream;
-use crate::items::graph_store::Written;
 use crate::mint::SystemMint;
 use crate::shown::chain::Chain;
 use crate::shown::inspect::Inspection;
 
+/// Steps that executions inside tasks may have left before the run's own takes them. Each waits for its answer anyhow.
+const MOST_UNHEARD: usize = 64;
+
 /// An execution under way.
 pub(super) struct Walk {
-    pub(super) shared: Arc<Shared>,
-    pub(super) claimed: ClaimedRun,
-    pub(super) graph: Arc<ServedGraph>,
+    level: Level,
     pub(super) execution: Execution,
     mint: SystemMint,
     together: Together,
     pub(super) committer: Committer,
     pub(super) stream: Arc<RunStream>,
-    pub(super) modes: Arc<[StreamMode]>,
     inspection: Inspection,
     chain: Option<Chain>,
     durability: Durability,
-    /// By the run's tasks.
-    pub(super) put_into_store: Arc<Written>,
+    /// From the executions of graphs inside tasks.
+    told: mpsc::Receiver<Told>,
     /// What the last step shows, once the end of the run is durable.
     pub(super) last_events: Vec<StreamEvent>,
 }
@@ -67,20 +68,34 @@ impl Walk {
         if chain.is_some() && !modes.contains(&StreamMode::Tasks) {
             engine_modes.push(StreamMode::Tasks);
         }
+        let limit = shared.options.default_recursion_limit;
+        let (tell, told) = mpsc::channel(MOST_UNHEARD);
+        let common = Common {
+            shared: shared.clone(),
+            claimed: claimed.clone(),
+            stream: stream.clone(),
+            modes,
+            put_into_store: Arc::default(),
+            facts: facts(claimed, graph, &config),
+            metadata,
+            recursion_limit: recursion_limit(&kwargs.config, limit),
+            told: tell,
+            turns: std::array::from_fn(|_| {
+                Semaphore::new(shared.options.max_parallel_tasks.max(1))
+            }),
+        };
         let options = selvedge_pregel::Options {
             namespace: String::new(),
-            recursion_limit: recursion_limit(
-                &kwargs.config,
-                shared.options.default_recursion_limit,
-            ),
+            recursion_limit: common.recursion_limit,
             interrupt_before: kwargs.interrupt_before.clone(),
             interrupt_after: kwargs.interrupt_after.clone(),
-            metadata,
-            facts: facts(claimed, graph, &config),
+            metadata: common.metadata.clone(),
+            facts: common.facts.clone(),
             modes: engine_modes,
+            parents: Arc::default(),
         };
         let execution = Execution::start(
-            graph.graph.clone(),
+            graph.part.graph.clone(),
             base,
             addressed,
             entry,
@@ -95,32 +110,36 @@ impl Walk {
                 kwargs.durability,
                 kwargs.temporary,
             ),
-            shared: shared.clone(),
-            claimed: claimed.clone(),
-            graph: graph.clone(),
+            level: Level {
+                common: Arc::new(common),
+                part: graph.part.clone(),
+                namespace: "".into(),
+                depth: 0,
+                waiting_around: 0,
+            },
             execution,
             mint,
             together: Together::new(&shared.options),
             stream,
-            modes,
             inspection: Inspection::new(claimed),
             chain,
             durability: kwargs.durability,
-            put_into_store: Arc::default(),
+            told,
             last_events: Vec::new(),
         })
     }
 
     pub(super) async fn until_the_end(&mut self) -> Result<End, Cut> {
-        let limit = self.shared.options.run_timeout;
+        let limit = self.level.common.shared.options.run_timeout;
         tokio::time::timeout(limit, self.walk())
             .await
             .unwrap_or(Err(Cut::TimedOut))
     }
 
     async fn walk(&mut self) -> Result<End, Cut> {
-        let max_parallel = self.shared.options.max_parallel_tasks.max(1);
-        let shared = self.shared.clone();
+        let common = self.level.common.clone();
+        let shared = &common.shared;
+        let max_parallel = shared.options.max_parallel_tasks.max(1);
         let stream = self.stream.clone();
         let deleted = stream.ended();
         let cancelled = stream.cancelled();
@@ -130,7 +149,7 @@ impl Walk {
         let mut outstanding: BTreeSet<WorkId> = BTreeSet::new();
         if let Some(chain) = &self.chain {
             self.stream
-                .push(chain.begun(&self.claimed.run.kwargs.input));
+                .push(chain.begun(&common.claimed.run.kwargs.input));
         }
         loop {
             if self.execution.is_failing() && !outstanding.is_empty() {
@@ -143,11 +162,13 @@ impl Walk {
             }
             let step = self.execution.step(&mut self.mint);
             if let (Some(chain), Step::Work(work)) = (&mut self.chain, &step) {
-                let owner = self.claimed.owner.as_ref();
-                let runs = |work: &&Work| !shared.node_cache.knows(&self.graph, owner, work);
+                let owner = common.claimed.owner.as_ref();
+                let part = &self.level.part;
+                let runs = |work: &&Work| !shared.node_cache.knows(part, owner, work);
                 chain.begins(work.iter().filter(runs));
             }
-            let mut events = self.gather();
+            let output = self.execution.take_output();
+            let mut events = self.gather(output);
             match step {
                 Step::Work(work) => {
                     outstanding.extend(work.iter().map(|work| work.id));
@@ -172,7 +193,7 @@ impl Walk {
             while running.len() < max_parallel
                 && let Some(work) = waiting.pop_front()
             {
-                running.push(self.perform(work));
+                running.push(self.level.perform(work));
             }
             tokio::select! {
                 biased;
@@ -180,6 +201,7 @@ impl Walk {
                 () = shared.released() => return Err(Cut::Stopping),
                 // Nobody else ends the stream of a run that is going on.
                 _ = &mut deleted => return Err(Cut::Fenced),
+                Some(told) = self.told.recv() => self.hear(told).await?,
                 Some((work, outcome)) = running.next() => {
                     outstanding.remove(&work);
                     let outcome = self.together.count(outcome);
@@ -191,10 +213,28 @@ impl Walk {
         }
     }
 
-    /// Takes what the last step left: its checkpoints and writes for the next commit, its events for the stream.
-    fn gather(&mut self) -> Vec<StreamEvent> {
+    /// Does for an execution inside a task what it cannot do itself. Whether that is still there to be answered does not
+    /// matter.
+    async fn hear(&mut self, told: Told) -> Result<(), Cut> {
+        let done = match told {
+            Told::Left(outputs, done) => {
+                let events = self.gather(outputs);
+                self.put_out(events).await?;
+                done
+            }
+            Told::Store(done) => {
+                self.committer.flush().await?;
+                done
+            }
+        };
+        let _ = done.send(());
+        Ok(())
+    }
+
+    /// Takes what a step left: its checkpoints and writes for the next commit, its events for the stream.
+    fn gather(&mut self, outputs: Vec<Output>) -> Vec<StreamEvent> {
         let mut events = Vec::new();
-        for output in self.execution.take_output() {
+        for output in outputs {
             match output {
                 Output::Checkpoint(checkpoint) => self.committer.add_checkpoint(checkpoint),
                 Output::Pending {
@@ -218,7 +258,7 @@ impl Walk {
             if let Some(chain) = &mut self.chain {
                 events.extend(chain.of_task(&event.data));
             }
-            if !self.modes.contains(&StreamMode::Tasks) {
+            if !self.level.common.modes.contains(&StreamMode::Tasks) {
                 return;
             }
         }
@@ -227,7 +267,7 @@ impl Walk {
 
     /// Begins to make the step durable, and shows it. In mode `sync` nothing is shown that a crash could undo.
     async fn put_out(&mut self, events: Vec<StreamEvent>) -> Result<(), Cut> {
-        if !self.claimed.run.kwargs.resumable {
+        if !self.level.common.claimed.run.kwargs.resumable {
             self.make_durable().await?;
             self.push(events);
         } else if self.durability == Durability::Sync {

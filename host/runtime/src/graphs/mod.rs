@@ -1,18 +1,23 @@
 //! The graphs that this process serves, and their default assistants.
 
 pub(crate) mod context;
+mod parts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use selvedge_model::assistant::Assistant;
-use selvedge_model::graph::Reducer;
 use selvedge_model::{AssistantId, Json, Timestamp};
-use selvedge_pregel::{Graph, GraphProblem};
+use selvedge_pregel::nested::DEEPEST;
+use selvedge_pregel::{Drawing, Graph, GraphProblem, Nested};
 use selvedge_sandbox::Component;
 
 use crate::assistants::Settings;
 use context::DeclaredContext;
+pub use parts::Part;
+
+/// Graphs inside one that are listed or drawn; a graph that contains itself would have more than anybody can read.
+const MOST_INSIDE: usize = 256;
 
 /// A graph as the operator configured it.
 pub struct GraphSource {
@@ -34,27 +39,12 @@ pub struct GraphSource {
 pub struct ServedGraph {
     /// Its name for callers.
     pub id: String,
-    /// The component that holds it.
-    pub component: Component,
-    /// Its name inside the component.
-    pub name: Arc<str>,
-    /// What it is made of.
-    pub graph: Arc<Graph>,
+    /// What it is made of, and the component that holds it.
+    pub part: Part,
     /// The assistant that runs it as configured.
     pub default_assistant: Assistant,
     /// Which members of a run's context it gets.
     pub(crate) context: DeclaredContext,
-}
-
-impl ServedGraph {
-    /// Whether a channel is a list of chat messages.
-    pub(crate) fn holds_messages(&self, channel: &str) -> bool {
-        self.graph
-            .description()
-            .channels
-            .iter()
-            .any(|c| c.name == channel && c.reducer == Reducer::AddMessages)
-    }
 }
 
 /// Why a graph is not served: what the author or the operator has to change.
@@ -89,6 +79,19 @@ pub enum GraphError {
     ConfigurableAndContext {
         /// The graph.
         id: String,
+    },
+    /// A node stands for a graph that there is not.
+    #[error(
+        "graph `{id}`: the node `{node}` stands for the graph `{name}`, which neither its component holds nor this \
+         server serves"
+    )]
+    NoSubgraph {
+        /// The graph.
+        id: String,
+        /// The node, with those around it.
+        node: String,
+        /// The name that leads nowhere.
+        name: String,
     },
     /// The graph does not fit together.
     #[error("graph `{id}` is not valid: {}", list(problems))]
@@ -128,6 +131,96 @@ impl Graphs {
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Arc<ServedGraph>> {
         self.by_id.get(id)
+    }
+
+    /// The graph that a node of another stands for.
+    #[must_use]
+    pub fn within(&self, around: &Part, nested: &Nested) -> Option<Part> {
+        around.within(nested).or_else(|| match nested {
+            Nested::Named(name) => self.get(name).map(|served| served.part.clone()),
+            Nested::Own(_) => None,
+        })
+    }
+
+    /// The graph with an [address](Part::address), while it is served.
+    pub(crate) fn at(&self, address: &str) -> Option<Part> {
+        let (served, name) = address.rsplit_once(':')?;
+        self.get(served)?.part.other(name)
+    }
+
+    /// What is wrong with the nodes that stand for graphs by name. `is_served`: whether there is a graph, among these or
+    /// elsewhere.
+    #[must_use]
+    pub fn missing(&self, is_served: impl Fn(&str) -> bool) -> Vec<GraphError> {
+        let mut missing = Vec::new();
+        for served in self.by_id.values() {
+            let mut todo = vec![(String::new(), served.part.clone())];
+            let mut seen = BTreeSet::new();
+            while let Some((path, part)) = todo.pop() {
+                for (node, nested) in part.graph.nested() {
+                    let node = format!("{path}{node}");
+                    match (part.within(nested), nested) {
+                        (Some(within), _) => {
+                            if seen.insert(within.address()) {
+                                todo.push((format!("{node}|"), within));
+                            }
+                        }
+                        (None, Nested::Named(name)) if !is_served(name) => {
+                            missing.push(GraphError::NoSubgraph {
+                                id: served.id.clone(),
+                                node,
+                                name: name.to_string(),
+                            });
+                        }
+                        (None, _) => {}
+                    }
+                }
+            }
+        }
+        missing
+    }
+
+    /// The graphs that a graph's nodes stand for, by the paths of nodes that lead to them (`node|node`), down to a depth.
+    #[must_use]
+    pub fn inside(&self, part: &Part, depth: usize) -> Vec<(String, Part)> {
+        let mut found = Vec::new();
+        self.gather_inside(part, "", depth.min(DEEPEST), &mut found);
+        found
+    }
+
+    fn gather_inside(&self, part: &Part, path: &str, depth: usize, into: &mut Vec<(String, Part)>) {
+        for (node, nested) in part.graph.nested() {
+            if depth == 0 || into.len() >= MOST_INSIDE {
+                return;
+            }
+            if let Some(within) = self.within(part, nested) {
+                let path = format!("{path}{node}");
+                into.push((path.clone(), within.clone()));
+                self.gather_inside(&within, &format!("{path}|"), depth - 1, into);
+            }
+        }
+    }
+
+    /// The picture of a graph, with those that its nodes stand for opened down to a depth.
+    #[must_use]
+    pub fn drawing(&self, part: &Part, depth: usize) -> Drawing {
+        let mut left = MOST_INSIDE;
+        self.draw(part, depth.min(DEEPEST), &mut left)
+    }
+
+    fn draw(&self, part: &Part, depth: usize, left: &mut usize) -> Drawing {
+        let mut drawing = part.graph.drawing();
+        for (node, nested) in part.graph.nested() {
+            if depth == 0 || *left == 0 {
+                break;
+            }
+            if let Some(within) = self.within(part, nested) {
+                *left -= 1;
+                let inner = self.draw(&within, depth - 1, left);
+                drawing = drawing.open(node, inner);
+            }
+        }
+        drawing
     }
 
     /// Their names, sorted.
@@ -201,9 +294,7 @@ fn serve(source: GraphSource, now: Timestamp) -> Result<ServedGraph, GraphError>
             description: text,
         },
         context: DeclaredContext::of_schema(description.schemas.context.as_ref()),
+        part: Part::new(&source.id, source.component.clone(), name, graph),
         id: source.id,
-        component: source.component,
-        name,
-        graph,
     })
 }

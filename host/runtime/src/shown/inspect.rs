@@ -93,12 +93,39 @@ impl Inspection {
                 *config = self.config(config);
             }
         }
+        if let Some(tasks) = payload.get_mut("tasks") {
+            *tasks = self.tasks(tasks);
+        }
         if let Some(metadata) = payload.get_mut("metadata") {
             let mut own = members(metadata);
             own.retain(|name, _| OF_THE_ALGORITHM.contains(&name.as_str()));
             *metadata = Json::object(&own);
         }
         Some(payload)
+    }
+
+    /// Tasks that contain graphs name these graphs' namespaces; with the thread, they can be asked for.
+    fn tasks(&self, tasks: &Json) -> Json {
+        let with_thread = |task: Json| {
+            let mut shown = members(&task);
+            let state = shown.get_mut("state").filter(|state| !state.is_null());
+            let Some(state) = state else { return task };
+            let mut named = configurable(state);
+            named.shift_insert(
+                0,
+                "thread_id".into(),
+                Json::string(&self.thread.to_string()),
+            );
+            *state = Json::object([("configurable", &Json::object(&named))]);
+            Json::object(&shown)
+        };
+        let tasks: Vec<Json> = tasks
+            .items()
+            .unwrap_or_default()
+            .into_iter()
+            .map(with_thread)
+            .collect();
+        Json::array(&tasks)
     }
 
     fn config(&self, config: &Json) -> Json {

@@ -18,7 +18,7 @@ use selvedge_pregel::{TaskInfo, Work, Writes, messages};
 use selvedge_sandbox::{TaskEvents, ToolEvent};
 use serde_json::json;
 
-use crate::graphs::ServedGraph;
+use crate::graphs::Part;
 use crate::hub::RunStream;
 use inspect::origin;
 use pieces::Pieces;
@@ -38,14 +38,21 @@ const OF_MESSAGES: [StreamMode; 3] = [
     StreamMode::Events,
 ];
 
+/// The execution that a task is of.
+pub(crate) struct Place {
+    pub(crate) stream: Arc<RunStream>,
+    /// What is shown of it.
+    pub(crate) modes: Arc<[StreamMode]>,
+    pub(crate) namespace: Arc<str>,
+    /// Whose channels hold messages.
+    pub(crate) part: Part,
+}
+
 /// Turns what one task emits into events.
 pub(crate) struct Shown {
-    stream: Arc<RunStream>,
-    modes: Arc<[StreamMode]>,
+    place: Place,
     /// What message events say about where a message comes from.
     metadata: Json,
-    /// Whose channels hold messages.
-    graph: Arc<ServedGraph>,
     /// Messages that went out in pieces already, by their ids.
     streamed: Mutex<Streamed>,
     /// For the mode `events`.
@@ -71,13 +78,8 @@ enum Growing {
 }
 
 impl Shown {
-    pub(crate) fn new(
-        stream: Arc<RunStream>,
-        modes: Arc<[StreamMode]>,
-        claimed: &ClaimedRun,
-        graph: &Arc<ServedGraph>,
-        task: Option<&TaskInfo>,
-    ) -> Self {
+    pub(crate) fn new(place: Place, claimed: &ClaimedRun, task: Option<&TaskInfo>) -> Self {
+        let modes = &place.modes;
         let metadata = match task {
             Some(task) if modes.iter().any(|mode| OF_MESSAGES.contains(mode)) => {
                 task_metadata(claimed, task)
@@ -88,9 +90,7 @@ impl Shown {
         Self {
             metadata,
             spoken: task.map(|task| Mutex::new(Spoken::new(claimed.run.run_id, task))),
-            stream,
-            modes,
-            graph: graph.clone(),
+            place,
             streamed: Mutex::default(),
         }
     }
@@ -106,7 +106,7 @@ impl Shown {
         }
         let returned: Vec<Json> = writes
             .updates()
-            .filter(|(channel, _)| self.graph.holds_messages(channel))
+            .filter(|(channel, _)| self.place.part.holds_messages(channel))
             .filter_map(|(_, value)| messages::coerce_all(value).ok())
             .flatten()
             .collect();
@@ -180,20 +180,20 @@ impl Shown {
     }
 
     fn wants(&self, mode: StreamMode) -> bool {
-        self.modes.contains(&mode)
+        self.place.modes.contains(&mode)
     }
 
     fn push(&self, kind: EventKind, data: Json) {
-        self.stream.push(StreamEvent {
+        self.place.stream.push(StreamEvent {
             kind,
-            namespace: String::new(),
+            namespace: self.place.namespace.to_string(),
             data,
         });
     }
 
     fn push_all(&self, events: Vec<StreamEvent>) {
         for event in events {
-            self.stream.push(event);
+            self.place.stream.push(event);
         }
     }
 }

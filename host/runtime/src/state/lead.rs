@@ -41,6 +41,8 @@ impl Runtime {
             let base = Base {
                 store: Scope::of_owner(scope.owner().cloned()),
                 thread: new.thread_id,
+                part: served.part.clone(),
+                namespace: String::new(),
                 saved: last.map(|made| made.saved),
                 named: None,
                 addressed: Addressed::No,

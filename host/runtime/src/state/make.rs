@@ -6,24 +6,30 @@ use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::run::RunError;
 use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
 use selvedge_model::{CheckpointId, Json, RunId, Scope, ThreadId, Timestamp};
+use selvedge_pregel::nested::Parents;
 use selvedge_pregel::update::Update;
 use selvedge_pregel::{Addressed, End, EndKind, Outcome, Output, StateUpdate, Step, Work};
-use selvedge_sandbox::{Job, TaskEvents, ToolEvent};
+use selvedge_sandbox::{Job, NoCalls, TaskEvents, ToolEvent};
 use selvedge_storage::{PendingCommit, StepCommit, ThreadUpdate};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::UpdateError;
 use crate::Runtime;
-use crate::graphs::ServedGraph;
+use crate::execute::facts::{CHECKPOINT_PARENTS, SUBGRAPH};
+use crate::graphs::{Part, ServedGraph};
 use crate::items::graph_store::GraphStore;
 use crate::mint::SystemMint;
+use crate::threads::parents_in;
 
 /// What a super-step of updates stands on.
 pub(super) struct Base {
     /// The store that the graph's code sees: of whoever the thread belongs to, as in its runs, whoever changes it.
     pub(super) store: Scope,
     pub(super) thread: ThreadId,
+    /// Whose state it is: the thread's graph, or one inside it.
+    pub(super) part: Part,
+    pub(super) namespace: String,
     /// `None` for a thread without a checkpoint.
     pub(super) saved: Option<SavedCheckpoint>,
     /// The checkpoint that the caller named.
@@ -35,6 +41,7 @@ pub(super) struct Base {
 pub(super) struct Made {
     /// What is to be stored.
     pub(super) step: StepCommit,
+    pub(super) namespace: String,
     /// The newest checkpoint then, as it will be read back.
     pub(super) saved: SavedCheckpoint,
     pub(super) status: ThreadStatus,
@@ -46,6 +53,7 @@ impl Made {
     pub(super) fn into_update(self, expected_newest: Option<CheckpointId>) -> ThreadUpdate {
         ThreadUpdate {
             step: self.step,
+            namespace: self.namespace,
             status: self.status,
             outcome: self.outcome,
             expected_newest,
@@ -65,18 +73,17 @@ impl Runtime {
         mint: &mut SystemMint,
         deadline: Instant,
     ) -> Result<Made, UpdateError> {
-        let options = options(base.thread, base.named, served);
         let update = StateUpdate::start_at(
-            served.graph.clone(),
+            base.part.graph.clone(),
             base.saved.clone(),
             base.addressed,
             updates,
-            options,
+            options(&base, served),
             mint,
         );
         let mut update = update.map_err(UpdateError::Refused)?;
-        let items = GraphStore::new(&self.0, base.store, Arc::default());
-        let walk = self.walk(served, items, &mut update, mint);
+        let items = GraphStore::new(&self.0, base.store.clone(), Arc::default());
+        let walk = self.walk(&base.part, items, &mut update, mint);
         let timed_out = |_| Err(RunError::new("TimeoutError", "the update took too long"));
         let walked = tokio::time::timeout_at(deadline, walk).await;
         let end = walked.unwrap_or_else(timed_out);
@@ -88,6 +95,7 @@ impl Runtime {
         let nothing = || RunError::new("InvalidUpdateError", "The update changed nothing");
         Ok(Made {
             step,
+            namespace: base.namespace,
             saved: saved.ok_or_else(|| UpdateError::Refused(nothing()))?,
             status: if end.next.is_empty() {
                 ThreadStatus::Idle
@@ -104,7 +112,7 @@ impl Runtime {
     /// A super-step of updates is short: its parts are done one after the other.
     async fn walk(
         &self,
-        served: &Arc<ServedGraph>,
+        part: &Part,
         items: Arc<GraphStore>,
         update: &mut StateUpdate,
         mint: &mut SystemMint,
@@ -122,7 +130,7 @@ impl Runtime {
                 }
                 Step::Work(work) => {
                     for work in work {
-                        let outcome = self.ask(served, items.clone(), run, &work).await;
+                        let outcome = self.ask(part, items.clone(), run, &work).await;
                         update.complete(work.id, outcome, mint);
                     }
                 }
@@ -130,19 +138,13 @@ impl Runtime {
         }
     }
 
-    async fn ask(
-        &self,
-        served: &Arc<ServedGraph>,
-        items: Arc<GraphStore>,
-        run: RunId,
-        work: &Work,
-    ) -> Outcome {
+    async fn ask(&self, part: &Part, items: Arc<GraphStore>, run: RunId, work: &Work) -> Outcome {
         let node = work.task.as_ref().map(|task| task.name.clone());
         self.0
             .sandbox
             .run(Job {
-                component: served.component.clone(),
-                graph: served.name.clone(),
+                component: part.component.clone(),
+                graph: part.name.clone(),
                 program: work.program(1),
                 answers: Vec::new(),
                 run,
@@ -154,6 +156,8 @@ impl Runtime {
                     .unwrap_or_default(),
                 events: Arc::new(Unshown),
                 items,
+                calls: Arc::new(NoCalls),
+                waiting_around: 0,
             })
             .await
     }
@@ -168,11 +172,8 @@ impl TaskEvents for Unshown {
     fn tool(&self, _: ToolEvent) {}
 }
 
-fn options(
-    thread: ThreadId,
-    at: Option<CheckpointId>,
-    served: &ServedGraph,
-) -> selvedge_pregel::Options {
+fn options(base: &Base, served: &ServedGraph) -> selvedge_pregel::Options {
+    let thread = base.thread;
     let assistant = &served.default_assistant;
     let about = Json::from(json!({
         "run_id": null,
@@ -183,11 +184,20 @@ fn options(
         "user": null,
     }));
     let mut metadata = json!({"graph_id": served.id, "thread_id": thread});
-    if let Some(at) = at {
+    if let Some(at) = base.named {
         metadata["checkpoint_id"] = json!(at);
     }
+    let mut parents = Parents::new();
+    if !base.namespace.is_empty() {
+        let saved = base.saved.as_ref();
+        parents = saved
+            .map(|s| parents_in(&s.checkpoint.metadata))
+            .unwrap_or_default();
+        metadata[CHECKPOINT_PARENTS] = json!(parents);
+        metadata[SUBGRAPH] = json!(base.part.address());
+    }
     selvedge_pregel::Options {
-        namespace: String::new(),
+        namespace: base.namespace.clone(),
         recursion_limit: 1,
         interrupt_before: None,
         interrupt_after: None,
@@ -198,6 +208,7 @@ fn options(
             ("context", &served.context.context(&assistant.context)),
         ]),
         modes: Vec::new(),
+        parents: Arc::new(parents),
     }
 }
 

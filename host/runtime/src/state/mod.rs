@@ -3,6 +3,7 @@
 mod lead;
 mod make;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use selvedge_model::checkpoint::SavedCheckpoint;
@@ -55,6 +56,9 @@ pub enum UpdateError {
         /// What the caller named.
         checkpoint: CheckpointId,
     },
+    /// No graph inside the thread's has a checkpoint there.
+    #[error("Subgraph {0} not found")]
+    NoSubgraph(String),
     /// A run is pending or running.
     #[error(
         "Thread {0} has in-flight runs. Wait for them to end, or cancel them, before its state is updated."
@@ -79,6 +83,23 @@ pub enum UpdateError {
     Storage(#[from] StorageError),
 }
 
+impl UpdateError {
+    /// LangGraph names the outermost node.
+    fn no_subgraph(namespace: &str) -> Self {
+        let node = namespace.split(':').next().unwrap_or_default();
+        Self::NoSubgraph(node.to_owned())
+    }
+}
+
+/// Where a state is to be changed.
+#[derive(Clone, Debug, Default)]
+pub struct At {
+    /// `""` for the root graph, else the path of one inside it.
+    pub namespace: String,
+    /// The checkpoint; without one, the newest of the namespace.
+    pub checkpoint: Option<CheckpointId>,
+}
+
 /// LangGraph says its own refusals without their class; what a graph's code says keeps it.
 fn told(error: &RunError) -> String {
     match error.kind.as_str() {
@@ -99,35 +120,34 @@ impl Runtime {
         let Some(thread) = storage.thread(scope, query.thread_id, Values::Skip).await? else {
             return Ok(None);
         };
-        let served = self.graph_of(&thread);
         let page = storage.history(scope, query).await?;
         let state = |saved: SavedCheckpoint| ThreadState {
-            view: match served {
-                Some(served) => selvedge_pregel::record(&served.graph, &saved),
+            view: match self.part_of(&thread, &saved) {
+                Some(part) => selvedge_pregel::record(&part.graph, &saved),
                 None => only_values(visible(&saved)),
             },
             saved: Some(saved),
+            inside: BTreeMap::new(),
         };
         Ok(Some(page.rows.into_iter().map(state).collect()))
     }
 
-    /// Changes a thread's state in one super-step, on top of its newest checkpoint or of the one named: the checkpoint
-    /// that this makes. Reducers and branches of the graph are asked in the sandbox; what is stored is stored in one
+    /// Changes the state of a thread, or of a graph inside it, in one super-step, on top of the newest checkpoint of the
+    /// namespace or of the one named: the state that this makes. Reducers and branches of the graph are asked in the sandbox; what is stored is stored in one
     /// transaction, and only when the thread is still as it was and rests. With it goes what `told` makes of the new
     /// state, for those who watch the thread and those who come back to it.
     pub async fn update_state(
         &self,
         scope: &Scope,
         thread: ThreadId,
-        at: Option<CheckpointId>,
+        at: &At,
         update: &Update,
         told: fn(ThreadId, &ThreadState) -> Json,
-    ) -> Result<CheckpointId, UpdateError> {
+    ) -> Result<ThreadState, UpdateError> {
         for _ in 0..MOST_TRIES {
-            let change = self
+            let (change, made) = self
                 .change(scope, thread, at, vec![update.clone()], told)
                 .await?;
-            let made = change.checkpoint;
             let (runtime, scope) = (self.clone(), scope.clone());
             // On a task of its own: what is stored is shown, also when the caller goes away.
             let storing = tokio::spawn(async move { runtime.store(&scope, thread, change).await });
@@ -174,10 +194,10 @@ impl Runtime {
         &self,
         scope: &Scope,
         id: ThreadId,
-        at: Option<CheckpointId>,
+        at: &At,
         updates: Vec<Update>,
         told: fn(ThreadId, &ThreadState) -> Json,
-    ) -> Result<Change, UpdateError> {
+    ) -> Result<(Change, ThreadState), UpdateError> {
         let storage = &self.0.storage;
         let thread = storage.thread(scope, id, Values::Skip).await?;
         let thread = thread.ok_or(UpdateError::NoThread(id))?;
@@ -185,13 +205,22 @@ impl Runtime {
             return Err(UpdateError::Busy(id));
         }
         let served = self.served(id, &thread.metadata)?;
-        let newest = storage.checkpoint(scope, id, "", None).await?;
+        let namespace = at.namespace.as_str();
+        let newest = storage.checkpoint(scope, id, namespace, None).await?;
         let expected_newest = newest.as_ref().map(|saved| saved.checkpoint.id);
-        let (saved, addressed) = match at {
+        let part = match &newest {
+            _ if namespace.is_empty() => Some(served.part.clone()),
+            Some(newest) => self.part_of(&thread, newest),
+            None => None,
+        };
+        let part = part.ok_or_else(|| UpdateError::no_subgraph(namespace))?;
+        let (saved, addressed) = match at.checkpoint {
             None => (newest, Addressed::No),
-            Some(_) if at == expected_newest => (newest, Addressed::Newest),
+            named if named == expected_newest => (newest, Addressed::Newest),
             Some(checkpoint) => {
-                let named = storage.checkpoint(scope, id, "", at).await?;
+                let named = storage
+                    .checkpoint(scope, id, namespace, Some(checkpoint))
+                    .await?;
                 let missing = UpdateError::NoCheckpoint {
                     thread: id,
                     checkpoint,
@@ -202,29 +231,33 @@ impl Runtime {
         let base = Base {
             store: Scope::of_owner(thread.owner.clone()),
             thread: id,
+            part,
+            namespace: at.namespace.clone(),
             saved,
-            named: at,
+            named: at.checkpoint,
             addressed,
         };
         let mut mint = SystemMint::after(expected_newest);
         let deadline = Instant::now() + self.0.options.run_timeout;
+        let graph = base.part.graph.clone();
         let made = self.make(served, base, updates, &mut mint, deadline);
         let made = made.await?;
         let state = ThreadState {
-            view: selvedge_pregel::record(&served.graph, &made.saved),
+            view: selvedge_pregel::record(&graph, &made.saved),
             saved: Some(made.saved.clone()),
+            inside: BTreeMap::new(),
         };
         let event = StreamEvent {
             kind: EventKind::StateUpdate,
             namespace: String::new(),
             data: told(id, &state),
         };
-        Ok(Change {
+        let change = Change {
             owner: thread.owner,
-            checkpoint: made.saved.checkpoint.id,
             update: made.into_update(expected_newest),
             event,
-        })
+        };
+        Ok((change, state))
     }
 
     /// The graph that a thread's state is of, by the thread's metadata.
@@ -242,7 +275,6 @@ impl Runtime {
 struct Change {
     /// Whom the thread belongs to.
     owner: Option<Identity>,
-    checkpoint: CheckpointId,
     update: ThreadUpdate,
     event: StreamEvent,
 }

@@ -112,16 +112,17 @@ fn pending_writes(
     Ok(writes.collect::<Result<_, _>>()?)
 }
 
-/// The newest checkpoint of a thread's root graph.
+/// The newest checkpoint of a namespace.
 pub(super) fn newest_id(
     conn: &Connection,
     thread: i64,
+    namespace: &str,
 ) -> Result<Option<CheckpointId>, StorageError> {
     let newest = conn
         .prepare_cached(
-            "SELECT uuid FROM checkpoint WHERE thread = ?1 AND namespace = '' ORDER BY uuid DESC LIMIT 1",
+            "SELECT uuid FROM checkpoint WHERE thread = ?1 AND namespace = ?2 ORDER BY uuid DESC LIMIT 1",
         )?
-        .query_row([thread], |row| id(row, 0))
+        .query_row(params![thread, namespace], |row| id(row, 0))
         .optional()?;
     Ok(newest)
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use selvedge_model::thread::Thread;
-use selvedge_model::{Scope, ThreadId};
+use selvedge_model::{Scope, ThreadId, Timestamp};
 
 use super::checkpoints::save_step;
 use super::codec::{Coded, micros};
@@ -53,7 +53,7 @@ pub(super) fn state(
         let ids = unended.into_iter().map(|run| run.id).collect();
         return Ok(Updated::Busy(ids));
     }
-    if newest_id(desk.conn, known.key)? != update.expected_newest {
+    if newest_id(desk.conn, known.key, &update.namespace)? != update.expected_newest {
         return Ok(Updated::Stale);
     }
     let owner = known.owner.as_deref();
@@ -62,13 +62,17 @@ pub(super) fn state(
     if let Some(metadata) = &update.metadata {
         set_metadata(desk.conn, &known, metadata)?;
     }
-    steps::leave_thread(
-        desk.conn,
-        known.key,
-        update.status,
-        &update.outcome,
-        update.now,
-    )?;
+    if update.namespace.is_empty() {
+        steps::leave_thread(
+            desk.conn,
+            known.key,
+            update.status,
+            &update.outcome,
+            update.now,
+        )?;
+    } else {
+        touch(desk.conn, known.key, update.now)?;
+    }
     Ok(Updated::Done)
 }
 
@@ -82,6 +86,12 @@ fn set_metadata(
             known.key,
             threads::merged(&known.metadata, added).as_str()
         ])?;
+    Ok(())
+}
+
+fn touch(conn: &Connection, thread: i64, now: Timestamp) -> Result<(), StorageError> {
+    conn.prepare_cached("UPDATE thread SET updated_at = ?2 WHERE id = ?1")?
+        .execute([thread, now.as_micros()])?;
     Ok(())
 }
 
@@ -103,9 +113,7 @@ pub(super) fn patch(
             .prepare_cached("UPDATE thread SET ttl = ?2, ttl_strategy = ?3 WHERE id = ?1")?
             .execute(params![known.key, micros(ttl.after), ttl.strategy.code()])?;
     }
-    desk.conn
-        .prepare_cached("UPDATE thread SET updated_at = ?2 WHERE id = ?1")?
-        .execute(params![known.key, patch.now.as_micros()])?;
+    touch(desk.conn, known.key, patch.now)?;
     threads::read(desk.conn, scope, thread, Values::Skip)
 }
 
@@ -116,7 +124,7 @@ pub(super) fn copy(
     scope: &Scope,
     from: ThreadId,
     to: ThreadId,
-    now: selvedge_model::Timestamp,
+    now: Timestamp,
 ) -> Result<Option<Thread>, StorageError> {
     let conn = desk.conn;
     // Of a thread with a run under way the copy has what is stored, and nothing that the run will say of it.

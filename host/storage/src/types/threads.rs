@@ -132,11 +132,14 @@ pub struct Swept {
 pub struct ThreadUpdate {
     /// What to store.
     pub step: StepCommit,
+    /// Whose state: `""` for the root graph, else the path of a nested one. What a thread says of itself is about its
+    /// root graph, so then `status` and `outcome` do not count.
+    pub namespace: String,
     /// The thread's status then.
     pub status: ThreadStatus,
     /// What the thread says of its runs then.
     pub outcome: ThreadOutcome,
-    /// The newest checkpoint of the root graph that this was made for; `None`: the thread had none.
+    /// The newest checkpoint of the namespace that this was made for; `None`: there was none.
     pub expected_newest: Option<CheckpointId>,
     /// Merged into the thread's metadata (`graph_id`, `assistant_id`).
     pub metadata: Option<Json>,

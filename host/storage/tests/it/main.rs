@@ -151,6 +151,7 @@ promises! {
         history_is_listed_newest_first,
         a_page_of_history_is_bounded_in_bytes,
         a_state_is_changed_when_it_is_the_one_that_was_seen,
+        the_state_of_a_nested_graph_is_changed_and_its_thread_stays_as_it_was,
         a_thread_is_created_with_its_state_or_not_at_all,
         a_thread_that_never_ran_can_be_given_a_state,
         a_thread_with_runs_under_way_is_not_changed_from_outside,

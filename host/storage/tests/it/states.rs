@@ -30,6 +30,7 @@ fn update(step: StepCommit, expected_newest: Option<u64>) -> ThreadUpdate {
         step,
         status: ThreadStatus::Interrupted,
         outcome: ThreadOutcome::default(),
+        namespace: String::new(),
         expected_newest: expected_newest.map(checkpoint_id),
         metadata: Some(json(r#"{"graph_id":"agent"}"#)),
         now: at(20),
@@ -161,6 +162,43 @@ pub async fn a_state_is_changed_when_it_is_the_one_that_was_seen(home: &dyn Home
     assert_eq!(found.metadata, json(r#"{"graph_id":"agent"}"#));
     let missing = storage.update_thread(&Scope::Host, ThreadId::new(), update(change(1, 1), None));
     assert_eq!(missing.await.unwrap(), Updated::NoThread);
+}
+
+pub async fn the_state_of_a_nested_graph_is_changed_and_its_thread_stays_as_it_was(
+    home: &dyn Home,
+) {
+    let storage = home.open();
+    let thread_id = with_history(&storage).await;
+    let before = storage.thread(&Scope::Host, thread_id, Values::Include);
+    let before = before.await.unwrap().unwrap();
+    let inside = |n, parent, expected_newest| ThreadUpdate {
+        namespace: "node:task".to_owned(),
+        metadata: None,
+        ..update(
+            step([CheckpointWrite {
+                namespace: "node:task".to_owned(),
+                ..grow(n, parent, "{}")
+            }]),
+            expected_newest,
+        )
+    };
+    // What the thread's own graph has as its newest says nothing of it.
+    let stale = storage.update_thread(&Scope::Host, thread_id, inside(4, None, Some(3)));
+    assert_eq!(stale.await.unwrap(), Updated::Stale);
+    for (n, parent) in [(4, None), (5, Some(4))] {
+        let done = storage.update_thread(&Scope::Host, thread_id, inside(n, parent, parent));
+        assert_eq!(done.await.unwrap(), Updated::Done);
+    }
+    let newest = storage.checkpoint(&Scope::Host, thread_id, "node:task", None);
+    let newest = newest.await.unwrap().unwrap();
+    assert_eq!(newest.checkpoint.id, checkpoint_id(5));
+    let after = storage.thread(&Scope::Host, thread_id, Values::Include);
+    let after = after.await.unwrap().unwrap();
+    assert_eq!((after.status, after.values), (before.status, before.values));
+    assert_eq!(
+        (after.state_updated_at, after.updated_at),
+        (before.state_updated_at, at(20))
+    );
 }
 
 pub async fn a_thread_is_created_with_its_state_or_not_at_all(home: &dyn Home) {

@@ -114,12 +114,14 @@ pub async fn a_threads_stream_is_that_of_its_runs_and_its_own(home: &dyn Home) {
         step: with_events(vec![event(3, 0, None)]),
         status: ThreadStatus::Idle,
         outcome: ThreadOutcome::default(),
+        namespace: String::new(),
         expected_newest: None,
         metadata: None,
         now: at(3),
     };
     let stale = ThreadUpdate {
         step: with_events(vec![event(3, 1, None)]),
+        namespace: String::new(),
         expected_newest: Some(checkpoint_id(9)),
         ..told.clone()
     };
@@ -128,6 +130,7 @@ pub async fn a_threads_stream_is_that_of_its_runs_and_its_own(home: &dyn Home) {
         .await
         .unwrap();
     let told = ThreadUpdate {
+        namespace: String::new(),
         expected_newest: newest.map(|saved| saved.checkpoint.id),
         ..told
     };

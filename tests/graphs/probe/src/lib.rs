@@ -13,6 +13,7 @@ mod hitl;
 mod hoarding;
 mod luring;
 mod memory;
+mod nested;
 mod patience;
 mod reaching;
 mod shows;
@@ -59,6 +60,16 @@ selvedge_sdk::graphs! {
     "idle" => patience::idle(),
     "storing" => storing::graph(),
     "choosing" => choosing::graph(),
+    "nested" => nested::nested(),
+    "leaf" => nested::leaf(),
+    "wide" => nested::wide(),
+    "handover" => nested::handover(),
+    "paused" => nested::paused(),
+    "abroad" => nested::abroad(),
+    "within" => nested::within(),
+    "endless" => nested::endless(),
+    "calling" => nested::calling(),
+    "descending" => nested::descending(),
 }
 
 #[cfg(test)]
@@ -138,6 +149,43 @@ mod tests {
         assert_eq!(run.questions(), [json!("two?")]);
         run.resume("y").unwrap();
         assert_eq!(run.output()["log"], json!(["x, y", "next", "last"]));
+    }
+
+    #[test]
+    fn nested_asks_at_the_innermost_and_hands_up_what_it_came_to() {
+        let mut run = Run::start(&graphs(), "nested", json!({"foo": "x"})).unwrap();
+        assert_eq!(run.questions(), [json!({"question": "ok?"})]);
+        assert_eq!(run.output(), json!({"foo": "xa", "log": ["a"]}));
+        run.resume("Y").unwrap();
+        // Each graph adds its whole log to that of the one around it.
+        let log = ["a", "a", "m", "a", "m", "i", "asked", "b"];
+        assert_eq!(run.output(), json!({"foo": "xamiYb", "log": log}));
+    }
+
+    #[test]
+    fn wide_asks_in_two_graphs_of_one_step() {
+        let mut run = Run::start(&graphs(), "wide", json!({})).unwrap();
+        assert_eq!(run.questions().len(), 2);
+        run.resume("L").unwrap();
+        run.resume("R").unwrap();
+        assert_eq!(run.output()["log"], json!(["L", "R", "after"]));
+    }
+
+    #[test]
+    fn handover_goes_on_in_the_outer_graph() {
+        let output = graphs().invoke("handover", json!({})).unwrap();
+        assert_eq!(output, json!({"foo": "from insideb", "log": ["left", "b"]}));
+    }
+
+    #[test]
+    fn calling_asks_in_each_graph_that_it_calls() {
+        let mut run = Run::start(&graphs(), "calling", json!({"foo": "x"})).unwrap();
+        assert_eq!(run.questions().len(), 1);
+        run.resume("Y").unwrap();
+        assert_eq!(run.questions().len(), 1);
+        run.resume("Z").unwrap();
+        let log = ["ValueError", "GraphNotFound"];
+        assert_eq!(run.output(), json!({"foo": "xiYiZ", "log": log}));
     }
 
     #[test]

@@ -1,0 +1,88 @@
+//! One execution among those of its run: the run's own, or one inside a task; and what they share.
+
+use std::sync::Arc;
+
+use selvedge_model::Json;
+use selvedge_model::run::{ClaimedRun, StreamMode};
+use selvedge_pregel::Output;
+use selvedge_pregel::nested::DEEPEST;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::Shared;
+use crate::graphs::Part;
+use crate::hub::RunStream;
+use crate::items::graph_store::Written;
+
+/// What all executions of one run share: its own, and those of the graphs inside its tasks.
+pub(super) struct Common {
+    pub(super) shared: Arc<Shared>,
+    pub(super) claimed: ClaimedRun,
+    pub(super) stream: Arc<RunStream>,
+    pub(super) modes: Arc<[StreamMode]>,
+    /// By the run's tasks.
+    pub(super) put_into_store: Arc<Written>,
+    /// What every guest is told of the run.
+    pub(super) facts: Json,
+    /// Of every checkpoint.
+    pub(super) metadata: Json,
+    pub(super) recursion_limit: u32,
+    /// To the run's own execution, which stores and shows what the others leave.
+    pub(super) told: mpsc::Sender<Told>,
+    /// For the tasks of nested executions, by how many graphs lie around them.
+    pub(super) turns: [Semaphore; DEEPEST],
+}
+
+/// What an execution of a graph inside a task tells the run's own.
+pub(super) enum Told {
+    /// What a step left. The answer comes when it is stored and shown as the run's durability says.
+    Left(Vec<Output>, oneshot::Sender<()>),
+    /// The answer comes when all that was left so far is stored.
+    Store(oneshot::Sender<()>),
+}
+
+/// One execution among those of its run.
+#[derive(Clone)]
+pub(super) struct Level {
+    pub(super) common: Arc<Common>,
+    pub(super) part: Part,
+    /// Of the execution.
+    pub(super) namespace: Arc<str>,
+    /// How many graphs lie around it.
+    pub(super) depth: usize,
+    /// How many tasks around it wait with an instance: those whose nodes called a graph.
+    pub(super) waiting_around: usize,
+}
+
+impl Level {
+    /// What its tasks show, and what is shown of them: of graphs inside tasks only when the caller wants it.
+    pub(super) fn shown_modes(&self) -> Arc<[StreamMode]> {
+        if self.depth == 0 || self.common.claimed.run.kwargs.subgraphs {
+            self.common.modes.clone()
+        } else {
+            Arc::default()
+        }
+    }
+}
+
+impl Common {
+    /// Hands over what a step left, and waits until it is stored and shown.
+    pub(super) async fn tell(&self, outputs: Vec<Output>) {
+        if !outputs.is_empty() {
+            self.ask(|done| Told::Left(outputs, done)).await;
+        }
+    }
+
+    /// Waits until all that was left so far is stored.
+    pub(super) async fn store(&self) {
+        self.ask(Told::Store).await;
+    }
+
+    /// When nobody answers any more, the run is over and so is whoever asks.
+    async fn ask(&self, told: impl FnOnce(oneshot::Sender<()>) -> Told) {
+        let (done, answer) = oneshot::channel();
+        let asked = self.told.send(told(done)).await.is_ok();
+        if !asked || answer.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Graphs inside tasks: an execution of its own for each, in a namespace below the task's.
+//!
+//! It is driven here, within the task that contains it, and ends with it. What it leaves goes to the run's own
+//! execution, which stores and shows it like its own: under the run's lease, in the mode that the caller chose. After
+//! a crash, or in the run that answers its questions, it goes on at its own last checkpoint.
+
+use std::collections::BTreeSet;
+use std::future::pending;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use selvedge_model::checkpoint::SavedCheckpoint;
+use selvedge_model::{Json, Scope};
+use selvedge_pregel::nested::{DEEPEST, command_to_parent};
+use selvedge_pregel::{
+    Addressed, End, EndKind, Execution, Failure, Inside, Nested, Outcome, Step, Work,
+};
+use selvedge_sandbox::{Called, GraphCalls, within_run_timeout};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::commit::{Unstored, insist};
+use super::facts::{CHECKPOINT_PARENTS, SUBGRAPH};
+use super::level::Level;
+use super::together::Together;
+use crate::graphs::Part;
+use crate::mint::SystemMint;
+use crate::shown::Shown;
+
+/// Runs the graph that a node stands for, and makes of it what the node wrote.
+pub(super) async fn instead(
+    level: &Level,
+    work: &Work,
+    nested: &Nested,
+    attempt: u32,
+    shown: &Arc<Shown>,
+) -> Outcome {
+    let Some(part) = level.common.shared.graphs.within(&level.part, nested) else {
+        return Outcome::Failed(unknown(nested));
+    };
+    let call = Call {
+        part,
+        number: 0,
+        input: work.input(),
+        goes_on: work.inside().goes_on() || attempt > 1,
+    };
+    let mut inside = work.inside();
+    let (timeout, node) = match work.task.as_deref() {
+        Some(task) => (task.timeout, task.name.as_str()),
+        None => Default::default(),
+    };
+    let came = contained(level.clone(), call, &mut inside);
+    let came = within_run_timeout(timeout, node, came).await;
+    let answer = match came.unwrap_or_else(Called::Failed) {
+        Called::To(values) => Json::object([("update", &values)]),
+        Called::Back(command) => command,
+        Called::Stopped(questions) => return Outcome::Stopped(questions),
+        Called::Failed(failure) => return Outcome::Failed(failure),
+    };
+    let mut program = work.program(attempt);
+    program.answer(Ok(answer));
+    if program.next().is_some() {
+        return level.in_sandbox(work, program, attempt, shown).await;
+    }
+    program.finish().map_or_else(Outcome::Failed, Outcome::Done)
+}
+
+/// The graphs that a task's node calls.
+pub(super) struct Calls {
+    level: Level,
+    /// A node makes one call at a time.
+    inside: Mutex<Inside>,
+    goes_on: bool,
+}
+
+impl Calls {
+    pub(super) fn new(level: &Level, work: &Work, attempt: u32) -> Self {
+        let inside = work.inside();
+        let mut level = level.clone();
+        level.waiting_around += 1;
+        Self {
+            level,
+            goes_on: inside.goes_on() || attempt > 1,
+            inside: Mutex::new(inside),
+        }
+    }
+}
+
+#[async_trait]
+impl GraphCalls for Calls {
+    async fn call(&self, number: usize, name: String, input: Json) -> Called {
+        let nested = Nested::Named(name.into());
+        let graphs = &self.level.common.shared.graphs;
+        let Some(part) = graphs.within(&self.level.part, &nested) else {
+            return Called::Failed(unknown(&nested));
+        };
+        let call = Call {
+            part,
+            number,
+            input,
+            goes_on: self.goes_on,
+        };
+        let mut inside = self.inside.lock().await;
+        contained(self.level.clone(), call, &mut inside).await
+    }
+}
+
+/// A graph that a task contains.
+struct Call {
+    part: Part,
+    /// Which of those that the task contains.
+    number: usize,
+    input: Json,
+    /// Whether its namespace may hold what it left before.
+    goes_on: bool,
+}
+
+/// Runs a graph inside a task of this level to what it comes to.
+fn contained(around: Level, call: Call, inside: &mut Inside) -> BoxFuture<'_, Called> {
+    async move {
+        let depth = around.depth + 1;
+        if depth > DEEPEST {
+            return Called::Failed(too_deep());
+        }
+        let namespace = inside.namespace(call.number);
+        let base = match base(&around, &namespace, call.goes_on).await {
+            Ok(base) => base,
+            Err(failure) => return Called::Failed(failure),
+        };
+        let entry = inside.entry(&call.part.graph, base.as_ref(), call.input);
+        let level = Level {
+            namespace: namespace.as_str().into(),
+            part: call.part,
+            depth,
+            ..around
+        };
+        let options = selvedge_pregel::Options {
+            metadata: metadata(&level, inside),
+            namespace,
+            recursion_limit: level.common.recursion_limit,
+            // Those of a run are about its own graph.
+            interrupt_before: None,
+            interrupt_after: None,
+            facts: level.common.facts.clone(),
+            modes: level.shown_modes().to_vec(),
+            parents: inside.parents().clone(),
+        };
+        let mut mint = SystemMint::after(base.as_ref().map(|saved| saved.checkpoint.id));
+        let graph = level.part.graph.clone();
+        let execution = Execution::start(graph, base, Addressed::No, entry, options, &mut mint);
+        came(walk(&level, execution, mint).await)
+    }
+    .boxed()
+}
+
+/// Like the run's own walk, but for what only that does: storing and showing.
+async fn walk(level: &Level, mut execution: Execution, mut mint: SystemMint) -> End {
+    let mut together = Together::new(&level.common.shared.options);
+    let mut running = FuturesUnordered::new();
+    let mut outstanding = BTreeSet::new();
+    loop {
+        if execution.is_failing() && !outstanding.is_empty() {
+            running.clear();
+            for work in std::mem::take(&mut outstanding) {
+                execution.abandon(work);
+            }
+        }
+        let step = execution.step(&mut mint);
+        level.common.tell(execution.take_output()).await;
+        match step {
+            Step::Work(work) => {
+                if let Some(task) = work.iter().find_map(|work| work.task.as_ref()) {
+                    together.begin(task.step);
+                }
+                for work in work {
+                    outstanding.insert(work.id);
+                    running.push(in_turn(level, work));
+                }
+            }
+            Step::Waiting => {}
+            Step::Ended(end) => return end,
+        }
+        if let Some((work, outcome)) = running.next().await {
+            outstanding.remove(&work);
+            execution.complete(work, together.count(outcome), &mut mint);
+        }
+    }
+}
+
+/// Performs a task when it is its turn among those of its depth. Whoever has a turn waits for deeper ones alone, so nobody
+/// waits in a circle.
+fn in_turn(
+    level: &Level,
+    work: Work,
+) -> impl Future<Output = (selvedge_pregel::WorkId, Outcome)> + Send + use<> {
+    let level = level.clone();
+    async move {
+        // Nobody closes it.
+        let _turn = level.common.turns[level.depth - 1].acquire().await;
+        // Made when its turn has come: thousands may wait.
+        level.perform(work).boxed().await
+    }
+}
+
+fn came(end: End) -> Called {
+    match end.kind {
+        EndKind::Success => Called::To(end.values),
+        EndKind::Interrupted => Called::Stopped(end.interrupts.into_values().flatten().collect()),
+        EndKind::Failed(error) => match command_to_parent(&error) {
+            Some(command) => Called::Back(command),
+            None => Called::Failed(Failure {
+                kind: error.kind,
+                message: error.message,
+                retryable: end.retryable,
+            }),
+        },
+    }
+}
+
+/// The newest checkpoint of a namespace, where there may be one to go on from.
+async fn base(
+    around: &Level,
+    namespace: &str,
+    goes_on: bool,
+) -> Result<Option<SavedCheckpoint>, Failure> {
+    let common = &around.common;
+    if !goes_on || common.claimed.run.kwargs.temporary {
+        return Ok(None);
+    }
+    common.store().await;
+    let thread = common.claimed.run.thread_id;
+    let storage = &common.shared.storage;
+    let read = insist(&common.shared, || {
+        storage.checkpoint(&Scope::Host, thread, namespace, None)
+    });
+    match read.await {
+        Ok(base) => Ok(base),
+        // The run's own execution hears of it, too, and drops this one.
+        Err(Unstored::Stopping(_)) => pending().await,
+        Err(Unstored::Refused(error)) => Err(failure("CheckpointUnreadable", error)),
+    }
+}
+
+/// What callers can filter its checkpoints by, where they belong, and which graph can read them.
+fn metadata(level: &Level, inside: &Inside) -> Json {
+    let mut metadata = level.common.metadata.members().unwrap_or_default();
+    metadata.insert(
+        CHECKPOINT_PARENTS.to_owned(),
+        Json::from(json!(**inside.parents())),
+    );
+    metadata.insert(SUBGRAPH.to_owned(), Json::string(&level.part.address()));
+    Json::object(&metadata)
+}
+
+fn unknown(nested: &Nested) -> Failure {
+    let name = match nested {
+        Nested::Named(name) => name,
+        Nested::Own(graph) => graph.description().name.as_str(),
+    };
+    failure(
+        "GraphNotFound",
+        format_args!("neither the component holds a graph `{name}` nor does this server serve one"),
+    )
+}
+
+fn too_deep() -> Failure {
+    failure(
+        "GraphRecursionError",
+        format_args!("graphs are nested more than {DEEPEST} levels deep"),
+    )
+}
+
+fn failure(kind: &str, message: impl std::fmt::Display) -> Failure {
+    Failure {
+        kind: kind.to_owned(),
+        message: message.to_string(),
+        retryable: false,
+    }
+}
