@@ -10,6 +10,7 @@ mod fake;
 mod plan;
 mod run;
 mod store;
+mod task;
 
 use std::cell::RefCell;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json as JsonBody;
 use axum::extract::State;
-use selvedge_model::{Caller, Json};
+use selvedge_model::Caller;
 use selvedge_runtime::AssistantRef;
 use selvedge_runtime::assistants::Drawing;
 use selvedge_runtime::graphs::{Part, ServedGraph};
@@ -49,24 +49,29 @@ pub(crate) async fn schemas(
     State(edge): State<Arc<Edge>>,
     Who(caller): Who,
     path: PathIds,
-) -> ApiResult<JsonBody<Value>> {
+) -> ApiResult<JsonBody<Map<String, Value>>> {
     let served = graph(&edge, &caller, &AssistantRef::Id(path.assistant()?)).await?;
-    let mut shown = schemas_of(&served.part);
-    shown["graph_id"] = json!(served.id);
+    let mut shown = Map::from_iter([("graph_id".to_owned(), json!(served.id))]);
+    shown.extend(schemas_of(&served.part));
     Ok(JsonBody(shown))
 }
 
-fn schemas_of(part: &Part) -> Value {
+fn schemas_of(part: &Part) -> Map<String, Value> {
     let schemas = &part.graph.description().schemas;
     // `configurable` and `context` mirror each other: what describes the one describes the other.
     let config = schemas.config.clone().or_else(|| schemas.context.clone());
-    json!({
-        "input_schema": schemas.input,
-        "output_schema": schemas.output,
-        "state_schema": schemas.state,
-        "config_schema": config.unwrap_or_else(|| Json::object::<&str>([])),
-        "context_schema": schemas.context,
-    })
+    let members = [
+        ("input_schema", json!(schemas.input)),
+        ("output_schema", json!(schemas.output)),
+        ("state_schema", json!(schemas.state)),
+        (
+            "config_schema",
+            config.map_or_else(|| json!({}), |config| json!(config)),
+        ),
+        ("context_schema", json!(schemas.context)),
+    ];
+    let owned = members.map(|(name, schema)| (name.to_owned(), schema));
+    owned.into_iter().collect()
 }
 
 /// The schemas of the graphs that nodes stand for: of the assistant's own nodes, and with `recurse` of those within, too.
@@ -84,7 +89,7 @@ pub(crate) async fn subgraphs(
     let shown = inside
         .into_iter()
         .filter(|(path, _)| wanted.is_none_or(|wanted| wanted == path))
-        .map(|(path, part)| (path, schemas_of(&part)));
+        .map(|(path, part)| (path, Value::Object(schemas_of(&part))));
     Ok(JsonBody(shown.collect()))
 }
 

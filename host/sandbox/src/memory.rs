@@ -348,7 +348,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_others_leaves_the_reserve_to_them() {
         let total = budget();
-        let _held = grown(&total, BUDGET - TASK).await;
+        let _held = [grown(&total, 30).await, grown(&total, 30).await];
         let caller = grown(&total, TASK / 2).await;
         let mut called = task(&total);
         let mut growing = Box::pin(called.grow(TASK / 2));

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::channels::{Channels, Write};
 use super::fake::{FakeHost, task};
 use super::plan::Plan;
 use super::store::MemoryStore;
+use super::task::{Outcome, Output, Target, Task, read_outputs};
 use crate::component::{Graph, Graphs};
 use crate::context::Context;
 use crate::error::NodeError;
@@ -36,43 +36,6 @@ pub struct Run {
     /// The tasks of the super-step that is under way.
     tasks: Vec<Task>,
     step: u32,
-}
-
-struct Task {
-    id: String,
-    node: String,
-    /// The argument of a `Send`.
-    argument: Option<Value>,
-    answers: Vec<Value>,
-    outcome: Outcome,
-    /// The graphs that its node has called.
-    calls: Vec<Run>,
-}
-
-enum Outcome {
-    Waiting,
-    Asked(Value),
-    /// A graph that the node called has asked.
-    Calling,
-    /// The graph that the node stands for has begun.
-    Inside(Box<Run>),
-    Done(Vec<Output>),
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Output {
-    update: serde_json::Map<String, Value>,
-    goto: Vec<Target>,
-    /// Which graph it is for, when not for the node's own.
-    graph: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Target {
-    Node(String),
-    Send { node: String, input: Value },
 }
 
 impl Run {
@@ -465,36 +428,4 @@ impl Run {
         }
         Context::new(task.to_string(), self.host.clone())
     }
-}
-
-impl Task {
-    fn questions(&self) -> Vec<Value> {
-        match &self.outcome {
-            Outcome::Asked(question) => vec![question.clone()],
-            Outcome::Inside(run) => run.questions(),
-            Outcome::Calling => self.calls.iter().flat_map(Run::questions).collect(),
-            Outcome::Waiting | Outcome::Done(_) => Vec::new(),
-        }
-    }
-
-    fn writes(&self) -> Vec<Write> {
-        let Outcome::Done(outputs) = &self.outcome else {
-            return Vec::new();
-        };
-        outputs
-            .iter()
-            .flat_map(|o| o.update.iter().map(|(n, v)| (n.clone(), v.clone())))
-            .collect()
-    }
-}
-
-/// One object or an array of them.
-fn read_outputs(json: &str) -> Result<Vec<Output>, NodeError> {
-    Ok(match serde_json::from_str(json)? {
-        Value::Array(outputs) => outputs
-            .into_iter()
-            .map(serde_json::from_value)
-            .collect::<Result<_, _>>()?,
-        output => vec![serde_json::from_value(output)?],
-    })
 }

@@ -241,8 +241,9 @@ fn tracer(fields: &Fields) -> ApiResult<Option<Tracer>> {
     Ok(fields.json("langsmith_tracer").map(|_| tracer))
 }
 
-/// The checkpoint to take up again, in any of its three spellings. A run is always of the graph as a whole: by a
-/// checkpoint of a graph inside it, it begins at that of the whole which that belongs to, as in LangGraph.
+/// The checkpoint to take up again, in any of its three spellings. It is its id that says which, since a run is always of
+/// the graph as a whole: by a checkpoint of a graph inside it, a run begins at that of the whole which the map beside it
+/// names, as in LangGraph.
 fn checkpoint(fields: &Fields) -> ApiResult<Option<CheckpointId>> {
     let configurable = fields.fields("config")?.fields("configurable")?;
     let checkpoint = fields.fields("checkpoint")?;
@@ -250,19 +251,19 @@ fn checkpoint(fields: &Fields) -> ApiResult<Option<CheckpointId>> {
     for place in [&checkpoint, &configurable] {
         let namespace = place.string("checkpoint_ns")?.unwrap_or_default();
         let map = place.fields("checkpoint_map")?;
-        if !namespace.is_empty() {
-            of_whole.get_or_insert(map.string("")?);
+        if !namespace.is_empty() && of_whole.is_none() {
+            of_whole = map.string("")?;
         }
     }
     let mut ids = [fields, &checkpoint, &configurable].into_iter();
     let named = ids.find_map(|place| place.string("checkpoint_id").transpose());
+    let id = match of_whole {
+        Some(id) => Some(id),
+        None => named.transpose()?,
+    };
     let read = |id: String| {
         id.parse()
             .map_err(|_| ApiError::invalid("Invalid checkpoint ID"))
     };
-    let named = named.transpose()?.map(read).transpose()?;
-    match of_whole {
-        Some(id) => id.map(read).transpose(),
-        None => Ok(named),
-    }
+    id.map(read).transpose()
 }

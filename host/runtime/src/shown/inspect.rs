@@ -30,6 +30,10 @@ impl Inspection {
         let configurable = config.get("configurable").and_then(Json::members);
         let mut configurable = configurable.unwrap_or_default();
         configurable.shift_remove(UNSHOWN);
+        // Where the run began says nothing of where its checkpoints are.
+        for place in ["checkpoint_ns", "checkpoint_map"] {
+            configurable.shift_remove(place);
+        }
         Self {
             thread: run.thread_id,
             has_checkpoints: !run.kwargs.temporary,

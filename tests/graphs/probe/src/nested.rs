@@ -18,8 +18,8 @@ pub struct Trail {
 /// Appends to both.
 fn step(name: &'static str) -> impl Fn(Trail, &Context) -> NodeResult<Trail> {
     move |trail, _| {
-        let foo = trail.foo.unwrap_or_default() + &name[..1];
-        Ok(Trail::update().foo(foo).log([name]))
+        let text = trail.foo.unwrap_or_default() + &name[..1];
+        Ok(Trail::update().foo(text).log([name]))
     }
 }
 
@@ -51,8 +51,8 @@ pub fn leaf() -> StateGraph<Trail> {
 
 fn ask(trail: Trail, ctx: &Context) -> NodeResult<Trail> {
     let answer: String = ctx.interrupt(json!({"question": "ok?"}))?;
-    let foo = trail.foo.unwrap_or_default() + &answer;
-    Ok(Trail::update().foo(foo).log(["asked"]))
+    let text = trail.foo.unwrap_or_default() + &answer;
+    Ok(Trail::update().foo(text).log(["asked"]))
 }
 
 /// As `leaf`, without a channel that takes one value a step.
@@ -126,16 +126,18 @@ pub fn endless() -> StateGraph<Trail> {
 /// Calls `leaf` twice; `fails` once, whose failure it deals with; and a graph that there is not.
 pub fn calling() -> StateGraph<Trail> {
     fn call(trail: Trail, ctx: &Context) -> NodeResult<Trail> {
-        let mut foo = trail.foo.unwrap_or_default();
+        let mut text = trail.foo.unwrap_or_default();
         for _ in 0..2 {
-            let found: Trail = ctx.call_graph("leaf", json!({"foo": foo}))?;
-            foo = found.foo.unwrap_or_default();
+            let found: Trail = ctx.call_graph("leaf", json!({"foo": text}))?;
+            text = found.foo.unwrap_or_default();
         }
         let kind = |name: &str| match ctx.call_graph::<Value>(name, json!({})) {
             Ok(_) => String::new(),
             Err(error) => error.kind().to_owned(),
         };
-        Ok(Trail::update().foo(foo).log([kind("fail"), kind("nobody")]))
+        Ok(Trail::update()
+            .foo(text)
+            .log([kind("fail"), kind("nobody")]))
     }
     StateGraph::new().node("call", call).edge(START, "call")
 }
