@@ -41,7 +41,6 @@ pub(super) enum Told {
 }
 
 /// One execution among those of its run.
-#[derive(Clone)]
 pub(super) struct Level {
     pub(super) common: Arc<Common>,
     pub(super) part: Part,

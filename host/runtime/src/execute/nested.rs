@@ -16,7 +16,7 @@ use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::{Json, Scope};
 use selvedge_pregel::nested::{DEEPEST, command_to_parent};
 use selvedge_pregel::{
-    Addressed, End, EndKind, Execution, Failure, Inside, Nested, Outcome, Step, Work,
+    Addressed, End, EndKind, Execution, Failure, Inside, Nested, Outcome, Step, Work, WorkId,
 };
 use selvedge_sandbox::{Called, GraphCalls, within_run_timeout};
 use serde_json::json;
@@ -32,7 +32,7 @@ use crate::shown::Shown;
 
 /// Runs the graph that a node stands for, and makes of it what the node wrote.
 pub(super) async fn instead(
-    level: &Level,
+    level: &Arc<Level>,
     work: &Work,
     nested: &Nested,
     attempt: u32,
@@ -46,13 +46,14 @@ pub(super) async fn instead(
         number: 0,
         input: work.input(),
         goes_on: work.inside().goes_on() || attempt > 1,
+        called: false,
     };
     let mut inside = work.inside();
     let (timeout, node) = match work.task.as_deref() {
         Some(task) => (task.timeout, task.name.as_str()),
         None => Default::default(),
     };
-    let came = contained(level.clone(), call, &mut inside);
+    let came = contained(level, call, &mut inside);
     let came = within_run_timeout(timeout, node, came).await;
     let answer = match came.unwrap_or_else(Called::Failed) {
         Called::To(values) => Json::object([("update", &values)]),
@@ -70,19 +71,17 @@ pub(super) async fn instead(
 
 /// The graphs that a task's node calls.
 pub(super) struct Calls {
-    level: Level,
+    level: Arc<Level>,
     /// A node makes one call at a time.
     inside: Mutex<Inside>,
     goes_on: bool,
 }
 
 impl Calls {
-    pub(super) fn new(level: &Level, work: &Work, attempt: u32) -> Self {
+    pub(super) fn new(level: &Arc<Level>, work: &Work, attempt: u32) -> Self {
         let inside = work.inside();
-        let mut level = level.clone();
-        level.waiting_around += 1;
         Self {
-            level,
+            level: level.clone(),
             goes_on: inside.goes_on() || attempt > 1,
             inside: Mutex::new(inside),
         }
@@ -102,9 +101,10 @@ impl GraphCalls for Calls {
             number,
             input,
             goes_on: self.goes_on,
+            called: true,
         };
         let mut inside = self.inside.lock().await;
-        contained(self.level.clone(), call, &mut inside).await
+        contained(&self.level, call, &mut inside).await
     }
 }
 
@@ -116,27 +116,30 @@ struct Call {
     input: Json,
     /// Whether its namespace may hold what it left before.
     goes_on: bool,
+    /// Whether the task waits for it with an instance.
+    called: bool,
 }
 
 /// Runs a graph inside a task of this level to what it comes to.
-fn contained(around: Level, call: Call, inside: &mut Inside) -> BoxFuture<'_, Called> {
+fn contained<'a>(around: &'a Level, call: Call, inside: &'a mut Inside) -> BoxFuture<'a, Called> {
     async move {
         let depth = around.depth + 1;
         if depth > DEEPEST {
             return Called::Failed(too_deep());
         }
         let namespace = inside.namespace(call.number);
-        let base = match base(&around, &namespace, call.goes_on).await {
+        let base = match base(around, &namespace, call.goes_on).await {
             Ok(base) => base,
             Err(failure) => return Called::Failed(failure),
         };
         let entry = inside.entry(&call.part.graph, base.as_ref(), call.input);
-        let level = Level {
-            namespace: namespace.as_str().into(),
+        let level = Arc::new(Level {
+            common: around.common.clone(),
             part: call.part,
+            namespace: namespace.as_str().into(),
             depth,
-            ..around
-        };
+            waiting_around: around.waiting_around + usize::from(call.called),
+        });
         let options = selvedge_pregel::Options {
             metadata: metadata(&level, inside),
             namespace,
@@ -157,7 +160,7 @@ fn contained(around: Level, call: Call, inside: &mut Inside) -> BoxFuture<'_, Ca
 }
 
 /// Like the run's own walk, but for what only that does: storing and showing.
-async fn walk(level: &Level, mut execution: Execution, mut mint: SystemMint) -> End {
+async fn walk(level: &Arc<Level>, mut execution: Execution, mut mint: SystemMint) -> End {
     let mut together = Together::new(&level.common.shared.options);
     let mut running = FuturesUnordered::new();
     let mut outstanding = BTreeSet::new();
@@ -193,9 +196,9 @@ async fn walk(level: &Level, mut execution: Execution, mut mint: SystemMint) -> 
 /// Performs a task when it is its turn among those of its depth. Whoever has a turn waits for deeper ones alone, so nobody
 /// waits in a circle.
 fn in_turn(
-    level: &Level,
+    level: &Arc<Level>,
     work: Work,
-) -> impl Future<Output = (selvedge_pregel::WorkId, Outcome)> + Send + use<> {
+) -> impl Future<Output = (WorkId, Outcome)> + Send + use<> {
     let level = level.clone();
     async move {
         // Nobody closes it.

@@ -17,7 +17,7 @@ use crate::shown::{Place, Shown};
 impl Level {
     /// Needs nothing of the execution while it goes on, so that tasks go on side by side.
     pub(super) fn perform(
-        &self,
+        self: &Arc<Self>,
         work: Work,
     ) -> impl Future<Output = (WorkId, Outcome)> + Send + use<> {
         let level = self.clone();
@@ -28,7 +28,7 @@ impl Level {
     }
 
     /// Tries again and again while the retry policy says so, unless what the task would write is known.
-    async fn outcome(&self, work: &Work) -> Outcome {
+    async fn outcome(self: &Arc<Self>, work: &Work) -> Outcome {
         let shared = &self.common.shared;
         let owner = self.common.claimed.owner.as_ref();
         let kept = NodeCache::slot(&self.part, owner, work);
@@ -84,7 +84,7 @@ impl Level {
 
     /// Makes the calls of a program on a guest instance.
     pub(super) async fn in_sandbox(
-        &self,
+        self: &Arc<Self>,
         work: &Work,
         program: Program,
         attempt: u32,

@@ -30,7 +30,7 @@ const MOST_UNHEARD: usize = 64;
 
 /// An execution under way.
 pub(super) struct Walk {
-    level: Level,
+    level: Arc<Level>,
     pub(super) execution: Execution,
     mint: SystemMint,
     together: Together,
@@ -110,13 +110,13 @@ impl Walk {
                 kwargs.durability,
                 kwargs.temporary,
             ),
-            level: Level {
+            level: Arc::new(Level {
                 common: Arc::new(common),
                 part: graph.part.clone(),
                 namespace: "".into(),
                 depth: 0,
                 waiting_around: 0,
-            },
+            }),
             execution,
             mint,
             together: Together::new(&shared.options),
