@@ -10,9 +10,9 @@ use wasmtime::{Engine, Store};
 use crate::support::server::text;
 use crate::support::{Setup, graphs, root};
 
-/// The first component that was ever kept; `tests/compat/README.md` says how it was made.
-fn first_component() -> std::path::PathBuf {
-    root().join("tests/compat/echo-0.1.0.wasm")
+/// A component of each version of the contract before this one; `tests/compat/README.md` says how they were made.
+fn earlier_components() -> [std::path::PathBuf; 2] {
+    ["0.1.0", "0.1.1"].map(|version| root().join(format!("tests/compat/echo-{version}.wasm")))
 }
 
 /// What `describe` answers, before our host has read it. Whatever the component imports is there and must not be called.
@@ -44,7 +44,8 @@ fn what_every_component_describes_fits_the_schema() {
     let mut components = ["agent", "approval", "echo", "fan_out"]
         .map(graphs::example)
         .to_vec();
-    components.extend([graphs::probe(), first_component()]);
+    components.push(graphs::probe());
+    components.extend(earlier_components());
     let engine = Engine::default();
     for path in components {
         let description = description(&engine, &path);
@@ -70,16 +71,20 @@ fn only_a_component_that_uses_the_store_imports_it() {
 }
 
 #[tokio::test]
-async fn the_first_component_that_was_published_loads_and_runs() {
-    let setup = Setup::with_graphs(json!({"echo": first_component()}));
+async fn components_of_earlier_versions_load_and_run() {
+    let [first, second] = earlier_components();
+    let setup = Setup::with_graphs(json!({"first": first, "second": second}));
     let server = setup.start().await;
-    let thread = server.new_thread().await;
-    let run = json!({"assistant_id": "echo", "input": {"messages": [{"role": "user", "content": "hello"}]}});
-    let values = server.wait(&thread, &run).await;
-    let contents = values["messages"].as_array().expect("messages");
-    let contents: Vec<&str> = contents
-        .iter()
-        .map(|message| text(&message["content"]))
-        .collect();
-    assert_eq!(contents, ["hello", "hello"]);
+    for graph in ["first", "second"] {
+        let thread = server.new_thread().await;
+        let input = json!({"messages": [{"role": "user", "content": "hello"}]});
+        let run = json!({"assistant_id": graph, "input": input});
+        let values = server.wait(&thread, &run).await;
+        let contents = values["messages"].as_array().expect("messages");
+        let contents: Vec<&str> = contents
+            .iter()
+            .map(|message| text(&message["content"]))
+            .collect();
+        assert_eq!(contents, ["hello", "hello"], "{graph}");
+    }
 }
