@@ -3,10 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use selvedge_model::thread::TtlStrategy;
 use selvedge_model::{Scope, ThreadId, Timestamp};
+use serde_json::Value;
 
 use super::cancel::unended_of;
 use super::codec::{coded, id, identity, time};
-use super::load::thread_key;
+use super::load::{newest_id, thread_key};
 use super::rollback::{Extent, add_extent, delete_checkpoint};
 use super::writer::Desk;
 use crate::StorageError;
@@ -63,33 +64,57 @@ pub(super) fn delete(desk: &mut Desk<'_>, thread: i64) -> Result<GoneThread, Sto
     })
 }
 
-/// Deletes all checkpoints of a thread without unended runs but the newest of each namespace, with the values that
-/// only they had.
+/// Deletes all checkpoints of a thread without unended runs but the newest, with the values that only they had. Of the
+/// graphs inside it those are kept, each with its newest, that belong to it: a run may go on there. The others never will.
 fn keep_latest(desk: &mut Desk<'_>, thread: i64) -> Result<(), StorageError> {
+    let root = newest_id(desk.conn, thread, "")?.map(|id| id.to_string());
     let mut kept = Extent::new();
     let mut newest: Option<String> = None;
-    for (key, namespace, channels) in checkpoints_newest_first(desk.conn, thread)? {
-        if newest.as_ref() == Some(&namespace) {
-            delete_checkpoint(desk.conn, thread, key)?;
+    for checkpoint in checkpoints_newest_first(desk.conn, thread)? {
+        let is_newest = newest.as_ref() != Some(&checkpoint.namespace);
+        let belongs = checkpoint.namespace.is_empty() || checkpoint.root == root;
+        if is_newest && belongs {
+            add_extent(&mut kept, &checkpoint.channels)?;
         } else {
-            add_extent(&mut kept, &channels)?;
-            newest = Some(namespace);
+            delete_checkpoint(desk.conn, thread, checkpoint.key)?;
         }
+        newest = Some(checkpoint.namespace);
     }
     delete_values_beyond(desk.conn, thread, &kept)?;
     desk.memory.forget_thread(thread);
     Ok(())
 }
 
-fn checkpoints_newest_first(
-    conn: &Connection,
-    thread: i64,
-) -> Result<Vec<(i64, String, String)>, StorageError> {
+/// What pruning looks at.
+struct Prunable {
+    key: i64,
+    namespace: String,
+    channels: String,
+    /// In a namespace of a graph inside another: the checkpoint of the thread's own graph that it belongs to.
+    root: Option<String>,
+}
+
+fn checkpoints_newest_first(conn: &Connection, thread: i64) -> Result<Vec<Prunable>, StorageError> {
     let mut statement = conn.prepare_cached(
-        "SELECT id, namespace, channels FROM checkpoint WHERE thread = ?1 ORDER BY namespace DESC, uuid DESC",
+        "SELECT id, namespace, channels, iif(namespace = '', NULL, metadata) FROM checkpoint WHERE thread = ?1 \
+         ORDER BY namespace DESC, uuid DESC",
     )?;
-    let rows = statement.query_map([thread], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = statement.query_map([thread], |row| {
+        Ok(Prunable {
+            key: row.get(0)?,
+            namespace: row.get(1)?,
+            channels: row.get(2)?,
+            root: row
+                .get::<_, Option<String>>(3)?
+                .and_then(|metadata| root_in(&metadata)),
+        })
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn root_in(metadata: &str) -> Option<String> {
+    let metadata: Value = serde_json::from_str(metadata).ok()?;
+    Some(metadata["parents"][""].as_str()?.to_owned())
 }
 
 /// Deletes, in ranges of the index, the segments that are not kept and what lies behind the ends of those that are.

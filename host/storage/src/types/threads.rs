@@ -91,7 +91,7 @@ pub enum ThreadSort {
 pub enum Prune {
     /// All of it.
     Delete,
-    /// Its checkpoints but the newest of each namespace. A thread with a run that has not ended is left alone.
+    /// Its checkpoints but the newest, and the newest of each graph inside it that may still go on. A thread with a run that has not ended is left alone.
     KeepLatest,
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use selvedge_model::checkpoint::CheckpointWrite;
 use selvedge_model::thread::{ThreadStatus, Ttl, TtlStrategy};
 use selvedge_model::{Scope, ThreadId};
 use selvedge_storage::{
@@ -259,4 +260,46 @@ pub async fn emptying_runs_leaves_their_threads_at_rest(home: &dyn Home) {
     };
     storage.truncate(what, at(9)).await.unwrap();
     assert!(!exists(&storage, thread).await);
+}
+
+pub async fn a_trimmed_thread_keeps_the_graphs_inside_it_that_may_go_on(home: &dyn Home) {
+    let storage = home.open();
+    let thread = ThreadId::new();
+    let lease = claimed(&storage, new_run(thread, at(0))).await.lease;
+    let root = |n, parent| write(n, parent, [("a", whole("1"))]);
+    let inside = |namespace: &str, of: u64, n, parent| CheckpointWrite {
+        namespace: namespace.to_owned(),
+        metadata: json(&format!(r#"{{"parents":{{"":"{}"}}}}"#, checkpoint_id(of))),
+        ..root(n, parent)
+    };
+    let last = RunEnd {
+        step: step([
+            root(1, None),
+            inside("sub:old", 1, 2, None),
+            root(3, Some(1)),
+            inside("sub:new", 3, 4, None),
+            inside("sub:new", 3, 5, Some(4)),
+            inside("sub:new|sub:deep", 3, 6, None),
+        ]),
+        ..end(5)
+    };
+    finish(&storage, lease, last).await;
+    let pruned = storage.prune_threads(&Scope::Host, vec![thread], Prune::KeepLatest);
+    assert_eq!(pruned.await.unwrap().threads, 1);
+    for (namespace, newest) in [
+        ("", Some(3)),
+        ("sub:old", None),
+        ("sub:new", Some(5)),
+        ("sub:new|sub:deep", Some(6)),
+    ] {
+        let found = storage.checkpoint(&Scope::Host, thread, namespace, None);
+        let found = found.await.unwrap().map(|saved| saved.checkpoint.id);
+        assert_eq!(found, newest.map(checkpoint_id), "{namespace}");
+    }
+    let taken = storage.thread_storage(&Scope::Host, thread).await.unwrap();
+    let taken = taken.unwrap();
+    assert_eq!(
+        (taken.checkpoints.count, taken.channel_values.count),
+        (3, 3)
+    );
 }

@@ -161,6 +161,7 @@ promises! {
     lifetimes {
         pruned_threads_are_gone_with_their_runs,
         a_thread_that_is_trimmed_keeps_its_newest_checkpoint,
+        a_trimmed_thread_keeps_the_graphs_inside_it_that_may_go_on,
         a_thread_goes_when_its_time_has_come,
         a_sweep_takes_no_more_than_it_may_and_the_oldest_first,
         a_thread_that_was_trimmed_is_trimmed_again_after_it_changed,
