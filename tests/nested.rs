@@ -460,3 +460,30 @@ async fn graphs_inside_a_graph_are_drawn_and_say_what_they_take_and_give() {
     assert_eq!(names(&subgraphs).len(), 8);
     server.get_json(&format!("{path}/graph?xray=true")).await;
 }
+
+#[tokio::test]
+async fn a_message_from_inside_is_shown_once_where_it_is_made_or_else_when_the_node_ends() {
+    let server = Setup::probes(&["talking"]).start().await;
+    for mode in ["messages", "messages-tuple"] {
+        let shown = async |subgraphs: bool| {
+            let run = json!({
+                "assistant_id": "talking", "input": {}, "stream_mode": mode, "stream_subgraphs": subgraphs,
+            });
+            let events = server.stream(&server.new_thread().await, &run).await;
+            let names = events[1..].iter().map(|event| event.name.clone());
+            names.collect::<Vec<String>>()
+        };
+        let inside = shown(true).await;
+        assert!(inside.len() >= 5, "{mode}: {inside:?}");
+        assert!(
+            inside.iter().all(|name| name.contains("|sub:")),
+            "{mode}: {inside:?}"
+        );
+        let outside = shown(false).await;
+        let whole: &[&str] = match mode {
+            "messages" => &["messages/metadata", "messages/complete"],
+            _ => &["messages"],
+        };
+        assert_eq!(outside, whole, "{mode}");
+    }
+}

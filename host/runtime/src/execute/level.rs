@@ -12,6 +12,7 @@ use crate::Shared;
 use crate::graphs::Part;
 use crate::hub::RunStream;
 use crate::items::graph_store::Written;
+use crate::shown::Shown;
 
 /// What all executions of one run share: its own, and those of the graphs inside its tasks.
 pub(super) struct Common {
@@ -46,6 +47,8 @@ pub(super) struct Level {
     pub(super) part: Part,
     /// Of the execution.
     pub(super) namespace: Arc<str>,
+    /// What the task shows that it is inside.
+    pub(super) above: Option<Arc<Shown>>,
     /// How many graphs lie around it.
     pub(super) depth: usize,
     /// How many tasks around it wait with an instance: those whose nodes called a graph.

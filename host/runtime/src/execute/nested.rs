@@ -47,6 +47,7 @@ pub(super) async fn instead(
         input: work.input(),
         goes_on: work.inside().goes_on() || attempt > 1,
         called: false,
+        shown: shown.clone(),
     };
     let mut inside = work.inside();
     let (timeout, node) = match work.task.as_deref() {
@@ -75,15 +76,17 @@ pub(super) struct Calls {
     /// A node makes one call at a time.
     inside: Mutex<Inside>,
     goes_on: bool,
+    shown: Arc<Shown>,
 }
 
 impl Calls {
-    pub(super) fn new(level: &Arc<Level>, work: &Work, attempt: u32) -> Self {
+    pub(super) fn new(level: &Arc<Level>, work: &Work, attempt: u32, shown: &Arc<Shown>) -> Self {
         let inside = work.inside();
         Self {
             level: level.clone(),
             goes_on: inside.goes_on() || attempt > 1,
             inside: Mutex::new(inside),
+            shown: shown.clone(),
         }
     }
 }
@@ -102,6 +105,7 @@ impl GraphCalls for Calls {
             input,
             goes_on: self.goes_on,
             called: true,
+            shown: self.shown.clone(),
         };
         let mut inside = self.inside.lock().await;
         contained(&self.level, call, &mut inside).await
@@ -118,6 +122,8 @@ struct Call {
     goes_on: bool,
     /// Whether the task waits for it with an instance.
     called: bool,
+    /// What the task shows.
+    shown: Arc<Shown>,
 }
 
 /// Runs a graph inside a task of this level to what it comes to.
@@ -137,6 +143,7 @@ fn contained<'a>(around: &'a Level, call: Call, inside: &'a mut Inside) -> BoxFu
             common: around.common.clone(),
             part: call.part,
             namespace: namespace.as_str().into(),
+            above: Some(call.shown),
             depth,
             waiting_around: around.waiting_around + usize::from(call.called),
         });

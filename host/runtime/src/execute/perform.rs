@@ -42,6 +42,7 @@ impl Level {
                 modes: self.shown_modes(),
                 namespace: self.namespace.clone(),
                 part: self.part.clone(),
+                above: self.above.clone(),
             },
             &self.common.claimed,
             task,
@@ -95,7 +96,7 @@ impl Level {
         let task = work.task.as_deref();
         let calls: Arc<dyn GraphCalls> = match task {
             Some(task) if task.nested.is_none() => {
-                Arc::new(nested::Calls::new(self, work, attempt))
+                Arc::new(nested::Calls::new(self, work, attempt, shown))
             }
             // There is no namespace for a graph: this is no task, or what its node stands for has it.
             _ => Arc::new(NoCalls),

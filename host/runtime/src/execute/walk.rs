@@ -114,6 +114,7 @@ impl Walk {
                 common: Arc::new(common),
                 part: graph.part.clone(),
                 namespace: "".into(),
+                above: None,
                 depth: 0,
                 waiting_around: 0,
             }),

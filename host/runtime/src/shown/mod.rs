@@ -31,6 +31,9 @@ pub(crate) const LONGEST_GROWING_BYTES: usize = 1 << 20;
 /// The same for all messages of one task together, which the host holds until the task ends.
 pub(crate) const MOST_GROWING_BYTES: usize = 4 << 20;
 
+/// Messages of graphs inside one task that are remembered, so that the task does not show them again.
+const MOST_BELOW: usize = 10_000;
+
 /// The modes that show messages.
 const OF_MESSAGES: [StreamMode; 3] = [
     StreamMode::Messages,
@@ -46,6 +49,8 @@ pub(crate) struct Place {
     pub(crate) namespace: Arc<str>,
     /// Whose channels hold messages.
     pub(crate) part: Part,
+    /// The task that the execution is inside.
+    pub(crate) above: Option<Arc<Shown>>,
 }
 
 /// Turns what one task emits into events.
@@ -75,6 +80,8 @@ enum Growing {
     TooLong,
     /// In a run whose caller does not want it.
     Unseen,
+    /// A graph inside the task has shown it.
+    Below,
 }
 
 impl Shown {
@@ -121,6 +128,12 @@ impl Shown {
                 continue;
             }
             let known = id.as_ref().and_then(|id| streamed.by_id.get(id));
+            if matches!(known, Some(Growing::Below)) {
+                continue;
+            }
+            if let Some(id) = &id {
+                self.tell_above(id);
+            }
             if self.wants(StreamMode::MessagesTuple) && known.is_none() {
                 let data = Json::array([&message, &self.metadata]);
                 self.push(EventKind::Mode(StreamMode::MessagesTuple), data);
@@ -131,6 +144,18 @@ impl Shown {
                 }
                 self.tell(MessagePart::Complete, Json::array([&message]));
             }
+        }
+    }
+
+    /// The graph around this one may return the message as its own: it need not show it again.
+    fn tell_above(&self, id: &str) {
+        let mut above = self.place.above.as_ref();
+        while let Some(shown) = above {
+            let mut streamed = shown.streamed.lock();
+            if streamed.by_id.len() < MOST_BELOW && !streamed.by_id.contains_key(id) {
+                streamed.by_id.insert(id.to_owned(), Growing::Below);
+            }
+            above = shown.place.above.as_ref();
         }
     }
 
@@ -228,6 +253,9 @@ impl TaskEvents for Shown {
             self.push(EventKind::Mode(StreamMode::MessagesTuple), data);
         }
         let Some(id) = id else { return };
+        if self.wants_messages() {
+            self.tell_above(id);
+        }
         if let Some(spoken) = &self.spoken {
             self.push_all(spoken.lock().piece(id, &chunk, &metadata));
         }

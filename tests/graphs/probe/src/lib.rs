@@ -69,6 +69,7 @@ selvedge_sdk::graphs! {
     "within" => nested::within(),
     "endless" => nested::endless(),
     "calling" => nested::calling(),
+    "talking" => nested::talking(),
     "descending" => nested::descending(),
 }
 

@@ -2,11 +2,11 @@
 //! the innermost. `leaf` is that one, to be run alone. `wide` asks in several graphs of one step. `handover` leaves its
 //! inner graph with a command to the outer one. `paused` has a breakpoint inside. `abroad` contains a graph by a name that
 //! its component does not know. `within` is `steps` inside another graph. `endless` contains itself.
-//! `calling` calls graphs from inside a node, `descending` itself.
+//! `talking` shows a message inside. `calling` calls graphs from inside a node, `descending` itself.
 
 use selvedge_sdk::prelude::*;
 
-use crate::steps;
+use crate::{shows, steps};
 
 #[derive(State, Serialize, Deserialize, JsonSchema)]
 pub struct Trail {
@@ -121,6 +121,13 @@ pub fn endless() -> StateGraph<Trail> {
     StateGraph::new()
         .subgraph("again", "endless")
         .edge(START, "again")
+}
+
+/// Speaks in a graph of its own.
+pub fn talking() -> StateGraph<shows::Shows> {
+    StateGraph::new()
+        .subgraph("sub", shows::tokens())
+        .edge(START, "sub")
 }
 
 /// Calls `leaf` twice; `fails` once, whose failure it deals with; and a graph that there is not.
