@@ -46,6 +46,7 @@ impl Walker {
             metadata: Json::from(json!({})),
             facts: Json::from(json!({})),
             modes: vec![StreamMode::Values, StreamMode::Updates, StreamMode::Debug],
+            parents: Arc::default(),
         };
         let input = Entry::Input(Json::from(
             json!({"log": ["in"], "chat": "hello", "last": 1}),
