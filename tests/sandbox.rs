@@ -159,9 +159,9 @@ fn excess(key: &str, bound: u32) -> Setup {
 #[tokio::test]
 async fn an_answer_that_nests_too_deeply_is_refused() {
     is_bounded(
-        excess("sandbox.json_depth", 16),
-        json!({"depth": 10}),
+        excess("sandbox.json_depth", 32),
         json!({"depth": 20}),
+        json!({"depth": 40}),
         "DepthLimitExceeded",
         "sandbox.json_depth",
     )
