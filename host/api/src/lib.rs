@@ -57,5 +57,5 @@ mod who;
 
 pub use limits::RateLimit;
 pub use options::Options;
-pub use server::{Listener, Server, ServerError};
+pub use server::{Listener, Server, ServerError, service};
 pub use tls::{Tls, TlsError};

@@ -115,20 +115,45 @@ impl Listener {
         authenticator: Option<Authenticator>,
     ) -> Server {
         let (stop, stopped) = oneshot::channel();
-        let edge = Arc::new(Edge {
-            runtime,
-            reads,
-            gate: Arc::new(Gate::new(&self.options, authenticator)),
-            neighbourhoods: Neighbourhoods::new(self.options.max_connections_per_address),
-            mcp: Mcp::new(self.options.max_body_bytes),
-            options: self.options,
-        });
+        let edge = edge(self.options, runtime, reads, authenticator);
         Server {
             address: self.address,
             stop,
             accepting: tokio::spawn(accept(self.socket, self.tls, edge, stopped)),
         }
     }
+}
+
+/// What answers the requests of every connection, for whoever has requests and no connection to send them over: a
+/// fuzzer.
+#[must_use]
+pub fn service(
+    options: Options,
+    runtime: Runtime,
+    reads: Arc<dyn Reads>,
+    authenticator: Option<Authenticator>,
+) -> TowerToHyperService<Router> {
+    over(edge(options, runtime, reads, authenticator))
+}
+
+fn edge(
+    options: Options,
+    runtime: Runtime,
+    reads: Arc<dyn Reads>,
+    authenticator: Option<Authenticator>,
+) -> Arc<Edge> {
+    Arc::new(Edge {
+        runtime,
+        reads,
+        gate: Arc::new(Gate::new(&options, authenticator)),
+        neighbourhoods: Neighbourhoods::new(options.max_connections_per_address),
+        mcp: Mcp::new(options.max_body_bytes),
+        options,
+    })
+}
+
+fn over(edge: Arc<Edge>) -> TowerToHyperService<Router> {
+    TowerToHyperService::new(router(edge))
 }
 
 /// A server that answers.
@@ -160,7 +185,7 @@ async fn accept(
     mut stopped: oneshot::Receiver<()>,
 ) {
     let slots = Arc::new(Semaphore::new(edge.options.max_connections.max(1)));
-    let service = TowerToHyperService::new(router(edge.clone()));
+    let service = over(edge.clone());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(edge.options.request_timeout)
