@@ -24,9 +24,9 @@ pub enum StorageError {
     /// Too much is queued before the writer: answer 503 with `Retry-After`.
     #[error("storage is overloaded")]
     Overloaded,
-    /// A search passed over more than it had time for: answer 503.
+    /// A search or a list passed over more than it had time for: answer 503.
     #[error(
-        "the search took too long and was given up (`storage.max_search_secs`); ask for less, by a filter or a namespace"
+        "the search took too long and was given up (`storage.max_search_secs`); ask for less, by a filter, a namespace or a smaller offset"
     )]
     TooLong,
     /// The rows that were asked for weigh more together than one read may hold in memory: ask for fewer.

@@ -234,7 +234,7 @@ pub const KEYS: &[Key] = &[
     key("storage", Section, Json("{}"), "Where threads, runs and deliveries are kept."),
     key("storage.path", Text, Json("\".selvedge\""), "The data directory (SQLite, compiled components). One process at a time."),
     key("storage.synchronous", Choice(&["full", "normal"]), Json("\"full\""), "`normal` may lose the last moments when the machine loses power, and is faster."),
-    key("storage.max_search_secs", SECS, Json("30"), "One search, count or history; 503 after it. Of one caller's one goes on at a time."),
+    key("storage.max_search_secs", SECS, Json("30"), "One search, list, count or history; 503 after it. Of one caller's one goes on at a time."),
     variable("DATABASE_URI", later("storage.database_uri", "PostgreSQL.")),
     key("checkpointer", Section, Json("{}"), "LangGraph's settings for checkpoints."),
     key("checkpointer.backend", Choice(&["default"]), Json("\"default\""), "Other backends cannot be used: see `storage`."),

@@ -57,8 +57,8 @@ pub struct Options {
     pub max_queued_bytes: usize,
     /// Reads that may wait for a reader; more are [`StorageError::Overloaded`].
     pub max_queued_reads: usize,
-    /// How long a search may take (`max_search_secs`); then it is [`StorageError::TooLong`]. And how long one waits for
-    /// the same caller's others.
+    /// How long a search or a list may take (`max_search_secs`); then it is [`StorageError::TooLong`]. And how long one
+    /// waits for the same caller's others.
     pub max_walk: Duration,
 }
 

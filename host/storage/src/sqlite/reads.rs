@@ -68,9 +68,10 @@ impl Reads for Sqlite {
         scope: &Scope,
         query: VersionQuery,
     ) -> Result<Vec<Assistant>, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .read(move |conn| versions::list(conn, &scope, &query))
+            .walk(scope, move |conn, scope| {
+                versions::list(conn, scope, &query)
+            })
             .await
     }
 
@@ -157,9 +158,8 @@ impl Reads for Sqlite {
     }
 
     async fn list_runs(&self, scope: &Scope, query: RunQuery) -> Result<Vec<Run>, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .read(move |conn| runs::list(conn, &scope, &query))
+            .walk(scope, move |conn, scope| runs::list(conn, scope, &query))
             .await
     }
 
@@ -298,9 +298,10 @@ impl Reads for Sqlite {
         scope: &Scope,
         query: DeliveryQuery,
     ) -> Result<Page<DeliveryRecord>, StorageError> {
-        let scope = scope.clone();
         self.readers
-            .read(move |conn| delivery_records::list(conn, &scope, &query))
+            .walk(scope, move |conn, scope| {
+                delivery_records::list(conn, scope, &query)
+            })
             .await
     }
 

@@ -25,6 +25,7 @@ mod searching;
 mod shares;
 mod sqlite_directory;
 mod sqlite_groups;
+mod sqlite_lists;
 mod states;
 mod store;
 mod streams;
