@@ -5,59 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, HeaderValue, header};
 use parking_lot::Mutex;
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
-use selvedge_auth::{Authenticator, Denied, JwtOptions, KeySource, Options};
+use selvedge_auth::{Authenticator, Denied, KeySource};
 use selvedge_model::Caller;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+
+use crate::given::{self, Key, host};
 
 /// Between two attempts to read keys; keys that are older are read again, and not used any more.
 const MIN_INTERVAL: Duration = Duration::from_secs(10);
 const FRESH: Duration = Duration::from_secs(300);
 const USABLE: Duration = Duration::from_secs(3_600);
-
-fn base64(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// Whoever signs tokens with a key of this name.
-struct Key {
-    name: &'static str,
-    pair: Ed25519KeyPair,
-}
-
-impl Key {
-    fn new(name: &'static str) -> Self {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
-        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("a key");
-        Self { name, pair }
-    }
-
-    fn set(&self) -> Value {
-        let x = base64(self.pair.public_key().as_ref());
-        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": self.name, "x": x}]})
-    }
-
-    fn token(&self) -> String {
-        let header = json!({"alg": "EdDSA", "kid": self.name}).to_string();
-        let claims =
-            json!({"iss": "issuer", "aud": "selvedge", "sub": "ann", "exp": 4_102_444_800_u64});
-        let message = format!(
-            "{}.{}",
-            base64(header.as_bytes()),
-            base64(claims.to_string().as_bytes())
-        );
-        let signature = self.pair.sign(message.as_bytes());
-        format!("{message}.{}", base64(signature.as_ref()))
-    }
-}
 
 /// Where an issuer shows its keys, over HTTP.
 #[derive(Clone)]
@@ -137,25 +98,13 @@ impl Issuer {
     }
 
     async fn believed(&self) -> Authenticator {
-        let jwt = JwtOptions {
-            keys: KeySource::Url(format!("http://{}/keys", self.address)),
-            issuer: "issuer".to_owned(),
-            audience: "selvedge".to_owned(),
-            identity_claim: "sub".to_owned(),
-            permissions_claim: "permissions".to_owned(),
-        };
-        let options = Options {
-            api_keys: Vec::new(),
-            jwt: Some(jwt),
-        };
-        Authenticator::new(options).await.expect("a URL")
+        let keys = KeySource::Url(format!("http://{}/keys", self.address));
+        host(keys).await.expect("a URL")
     }
 }
 
 async fn identify(authenticator: &Authenticator, key: &Key) -> Result<Caller, Denied> {
-    let value = HeaderValue::from_str(&format!("Bearer {}", key.token())).expect("a header");
-    let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-    authenticator.identify(&headers).await
+    given::identify(authenticator, &key.token()).await
 }
 
 fn is_unavailable(answer: &Result<Caller, Denied>) -> bool {

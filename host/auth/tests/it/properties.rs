@@ -1,13 +1,13 @@
 //! Whatever somebody without a key sends is refused, and whatever stands in a key set is a key or is none.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use proptest::prelude::*;
-use selvedge_auth::{Authenticator, JwtOptions, KeySource, Options};
+use selvedge_auth::Authenticator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
+
+use crate::given::{base64, claims, host_with};
 
 fn turns() -> Runtime {
     let turns = Builder::new_current_thread().enable_all().build();
@@ -15,30 +15,14 @@ fn turns() -> Runtime {
 }
 
 /// A host that believes these keys, unless none of them can be used.
-fn host(turns: &Runtime, keys: &str) -> Option<Authenticator> {
+fn believing(turns: &Runtime, keys: &Value) -> Option<Authenticator> {
     let directory = TempDir::new().expect("a directory");
-    let path = directory.path().join("jwks.json");
-    std::fs::write(&path, keys).expect("a file");
-    let options = Options {
-        api_keys: Vec::new(),
-        jwt: Some(JwtOptions {
-            keys: KeySource::File(path),
-            issuer: "https://issuer.example".to_owned(),
-            audience: "selvedge".to_owned(),
-            identity_claim: "sub".to_owned(),
-            permissions_claim: "permissions".to_owned(),
-        }),
-    };
-    turns.block_on(Authenticator::new(options)).ok()
-}
-
-fn base64(text: &str) -> String {
-    URL_SAFE_NO_PAD.encode(text)
+    turns.block_on(host_with(directory.path(), keys)).ok()
 }
 
 /// A set with one key of each kind, whose private halves nobody has.
 fn keys() -> Value {
-    let part = |byte: u8, length| URL_SAFE_NO_PAD.encode(vec![byte; length]);
+    let part = |byte: u8, length| base64(vec![byte; length]);
     json!({"keys": [
         {"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": part(1, 32)},
         {"kty": "EC", "crv": "P-256", "kid": "ec", "x": part(2, 32), "y": part(3, 32)},
@@ -63,17 +47,14 @@ fn head() -> impl Strategy<Value = String> {
 
 /// A token that nobody signed, or what is none.
 fn credential() -> impl Strategy<Value = String> {
-    let claims = Just(
-        json!({"iss": "https://issuer.example", "aud": "selvedge", "sub": "ann", "exp": 4_102_444_800_u64})
-            .to_string(),
-    );
+    let claims = Just(claims().to_string());
     let signature = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..80),
         prop::collection::vec(any::<u8>(), 256)
     ];
     let token = (head(), prop_oneof![claims, ".{0,40}".boxed()], signature).prop_map(
         |(head, claims, signature)| {
-            let signature = URL_SAFE_NO_PAD.encode(signature);
+            let signature = base64(signature);
             format!("Bearer {}.{}.{signature}", base64(&head), base64(&claims))
         },
     );
@@ -89,7 +70,7 @@ proptest! {
         name in prop::sample::select(vec!["authorization", "x-api-key"]),
     ) {
         let turns = turns();
-        let host = host(&turns, &keys().to_string()).expect("keys");
+        let host = believing(&turns, &keys()).expect("keys");
         for credential in credentials {
             let value = HeaderValue::from_str(&credential).expect("printable");
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
@@ -114,8 +95,8 @@ proptest! {
         let turns = turns();
         let entry: serde_json::Map<String, Value> =
             entry.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let set = json!({"keys": [entry]}).to_string();
-        if let Some(host) = host(&turns, &set) {
+        let set = json!({"keys": [entry]});
+        if let Some(host) = believing(&turns, &set) {
             let headers = HeaderValue::from_str(&token).map(|value| (header::AUTHORIZATION, value));
             let headers = HeaderMap::from_iter(headers);
             prop_assert!(turns.block_on(host.identify(&headers)).is_err(), "{} {}", set, token);
