@@ -30,6 +30,8 @@ use tempfile::TempDir;
 const ID: &str = "11111111-1111-4111-8111-111111111111";
 /// Far beyond what an answer takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A stream may have nothing to say until its next heartbeat. What is short is there at once.
+const FIRST_PART: Duration = Duration::from_millis(5);
 /// A `POST` to a path that ends so changes nothing.
 const READING: [&str; 5] = [
     "/search",
@@ -123,9 +125,8 @@ impl House {
     }
 
     fn ask(&self, request: Request<Full<Bytes>>) -> Answer {
-        let answer = tokio::time::timeout(PATIENCE, (self.server)(request));
-        self.turns
-            .block_on(async { answer.await.expect("an answer in time") })
+        let answer = async { tokio::time::timeout(PATIENCE, (self.server)(request)).await };
+        self.turns.block_on(answer).expect("an answer in time")
     }
 
     fn clear(&self) {
@@ -208,8 +209,8 @@ async fn server(storage: Arc<Sqlite>) -> Server {
             let Ok(answer) = service.call(request).await;
             let (head, mut body) = answer.into_parts();
             // The first part of what may go on for ever, all of what is short.
-            let first = match body.frame().await {
-                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            let first = match tokio::time::timeout(FIRST_PART, body.frame()).await {
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
                 _ => Bytes::new(),
             };
             Response::from_parts(head, first)
