@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use selvedge_model::item::IndexedParts;
 use selvedge_model::{Json, Scope, Timestamp};
 use selvedge_runtime::Options;
-use selvedge_runtime::items::ItemTtl;
+use selvedge_runtime::items::{ItemTtl, NewItem};
 use selvedge_storage::Reads;
 use tokio::time::Instant;
 
@@ -22,10 +23,14 @@ async fn items_whose_time_is_over_are_deleted_without_anybody_asking_for_them() 
     })
     .await;
     let put = async |key: &str, ttl| {
-        let value = Json::object::<&str>([]);
-        let put = house
-            .runtime
-            .put_item(&Scope::Host, vec!["a".into()], key.into(), value, ttl);
+        let item = NewItem {
+            namespace: vec!["a".into()],
+            key: key.into(),
+            value: Json::object::<&str>([]),
+            ttl,
+            parts: IndexedParts::AsConfigured,
+        };
+        let put = house.runtime.put_item(&Scope::Host, item);
         put.await.expect("a put");
     };
     // Storage is asked as of then, when the item's time had not come: so it is found as long as it is there.

@@ -12,7 +12,7 @@ use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::cron::Cron;
 use selvedge_model::delivery::{Attempt, NewDelivery, PutOff, Verdict};
 use selvedge_model::event::{EventId, StoredEvent};
-use selvedge_model::item::Item;
+use selvedge_model::item::{FoundItem, Item};
 use selvedge_model::run::{Lease, Run, RunStatus};
 use selvedge_model::thread::Thread;
 use selvedge_model::{
@@ -22,11 +22,11 @@ use selvedge_storage::sqlite::Sqlite;
 use selvedge_storage::{
     Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, CronFilter,
     CronInsert, CronQuery, CronReplace, CronTick, DeliveryQuery, DeliveryRecord, DueCrons,
-    DueDeliveries, EventQuery, Finish, GoneThread, HistoryQuery, Insert, ItemQuery, MakeDelivery,
-    NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Reads, Recovery,
-    Redeliver, RunEnd, RunQuery, Share, StepCommit, Storage, StorageError, Swept, ThreadFilter,
-    ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate, Ticked, Truncate, Updated, Values,
-    VersionQuery,
+    DueDeliveries, EventQuery, Finish, GoneThread, HistoryQuery, IndexTicket, IndexedItem, Insert,
+    ItemQuery, MakeDelivery, NamespaceQuery, NewRun, NewThread, Outbox, Page, PendingItem,
+    PendingItems, Prune, Pruned, PutItem, Reads, Recovery, Redeliver, RunEnd, RunQuery, Share,
+    StepCommit, Storage, StorageError, Swept, ThreadFilter, ThreadPatch, ThreadQuery,
+    ThreadStorage, ThreadUpdate, Ticked, Truncate, Updated, Values, VersionQuery,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -299,8 +299,20 @@ impl Reads for Watched {
         &self,
         scope: &Scope,
         query: ItemQuery,
-    ) -> Result<Page<Item>, StorageError> {
+    ) -> Result<Page<FoundItem>, StorageError> {
         self.inner.search_items(scope, query).await
+    }
+
+    async fn pending_items(
+        &self,
+        after: IndexTicket,
+        limit: u32,
+    ) -> Result<Vec<PendingItem>, StorageError> {
+        self.inner.pending_items(after, limit).await
+    }
+
+    async fn count_pending_items(&self) -> Result<PendingItems, StorageError> {
+        self.inner.count_pending_items().await
     }
 
     async fn list_namespaces(
@@ -592,7 +604,11 @@ impl Storage for Watched {
         self.inner.sweep_events(untouched_since).await
     }
 
-    async fn put_item(&self, scope: &Scope, item: PutItem) -> Result<(), StorageError> {
+    async fn put_item(
+        &self,
+        scope: &Scope,
+        item: PutItem,
+    ) -> Result<Option<IndexTicket>, StorageError> {
         self.inner.put_item(scope, item).await
     }
 
@@ -612,6 +628,14 @@ impl Storage for Watched {
         now: Timestamp,
     ) -> Result<(), StorageError> {
         self.inner.refresh_items(scope, items, now).await
+    }
+
+    async fn open_index(&self, identity: String) -> Result<u64, StorageError> {
+        self.inner.open_index(identity).await
+    }
+
+    async fn index_items(&self, items: Vec<IndexedItem>) -> Result<(), StorageError> {
+        self.inner.index_items(items).await
     }
 
     async fn sweep_items(&self, now: Timestamp, limit: u32) -> Result<u64, StorageError> {

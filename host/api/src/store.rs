@@ -6,8 +6,6 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use selvedge_model::item::Item;
-use serde::Serialize;
 use serde_json::json;
 
 use crate::error::ApiResult;
@@ -20,16 +18,8 @@ pub(crate) async fn put(
     Who(caller): Who,
     ObjectBody(fields): ObjectBody,
 ) -> ApiResult<StatusCode> {
-    let item = PutItem::read(&fields)?;
-    edge.runtime
-        .put_item(
-            &caller.scope,
-            item.namespace,
-            item.key,
-            item.value,
-            item.ttl,
-        )
-        .await?;
+    let PutItem(item) = PutItem::read(&fields)?;
+    edge.runtime.put_item(&caller.scope, item).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -64,9 +54,7 @@ pub(crate) async fn search(
 ) -> ApiResult<Response> {
     let SearchItems(search) = SearchItems::read(&fields)?;
     let found = edge.runtime.search_items(&caller.scope, search).await?;
-    let unscored = |item| Found { item, score: None };
-    let items: Vec<Found<'_>> = found.rows.iter().map(unscored).collect();
-    Ok(JsonBody(Items { items }).into_response())
+    Ok(JsonBody(json!({"items": found.rows})).into_response())
 }
 
 pub(crate) async fn namespaces(
@@ -77,17 +65,4 @@ pub(crate) async fn namespaces(
     let ListNamespaces(query) = ListNamespaces::read(&fields)?;
     let namespaces = edge.runtime.list_namespaces(&caller.scope, query).await?;
     Ok(JsonBody(json!({"namespaces": namespaces})).into_response())
-}
-
-#[derive(Serialize)]
-struct Items<'a> {
-    items: Vec<Found<'a>>,
-}
-
-/// An item that a search found. Without an index nothing is scored.
-#[derive(Serialize)]
-struct Found<'a> {
-    #[serde(flatten)]
-    item: &'a Item,
-    score: Option<f64>,
 }

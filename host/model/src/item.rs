@@ -30,6 +30,75 @@ pub struct Item {
     pub ttl: Option<Duration>,
 }
 
+/// An item that a search found; written, as callers and graphs see it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FoundItem {
+    /// The item.
+    #[serde(flatten)]
+    pub item: Item,
+    /// How near it is to what was asked for, from -1 to 1; `None` where nothing was, or the item is not embedded.
+    pub score: Option<f64>,
+}
+
+impl FoundItem {
+    /// What was found without comparing.
+    #[must_use]
+    pub fn unscored(item: Item) -> Self {
+        Self { item, score: None }
+    }
+}
+
+/// Which parts of an item's value are embedded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum IndexedParts {
+    /// Those that the configuration names.
+    #[default]
+    AsConfigured,
+    /// None.
+    Nothing,
+    /// What these paths lead to: `$` for all of it, or `a.b[*].c`. Never empty.
+    Paths(Vec<String>),
+}
+
+/// The most paths of an item's own.
+pub const MOST_INDEX_PATHS: usize = 64;
+
+/// The longest of them, in bytes.
+pub const LONGEST_INDEX_PATH_BYTES: usize = 1_024;
+
+/// Why an item's own paths cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IndexError {
+    /// They are more than [`MOST_INDEX_PATHS`].
+    #[error("index: more than {MOST_INDEX_PATHS} paths")]
+    TooMany,
+    /// One is longer than [`LONGEST_INDEX_PATH_BYTES`].
+    #[error("index: a path of more than {LONGEST_INDEX_PATH_BYTES} bytes")]
+    TooLong,
+}
+
+impl IndexedParts {
+    /// What a caller means by a list of paths.
+    ///
+    /// # Errors
+    /// The paths are too many, or one is too long.
+    pub fn of_paths(paths: Vec<String>) -> Result<Self, IndexError> {
+        if paths.len() > MOST_INDEX_PATHS {
+            return Err(IndexError::TooMany);
+        }
+        if paths
+            .iter()
+            .any(|path| path.len() > LONGEST_INDEX_PATH_BYTES)
+        {
+            return Err(IndexError::TooLong);
+        }
+        Ok(match paths.is_empty() {
+            true => Self::Nothing,
+            false => Self::Paths(paths),
+        })
+    }
+}
+
 /// Why no item can be there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NamespaceError {

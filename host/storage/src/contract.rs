@@ -10,7 +10,7 @@ use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::cron::Cron;
 use selvedge_model::delivery::{Attempt, NewDelivery, PutOff, Verdict};
 use selvedge_model::event::{EventId, StoredEvent};
-use selvedge_model::item::Item;
+use selvedge_model::item::{FoundItem, Item};
 use selvedge_model::run::{Lease, Run, RunStatus};
 use selvedge_model::thread::Thread;
 use selvedge_model::{
@@ -21,10 +21,11 @@ use crate::StorageError;
 use crate::types::{
     Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, CronFilter,
     CronInsert, CronQuery, CronReplace, CronTick, DeliveryQuery, DeliveryRecord, DueCrons,
-    DueDeliveries, EventQuery, Finish, GoneThread, HistoryQuery, Insert, ItemQuery, MakeDelivery,
-    NamespaceQuery, NewRun, NewThread, Outbox, Page, Prune, Pruned, PutItem, Recovery, Redeliver,
-    RunEnd, RunQuery, Share, StepCommit, Swept, ThreadFilter, ThreadPatch, ThreadQuery,
-    ThreadStorage, ThreadUpdate, Ticked, Truncate, Updated, Values, VersionQuery,
+    DueDeliveries, EventQuery, Finish, GoneThread, HistoryQuery, IndexTicket, IndexedItem, Insert,
+    ItemQuery, MakeDelivery, NamespaceQuery, NewRun, NewThread, Outbox, Page, PendingItem,
+    PendingItems, Prune, Pruned, PutItem, Recovery, Redeliver, RunEnd, RunQuery, Share, StepCommit,
+    Swept, ThreadFilter, ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate, Ticked, Truncate,
+    Updated, Values, VersionQuery,
 };
 
 /// What can be looked at. Every read sees what was committed when it began, and changes nothing: whoever holds only
@@ -160,7 +161,16 @@ pub trait Reads: Send + Sync + 'static {
         &self,
         scope: &Scope,
         query: ItemQuery,
-    ) -> Result<Page<Item>, StorageError>;
+    ) -> Result<Page<FoundItem>, StorageError>;
+    /// Items whose vectors are still to be made, those behind a ticket, in the order of tickets. Fewer than asked for
+    /// come when they are large.
+    async fn pending_items(
+        &self,
+        after: IndexTicket,
+        limit: u32,
+    ) -> Result<Vec<PendingItem>, StorageError>;
+    /// How many there are of them, and how many whose vectors cannot be made.
+    async fn count_pending_items(&self) -> Result<PendingItems, StorageError>;
     /// Namespaces that hold items and match.
     async fn list_namespaces(
         &self,
@@ -381,7 +391,13 @@ pub trait Storage: Reads {
     // ------------------------------------------------------------------ the store
 
     /// Puts an item in the place of the one with the same namespace and key, which leaves it its `created_at`.
-    async fn put_item(&self, scope: &Scope, item: PutItem) -> Result<(), StorageError>;
+    /// Where there is an index, or was one, its vectors are to be made now, and the answer says what stands for them;
+    /// until they are made it is found without a score.
+    async fn put_item(
+        &self,
+        scope: &Scope,
+        item: PutItem,
+    ) -> Result<Option<IndexTicket>, StorageError>;
     /// Deletes an item; whether there was one.
     async fn delete_item(
         &self,
@@ -397,6 +413,11 @@ pub trait Storage: Reads {
         items: Vec<(Vec<String>, String)>,
         now: Timestamp,
     ) -> Result<(), StorageError>;
+    /// Says what the vectors of items depend on from now on. If that is not what it was, the vectors of all items are
+    /// to be made anew; answers with how many are to be made, those included that could not be.
+    async fn open_index(&self, identity: String) -> Result<u64, StorageError>;
+    /// Keeps vectors that were made, and notes which could not be. Those of an item that was put anew or deleted meanwhile are passed over.
+    async fn index_items(&self, items: Vec<IndexedItem>) -> Result<(), StorageError>;
     /// Deletes up to `limit` items whose time has come, and says how many.
     async fn sweep_items(&self, now: Timestamp, limit: u32) -> Result<u64, StorageError>;
 

@@ -60,10 +60,16 @@ impl ItemFilter {
         }
     }
 
+    /// Whether every value meets it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// Whether a value meets all conditions. A member that is not there counts as `null`.
     #[must_use]
     pub fn matches(&self, value: &Json) -> bool {
-        self.members.is_empty() || members_match(&self.members, &value.to_value())
+        self.is_empty() || members_match(&self.members, &value.to_value())
     }
 }
 

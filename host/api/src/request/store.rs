@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use selvedge_model::Timestamp;
 use selvedge_model::item::{
-    LONGEST_TTL_MINUTES, NamespaceError, check_namespace, check_writable_namespace, lifetime,
+    IndexedParts, LONGEST_TTL_MINUTES, NamespaceError, check_namespace, check_writable_namespace,
+    lifetime,
 };
-use selvedge_model::{Json, Timestamp};
-use selvedge_runtime::items::ItemSearch;
+use selvedge_runtime::items::{ItemSearch, NewItem};
 use selvedge_storage::{ItemFilter, LabelPattern, NamespaceQuery};
 
 use super::body::shortened;
@@ -16,12 +17,7 @@ use super::{Fields, Query};
 use crate::error::{ApiError, ApiResult};
 
 /// An item to be put.
-pub(crate) struct PutItem {
-    pub(crate) namespace: Vec<String>,
-    pub(crate) key: String,
-    pub(crate) value: Json,
-    pub(crate) ttl: Option<Duration>,
-}
+pub(crate) struct PutItem(pub(crate) NewItem);
 
 impl PutItem {
     pub(crate) fn read(fields: &Fields) -> ApiResult<Self> {
@@ -30,15 +26,16 @@ impl PutItem {
             return Err(ApiError::invalid("\"value\" is a required property"));
         }
         let value = fields.object("value")?;
-        index(fields)?;
+        let parts = indexed_parts(fields)?;
         let ttl = ttl(fields)?;
         check_writable_namespace(&namespace).map_err(refusal)?;
-        Ok(Self {
+        Ok(Self(NewItem {
             namespace,
             key,
             value,
             ttl,
-        })
+            parts,
+        }))
     }
 }
 
@@ -84,8 +81,7 @@ impl<S: Send + Sync> FromRequestParts<S> for GetItem {
     }
 }
 
-/// Items to be found. Without an index there is nothing that a `query` could be compared with: it is ignored, as
-/// LangGraph does.
+/// Items to be found.
 pub(crate) struct SearchItems(pub(crate) ItemSearch);
 
 impl SearchItems {
@@ -96,11 +92,11 @@ impl SearchItems {
             ));
         };
         let filter = fields.object("filter")?;
-        fields.string("query")?;
         Ok(Self(ItemSearch {
             prefix,
             filter: ItemFilter::parse(&filter)
                 .map_err(|error| ApiError::bad_request(error.to_string()))?,
+            query: fields.string("query")?,
             limit: fields.integer("limit", 10, 1, 1_000)?,
             offset: fields.integer("offset", 0, 0, i32::MAX as u32)?,
             refresh: fields.boolean("refresh_ttl")?,
@@ -152,11 +148,19 @@ fn refusal(error: NamespaceError) -> ApiError {
     }
 }
 
-/// Which parts of the value are embedded. There is no index that would do so, yet a wrong form is said to be wrong.
-fn index(fields: &Fields) -> ApiResult<()> {
-    match fields.json("index") {
-        Some(index) if index.as_str() != "false" => fields.strings("index").map(drop),
-        _ => Ok(()),
+/// Which parts of the value are embedded: `false`, or a list of paths.
+fn indexed_parts(fields: &Fields) -> ApiResult<IndexedParts> {
+    if fields
+        .json("index")
+        .is_some_and(|index| index.as_str() == "false")
+    {
+        return Ok(IndexedParts::Nothing);
+    }
+    match fields.strings("index")? {
+        None => Ok(IndexedParts::AsConfigured),
+        Some(paths) => {
+            IndexedParts::of_paths(paths).map_err(|error| ApiError::invalid(error.to_string()))
+        }
     }
 }
 

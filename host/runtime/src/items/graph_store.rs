@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use selvedge_model::item::{self, Item};
+use selvedge_model::item::{self, IndexedParts};
 use selvedge_model::{Json, Scope, Timestamp};
 use selvedge_sandbox::{Failure, ItemStore};
 use selvedge_storage::{ItemFilter, LabelPattern, NamespaceQuery, StorageError};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::items::ItemSearch;
+use crate::items::{ItemSearch, NewItem};
 use crate::{Options, Runtime, Shared};
 
 /// Calls of all graphs that are under way at once; others wait, their tasks' time being the deadline. As many fit into
@@ -111,12 +111,22 @@ struct GetOptions {
 struct PutOptions {
     /// In minutes.
     ttl: Option<f64>,
+    index: Option<Index>,
+}
+
+/// `false`, or paths.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Index {
+    Whether(bool),
+    Paths(Vec<String>),
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Search {
     filter: Option<Json>,
+    query: Option<String>,
     limit: Option<u32>,
     offset: u32,
     refresh_ttl: Option<bool>,
@@ -130,14 +140,6 @@ struct Namespaces {
     max_depth: Option<u32>,
     limit: Option<u32>,
     offset: u32,
-}
-
-/// An item that a search found. Without an index nothing is scored.
-#[derive(Serialize)]
-struct Found<'a> {
-    #[serde(flatten)]
-    item: &'a Item,
-    score: Option<f64>,
 }
 
 #[async_trait]
@@ -179,12 +181,17 @@ impl ItemStore for GraphStore {
                 ))
             })?),
         };
+        let parts = indexed_parts(options.index)?;
         self.count(&namespace, &key, &value)?;
         let _turn = self.call().await?;
-        let put = self
-            .runtime
-            .put_item(&self.scope, namespace, key, value, ttl)
-            .await;
+        let item = NewItem {
+            namespace,
+            key,
+            value,
+            ttl,
+            parts,
+        };
+        let put = self.runtime.put_item(&self.scope, item).await;
         put.map_err(failed)
     }
 
@@ -206,6 +213,7 @@ impl ItemStore for GraphStore {
         let search = ItemSearch {
             prefix,
             filter,
+            query: query.query,
             limit: rows(query.limit, 10)?,
             offset: query.offset,
             refresh: query.refresh_ttl,
@@ -216,9 +224,7 @@ impl ItemStore for GraphStore {
             .search_items(&self.scope, search)
             .await
             .map_err(failed)?;
-        let unscored = |item| Found { item, score: None };
-        let items: Vec<Found<'_>> = found.rows.iter().map(unscored).collect();
-        Ok(Json::written(&items))
+        Ok(Json::written(&found.rows))
     }
 
     async fn list_namespaces(&self, query: Json) -> Result<Json, Failure> {
@@ -253,6 +259,17 @@ async fn turn(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, Failure> {
 fn read<T: DeserializeOwned>(what: &str, json: &Json) -> Result<T, Failure> {
     json.decode()
         .map_err(|error| bad_value(format!("{what}: {error}")))
+}
+
+fn indexed_parts(index: Option<Index>) -> Result<IndexedParts, Failure> {
+    match index {
+        None => Ok(IndexedParts::AsConfigured),
+        Some(Index::Whether(false)) => Ok(IndexedParts::Nothing),
+        Some(Index::Whether(true)) => Err(bad_value("index: true is neither false nor paths")),
+        Some(Index::Paths(paths)) => {
+            IndexedParts::of_paths(paths).map_err(|error| bad_value(error.to_string()))
+        }
+    }
 }
 
 fn rows(limit: Option<u32>, default: u32) -> Result<u32, Failure> {

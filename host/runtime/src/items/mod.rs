@@ -5,7 +5,7 @@ pub(crate) mod graph_store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use selvedge_model::item::Item;
+use selvedge_model::item::{FoundItem, IndexedParts, Item};
 use selvedge_model::{Json, Scope, Timestamp};
 use selvedge_storage::{ItemFilter, ItemQuery, NamespaceQuery, Page, PutItem, StorageError};
 
@@ -35,6 +35,21 @@ impl Default for ItemTtl {
     }
 }
 
+/// An item that a caller puts.
+#[derive(Clone, Debug)]
+pub struct NewItem {
+    /// Where: labels from the outermost to the innermost.
+    pub namespace: Vec<String>,
+    /// Its name there.
+    pub key: String,
+    /// An object.
+    pub value: Json,
+    /// How long it stays; `None`: as the operator says.
+    pub ttl: Option<Duration>,
+    /// Which parts of the value are embedded.
+    pub parts: IndexedParts,
+}
+
 /// Which items a caller searches for.
 #[derive(Clone, Debug)]
 pub struct ItemSearch {
@@ -42,6 +57,8 @@ pub struct ItemSearch {
     pub prefix: Vec<String>,
     /// That match this.
     pub filter: ItemFilter,
+    /// Those first that are nearest to this in meaning, where there is an index.
+    pub query: Option<String>,
     /// At most so many.
     pub limit: u32,
     /// After so many.
@@ -52,22 +69,17 @@ pub struct ItemSearch {
 
 impl Runtime {
     /// Puts an item in the place of the one with the same namespace and key. Without a lifetime it gets the default.
-    pub async fn put_item(
-        &self,
-        scope: &Scope,
-        namespace: Vec<String>,
-        key: String,
-        value: Json,
-        ttl: Option<Duration>,
-    ) -> Result<(), StorageError> {
+    pub async fn put_item(&self, scope: &Scope, item: NewItem) -> Result<(), StorageError> {
         let item = PutItem {
-            namespace,
-            key,
-            value,
-            ttl: ttl.or(self.0.options.item_ttl.default),
+            namespace: item.namespace,
+            key: item.key,
+            value: item.value,
+            ttl: item.ttl.or(self.0.options.item_ttl.default),
+            parts: item.parts,
             now: Timestamp::now(),
         };
-        self.0.storage.put_item(scope, item).await
+        self.0.storage.put_item(scope, item).await?;
+        Ok(())
     }
 
     /// One item; `refresh` as in [`ItemSearch`].
@@ -80,7 +92,7 @@ impl Runtime {
     ) -> Result<Option<Item>, StorageError> {
         let now = Timestamp::now();
         let item = self.0.storage.item(scope, namespace, key, now).await?;
-        self.refresh(scope, item.as_slice(), refresh, now).await;
+        self.refresh(scope, item.iter(), refresh, now).await;
         Ok(item)
     }
 
@@ -99,17 +111,19 @@ impl Runtime {
         &self,
         scope: &Scope,
         search: ItemSearch,
-    ) -> Result<Page<Item>, StorageError> {
+    ) -> Result<Page<FoundItem>, StorageError> {
         let now = Timestamp::now();
         let query = ItemQuery {
             prefix: search.prefix,
             filter: search.filter,
+            near: None,
             limit: search.limit,
             offset: search.offset,
             now,
         };
         let found = self.0.storage.search_items(scope, query).await?;
-        self.refresh(scope, &found.rows, search.refresh, now).await;
+        let rows = found.rows.iter().map(|found| &found.item);
+        self.refresh(scope, rows, search.refresh, now).await;
         Ok(found)
     }
 
@@ -123,11 +137,17 @@ impl Runtime {
     }
 
     /// Most items have no lifetime, and then reading writes nothing.
-    async fn refresh(&self, scope: &Scope, read: &[Item], asked: Option<bool>, now: Timestamp) {
+    async fn refresh(
+        &self,
+        scope: &Scope,
+        read: impl Iterator<Item = &Item>,
+        asked: Option<bool>,
+        now: Timestamp,
+    ) {
         if !asked.unwrap_or(self.0.options.item_ttl.refresh_on_read) {
             return;
         }
-        let mortal = read.iter().filter(|item| item.ttl.is_some());
+        let mortal = read.filter(|item| item.ttl.is_some());
         let names: Vec<(Vec<String>, String)> = mortal
             .map(|item| (item.namespace.clone(), item.key.clone()))
             .collect();

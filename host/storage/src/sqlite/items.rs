@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use selvedge_model::item::Item;
+use selvedge_model::item::{FoundItem, Item};
 use selvedge_model::{Json, Scope, Timestamp};
 
 use super::codec::{json, micros, time};
+use super::item_index;
 use super::namespaces::{behind, decode, encode};
+use super::nearest;
 use super::weight::Weight;
 use crate::StorageError;
-use crate::types::{ItemQuery, LabelPattern, NamespaceQuery, Page, PutItem};
+use crate::types::{IndexTicket, ItemQuery, LabelPattern, NamespaceQuery, Page, PutItem};
 
-const COLUMNS: &str = "namespace, key, value, created_at, updated_at, ttl";
+pub(super) const COLUMNS: &str = "namespace, key, value, created_at, updated_at, ttl";
 
-fn from_row(row: &Row<'_>) -> Result<Item, StorageError> {
+pub(super) fn from_row(row: &Row<'_>) -> Result<Item, StorageError> {
     let ttl: Option<i64> = row.get(5)?;
     let namespace: Vec<u8> = row.get(0)?;
     Ok(Item {
@@ -35,21 +37,28 @@ pub(super) fn weight(item: &PutItem) -> usize {
 
 /// See [`Storage::put_item`](crate::Storage::put_item). One whose time has come is not there any more, so it does not
 /// give its age to the next.
-pub(super) fn put(conn: &Connection, scope: &Scope, item: &PutItem) -> Result<(), StorageError> {
-    conn.prepare_cached(
-        "INSERT INTO store_item (namespace, key, value, created_at, updated_at, ttl, expires_at) \
-         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?4 + ?5) ON CONFLICT (namespace, key) DO UPDATE SET \
-         value = ?3, created_at = iif(expires_at <= ?4, ?4, created_at), updated_at = ?4, ttl = ?5, \
-         expires_at = ?4 + ?5",
-    )?
-    .execute(params![
+pub(super) fn put(
+    conn: &Connection,
+    scope: &Scope,
+    item: &PutItem,
+) -> Result<Option<IndexTicket>, StorageError> {
+    let values = params![
         encode(scope, &item.namespace),
         item.key,
         item.value.as_str(),
         item.now.as_micros(),
         item.ttl.map(micros),
-    ])?;
-    Ok(())
+        item_index::paths(&item.parts),
+    ];
+    let id = conn
+        .prepare_cached(
+            "INSERT INTO store_item (namespace, key, value, created_at, updated_at, ttl, expires_at, paths) \
+             VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?4 + ?5, ?6) ON CONFLICT (namespace, key) DO UPDATE SET \
+             value = ?3, created_at = iif(expires_at <= ?4, ?4, created_at), updated_at = ?4, ttl = ?5, \
+             expires_at = ?4 + ?5, paths = ?6 RETURNING id",
+        )?
+        .query_row(values, |row| row.get(0))?;
+    item_index::was_put(conn, id, &item.parts)
 }
 
 /// See [`Reads::item`](crate::Reads::item).
@@ -98,13 +107,24 @@ pub(super) fn delete(
     Ok(deleted == 1)
 }
 
-/// See [`Reads::search_items`](crate::Reads::search_items). Walks over what lies under the prefix until the page is
-/// full; only what passes the filter is kept.
+/// See [`Reads::search_items`](crate::Reads::search_items).
 pub(super) fn search(
     conn: &Connection,
     scope: &Scope,
     query: &ItemQuery,
-) -> Result<Page<Item>, StorageError> {
+) -> Result<Page<FoundItem>, StorageError> {
+    match &query.near {
+        Some(near) => nearest::search(conn, scope, query, near),
+        None => search_in_order(conn, scope, query),
+    }
+}
+
+/// Walks over what lies under the prefix until the page is full; only what passes the filter is kept.
+fn search_in_order(
+    conn: &Connection,
+    scope: &Scope,
+    query: &ItemQuery,
+) -> Result<Page<FoundItem>, StorageError> {
     let prefix = encode(scope, &query.prefix);
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM store_item WHERE namespace >= ?1 AND namespace < ?2 \
@@ -130,7 +150,7 @@ pub(super) fn search(
             break;
         }
         weight.add(value.len())?;
-        found.rows.push(from_row(row)?);
+        found.rows.push(FoundItem::unscored(from_row(row)?));
     }
     Ok(found)
 }

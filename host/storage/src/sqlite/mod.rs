@@ -15,6 +15,7 @@
 //! | `crons`, `ticks` | crons, and the due times at which they make runs |
 //! | `events` | stored streams |
 //! | `items`, `namespaces` | the store |
+//! | `item_index`, `nearest` | the vectors of its items: those to be made and those made, the search by them |
 //! | `deliveries`, `delivery_records` | webhooks: to be delivered, and to look at |
 //! | `contains`, `truncate` | containment of JSON, emptying for development |
 //! | `scope` | whose rows a statement sees |
@@ -34,10 +35,12 @@ mod delivery_records;
 mod error;
 mod events;
 mod history;
+mod item_index;
 mod items;
 mod load;
 mod memory;
 mod namespaces;
+mod nearest;
 mod open;
 mod places;
 mod population;

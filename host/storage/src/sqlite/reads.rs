@@ -8,7 +8,7 @@ use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::cron::Cron;
 use selvedge_model::delivery::NewDelivery;
 use selvedge_model::event::{EventId, StoredEvent};
-use selvedge_model::item::Item;
+use selvedge_model::item::{FoundItem, Item};
 use selvedge_model::run::Run;
 use selvedge_model::thread::Thread;
 use selvedge_model::{
@@ -16,13 +16,13 @@ use selvedge_model::{
 };
 
 use super::{
-    Sqlite, assistants, crons, deliveries, delivery_records, events, history, items, load, runs,
-    search, threads, ticks, versions,
+    Sqlite, assistants, crons, deliveries, delivery_records, events, history, item_index, items,
+    load, runs, search, threads, ticks, versions,
 };
 use crate::types::{
     AssistantQuery, CronFilter, CronQuery, DeliveryQuery, DeliveryRecord, DueCrons, EventQuery,
-    HistoryQuery, ItemQuery, NamespaceQuery, Outbox, Page, RunQuery, ThreadFilter, ThreadQuery,
-    ThreadStorage, Values, VersionQuery,
+    HistoryQuery, IndexTicket, ItemQuery, NamespaceQuery, Outbox, Page, PendingItem, PendingItems,
+    RunQuery, ThreadFilter, ThreadQuery, ThreadStorage, Values, VersionQuery,
 };
 use crate::{Reads, StorageError};
 
@@ -249,9 +249,25 @@ impl Reads for Sqlite {
         &self,
         scope: &Scope,
         query: ItemQuery,
-    ) -> Result<Page<Item>, StorageError> {
+    ) -> Result<Page<FoundItem>, StorageError> {
         self.readers
             .walk(scope, move |conn, scope| items::search(conn, scope, &query))
+            .await
+    }
+
+    async fn pending_items(
+        &self,
+        after: IndexTicket,
+        limit: u32,
+    ) -> Result<Vec<PendingItem>, StorageError> {
+        self.readers
+            .read(move |conn| item_index::pending(conn, after, limit))
+            .await
+    }
+
+    async fn count_pending_items(&self) -> Result<PendingItems, StorageError> {
+        self.readers
+            .read(|conn| item_index::count_pending(conn))
             .await
     }
 

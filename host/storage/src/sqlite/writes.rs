@@ -13,14 +13,14 @@ use selvedge_model::{
 };
 
 use super::{
-    Sqlite, cancel, claims, crons, deliveries, events, items, prune, runs, steps, threads, ticks,
-    truncate, update, versions,
+    Sqlite, cancel, claims, crons, deliveries, events, item_index, items, prune, runs, steps,
+    threads, ticks, truncate, update, versions,
 };
 use crate::types::{
     Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, CronInsert, CronReplace,
-    CronTick, DueDeliveries, Finish, GoneThread, Insert, MakeDelivery, NewRun, NewThread, Prune,
-    Pruned, PutItem, Recovery, Redeliver, RunEnd, Share, StepCommit, Swept, ThreadPatch,
-    ThreadUpdate, Ticked, Truncate, Updated, WhichRuns,
+    CronTick, DueDeliveries, Finish, GoneThread, IndexTicket, IndexedItem, Insert, MakeDelivery,
+    NewRun, NewThread, Prune, Pruned, PutItem, Recovery, Redeliver, RunEnd, Share, StepCommit,
+    Swept, ThreadPatch, ThreadUpdate, Ticked, Truncate, Updated, WhichRuns,
 };
 use crate::{Storage, StorageError};
 
@@ -340,7 +340,11 @@ impl Storage for Sqlite {
             .await
     }
 
-    async fn put_item(&self, scope: &Scope, item: PutItem) -> Result<(), StorageError> {
+    async fn put_item(
+        &self,
+        scope: &Scope,
+        item: PutItem,
+    ) -> Result<Option<IndexTicket>, StorageError> {
         let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES + items::weight(&item), move |desk| {
@@ -374,6 +378,21 @@ impl Storage for Sqlite {
             .write(UNIT_BYTES * items.len().max(1), move |desk| {
                 items::refresh(desk.conn, &scope, &items, now)
             })
+            .await
+    }
+
+    async fn open_index(&self, identity: String) -> Result<u64, StorageError> {
+        self.writer
+            .write(UNIT_BYTES + identity.len(), move |desk| {
+                item_index::open(desk.conn, &identity)
+            })
+            .await
+    }
+
+    async fn index_items(&self, items: Vec<IndexedItem>) -> Result<(), StorageError> {
+        let bytes = UNIT_BYTES * items.len().max(1) + item_index::weight(&items);
+        self.writer
+            .write(bytes, move |desk| item_index::write(desk.conn, &items))
             .await
     }
 

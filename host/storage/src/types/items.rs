@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use selvedge_model::item::IndexedParts;
 use selvedge_model::{Json, Timestamp};
 
 use crate::filter::ItemFilter;
@@ -17,17 +18,55 @@ pub struct PutItem {
     pub value: Json,
     /// How long it stays; `None`: for ever.
     pub ttl: Option<Duration>,
+    /// Which parts of the value are embedded, where there is an index.
+    pub parts: IndexedParts,
     /// Now.
     pub now: Timestamp,
 }
 
-/// Which items to find. They come ordered by namespace and key.
+/// Stands for the vectors of one value of one item, until they are made. Later ones are greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IndexTicket(pub i64);
+
+/// An item whose vectors are to be made.
+#[derive(Clone, Debug)]
+pub struct PendingItem {
+    /// Stands for them.
+    pub ticket: IndexTicket,
+    /// The item's value.
+    pub value: Json,
+    /// What of it is embedded.
+    pub parts: IndexedParts,
+}
+
+/// What has become of an item whose vectors were to be made.
+#[derive(Clone, Debug)]
+pub struct IndexedItem {
+    /// What stood for them.
+    pub ticket: IndexTicket,
+    /// All of one length, and each of unit length; none where nothing of the item can be embedded. `None`: they cannot
+    /// be made, which may change until the index is opened anew.
+    pub vectors: Option<Vec<Vec<f32>>>,
+}
+
+/// How many items have no vectors yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PendingItems {
+    /// They are to be made.
+    pub waiting: u64,
+    /// They could not be made.
+    pub refused: u64,
+}
+
+/// Which items to find. They come ordered by namespace and key, or by how near they are to a vector.
 #[derive(Clone, Debug)]
 pub struct ItemQuery {
     /// In this namespace and below it; empty: anywhere.
     pub prefix: Vec<String>,
     /// That match this.
     pub filter: ItemFilter,
+    /// Those first that are nearest to this vector of unit length.
+    pub near: Option<Vec<f32>>,
     /// At most so many.
     pub limit: u32,
     /// After so many.

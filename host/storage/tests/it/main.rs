@@ -18,6 +18,7 @@ mod histories;
 mod home;
 mod life;
 mod lifetimes;
+mod nearness;
 mod owners;
 mod rollbacks;
 mod runs;
@@ -214,5 +215,11 @@ promises! {
         a_page_of_items_is_bounded_in_bytes,
         namespaces_are_listed_each_once,
         an_item_goes_when_its_time_has_come_unless_it_is_read,
+    }
+    nearness {
+        the_nearest_items_come_first_and_those_without_vectors_last,
+        vectors_belong_to_the_value_that_they_were_made_of,
+        another_index_wants_all_vectors_anew,
+        what_cannot_be_embedded_is_tried_again_once_the_index_is_opened_anew,
     }
 }

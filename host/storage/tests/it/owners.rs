@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use selvedge_model::cancel::CancelAction;
 use selvedge_model::cron::Cron;
+use selvedge_model::item::IndexedParts;
 use selvedge_model::{AssistantId, Caller, Identity, Scope, ThreadId};
 use selvedge_storage::{
     Admission, CancelRuns, CronFilter, CronInsert, CronReplace, GoneThread, Insert, MakeDelivery,
@@ -115,6 +116,7 @@ pub async fn items_of_the_same_name_are_different_items_of_each_owner(home: &dyn
             key,
             value: json(&format!(r#"{{"n":{number}}}"#)),
             ttl: None,
+            parts: IndexedParts::AsConfigured,
             now: at(0),
         };
         storage.put_item(scope, item).await.unwrap();

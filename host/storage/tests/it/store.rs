@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use selvedge_model::item::Item;
+use selvedge_model::item::{IndexedParts, Item};
 use selvedge_model::{Scope, Timestamp};
 use selvedge_storage::{
     ItemFilter, ItemQuery, LabelPattern, NamespaceQuery, PutItem, Storage, StorageError, Truncate,
@@ -26,6 +26,7 @@ fn item(path: &str, key: &str, value: &str) -> PutItem {
         key: key.to_owned(),
         value: json(value),
         ttl: None,
+        parts: IndexedParts::AsConfigured,
         now: at(0),
     }
 }
@@ -40,7 +41,7 @@ async fn found(storage: &Arc<dyn Storage>, query: ItemQuery) -> (Vec<String>, bo
     let names = page
         .rows
         .iter()
-        .map(|item| format!("{}:{}", item.namespace.join("/"), item.key));
+        .map(|found| format!("{}:{}", found.item.namespace.join("/"), found.item.key));
     (names.collect(), page.more)
 }
 
@@ -48,6 +49,7 @@ fn query(path: &[&str], filter: &str) -> ItemQuery {
     ItemQuery {
         prefix: path.iter().map(|label| (*label).to_owned()).collect(),
         filter: ItemFilter::parse(&json(filter)).unwrap(),
+        near: None,
         limit: 10,
         offset: 0,
         now: at(0),
