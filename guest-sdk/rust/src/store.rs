@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 #[cfg(target_arch = "wasm32")]
 use component as backend;
@@ -68,6 +68,44 @@ pub struct Item<T> {
     pub created_at: String,
     /// When it was last put, as RFC 3339.
     pub updated_at: String,
+    /// Of an item that was found by its [meaning](Search::query): how near it is, from -1 to 1. `None` of any other, and
+    /// of one that is not embedded, or not yet.
+    #[serde(default)]
+    pub score: Option<f64>,
+}
+
+/// How an item is put, other than for as long as the operator says and embedded as the operator says.
+#[derive(Clone, Debug, Default)]
+pub struct PutOptions(Map<String, Value>);
+
+impl PutOptions {
+    /// As the operator says.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// It stays for so long after it was last put or read.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        let minutes = lifetime.as_secs_f64() / 60.0;
+        self.0.insert("ttl".to_owned(), minutes.into());
+        self
+    }
+
+    /// It is found by the meaning of these parts of its value: `"$"` for all of it, or paths like `"a.b[*].c"`.
+    #[must_use]
+    pub fn index(mut self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.0.insert("index".to_owned(), labels(paths).into());
+        self
+    }
+
+    /// It is not found by its meaning.
+    #[must_use]
+    pub fn unindexed(mut self) -> Self {
+        self.0.insert("index".to_owned(), false.into());
+        self
+    }
 }
 
 impl<'a> Store<'a> {
@@ -89,7 +127,8 @@ impl<'a> Store<'a> {
     }
 
     /// Puts an item in the place of the one with the same namespace and key. It stays as long as the operator's
-    /// `store.ttl.default_ttl` says: for ever, unless that is set.
+    /// `store.ttl.default_ttl` says: for ever, unless that is set. Where the operator has a `store.index`, it is found by
+    /// its meaning afterwards.
     ///
     /// # Errors
     /// As all calls.
@@ -99,23 +138,22 @@ impl<'a> Store<'a> {
         key: &str,
         value: &impl Serialize,
     ) -> Result<(), NodeError> {
-        let value = serde_json::to_string(value)?;
-        backend::put(self.ctx, &labels(namespace), key, &value, "{}")
+        self.put_with(namespace, key, value, &PutOptions::new())
     }
 
-    /// As [`put`](Self::put), for so long after it was last put or read.
+    /// As [`put`](Self::put), with options.
     ///
     /// # Errors
     /// As all calls.
-    pub fn put_for(
+    pub fn put_with(
         self,
         namespace: impl IntoIterator<Item = impl Into<String>>,
         key: &str,
         value: &impl Serialize,
-        lifetime: Duration,
+        options: &PutOptions,
     ) -> Result<(), NodeError> {
         let value = serde_json::to_string(value)?;
-        let options = json!({"ttl": lifetime.as_secs_f64() / 60.0}).to_string();
+        let options = serde_json::to_string(&options.0)?;
         backend::put(self.ctx, &labels(namespace), key, &value, &options)
     }
 
@@ -131,7 +169,8 @@ impl<'a> Store<'a> {
         backend::delete(self.ctx, &labels(namespace), key)
     }
 
-    /// The items in a namespace and below it, in the order of namespace and key: at most ten, unless
+    /// The items in a namespace and below it, in the order of namespace and key unless they are searched for by their
+    /// [meaning](Search::query): at most ten, unless
     /// [`limit`](Search::limit) says otherwise. No labels mean everywhere.
     pub fn search(self, prefix: impl IntoIterator<Item = impl Into<String>>) -> Search<'a> {
         Search {
@@ -164,6 +203,14 @@ impl Search<'_> {
     /// `$eq`, `$ne`, `$gt`, `$gte`, `$lt` and `$lte`.
     pub fn filter(mut self, filter: Value) -> Self {
         self.query.insert("filter".to_owned(), filter);
+        self
+    }
+
+    /// Those first that are nearest to this in meaning, each with a [score](Item::score), and behind them those that are
+    /// not embedded. Of no effect where the operator has no `store.index`, and in native tests.
+    pub fn query(mut self, query: impl Into<String>) -> Self {
+        let query: String = query.into();
+        self.query.insert("query".to_owned(), query.into());
         self
     }
 

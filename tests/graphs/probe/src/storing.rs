@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use selvedge_sdk::prelude::*;
-use selvedge_sdk::store::{Item, Store};
+use selvedge_sdk::store::{Item, PutOptions, Store};
 
 #[derive(State, Serialize, Deserialize, JsonSchema)]
 pub struct Storing {
@@ -22,9 +22,13 @@ enum Call {
     Put(Vec<String>, String, Value),
     /// For so many milliseconds.
     PutFor(Vec<String>, String, Value, u64),
+    /// Embedded by these paths, or not at all.
+    PutIndexed(Vec<String>, String, Value, Option<Vec<String>>),
     Delete(Vec<String>, String),
     /// With a filter, a limit and an offset.
     Search(Vec<String>, Option<Value>, u32, u32),
+    /// By meaning; answers with keys and scores.
+    Near(Vec<String>, String),
     /// With a prefix, a suffix and a depth.
     Namespaces(Vec<String>, Vec<String>, u32),
 }
@@ -53,7 +57,15 @@ fn answer(store: Store<'_>, call: Call) -> Result<Value, NodeError> {
         Call::Get(namespace, key) => json!(store.get(namespace, &key)?.map(shown)),
         Call::Put(namespace, key, value) => json!(store.put(namespace, &key, &value)?),
         Call::PutFor(namespace, key, value, millis) => {
-            json!(store.put_for(namespace, &key, &value, Duration::from_millis(millis))?)
+            let options = PutOptions::new().lifetime(Duration::from_millis(millis));
+            json!(store.put_with(namespace, &key, &value, &options)?)
+        }
+        Call::PutIndexed(namespace, key, value, paths) => {
+            let options = match paths {
+                Some(paths) => PutOptions::new().index(paths),
+                None => PutOptions::new().unindexed(),
+            };
+            json!(store.put_with(namespace, &key, &value, &options)?)
         }
         Call::Delete(namespace, key) => json!(store.delete(namespace, &key)?),
         Call::Search(prefix, filter, limit, offset) => {
@@ -63,6 +75,13 @@ fn answer(store: Store<'_>, call: Call) -> Result<Value, NodeError> {
             }
             let items = search.items::<Value>()?;
             items.into_iter().map(|item| item.key).collect()
+        }
+        Call::Near(prefix, query) => {
+            let items = store.search(prefix).query(query).items::<Value>()?;
+            items
+                .into_iter()
+                .map(|item| json!([item.key, item.score]))
+                .collect()
         }
         Call::Namespaces(prefix, suffix, depth) => {
             let list = store.namespaces().prefix(prefix).suffix(suffix);
