@@ -67,6 +67,7 @@ mod slots;
 mod state;
 mod stateless;
 mod store;
+mod store_by_meaning;
 mod store_in_graphs;
 mod stream_modes;
 mod streams;

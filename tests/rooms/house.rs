@@ -14,7 +14,7 @@ use selvedge_model::{Caller, CronId, Json, ThreadId, Timestamp};
 use selvedge_runtime::admit::Accepted;
 use selvedge_runtime::hub::{Ending, Finished, Next, Subscription};
 use selvedge_runtime::{
-    AssistantRef, CreateRun, GraphSource, Graphs, NewCron, Options, Place, Runtime,
+    AssistantRef, CreateRun, GraphSource, Graphs, NewCron, Options, Place, Rooms, Runtime,
 };
 use selvedge_sandbox::{Compiling, ComponentSource, Limits, Network, Sandbox};
 use selvedge_storage::Storage;
@@ -111,9 +111,12 @@ impl House {
                 shutdown_grace: Duration::ZERO,
                 ..options
             },
-            storage,
-            sandbox,
-            Arc::new(webhooks),
+            Rooms {
+                storage,
+                sandbox,
+                webhooks: Arc::new(webhooks),
+                index: None,
+            },
             graphs,
             recovery,
             clock,

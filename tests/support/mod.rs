@@ -6,6 +6,7 @@
 //! | `deliveries` | what becomes of webhooks |
 //! | `dns` | a name server with a script |
 //! | `documented` | a look at every answer: is it what the OpenAPI document says? |
+//! | `embeddings` | an embeddings' server, whose vectors say which words are there |
 //! | `gate` | holds runs while a test looks |
 //! | `graphs` | the components, built once by `selvedge build` |
 //! | `server` | a `selvedge serve` process of one's own, and its HTTP API |
@@ -22,6 +23,7 @@ pub mod callers;
 mod deliveries;
 pub mod dns;
 pub mod documented;
+pub mod embeddings;
 pub mod gate;
 pub mod graphs;
 pub mod model;
@@ -35,6 +37,7 @@ pub mod wait;
 pub mod wire;
 
 pub use dns::Dns;
+pub use embeddings::Embeddings;
 pub use gate::Gate;
 pub use namespace::Disk;
 pub use receiver::Receiver;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json as JsonBody;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use selvedge_runtime::items::{EmbedError, SearchError};
 use selvedge_runtime::{AdmitError, AssistantError, CronRefusal};
 use selvedge_storage::StorageError;
 use serde_json::json;
@@ -192,6 +193,27 @@ impl From<CronRefusal> for ApiError {
             | CronRefusal::Webhook(_) => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, refusal.to_string())
+    }
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Storage(error) => Self::from(error),
+            SearchError::Embed(error) => {
+                let (status, detail) = match error {
+                    EmbedError::Refused(_) => (
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        "The query cannot be embedded.",
+                    ),
+                    EmbedError::Unavailable(_) => (
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "The query cannot be embedded at the moment. Try again later.",
+                    ),
+                };
+                Self::new(status, detail)
+            }
+        }
     }
 }
 

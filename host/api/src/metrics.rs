@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use selvedge_model::delivery::DeliveryStatus;
-use selvedge_runtime::measures::{Measures, Waiting};
+use selvedge_runtime::measures::Measures;
 use serde_json::{Value, json};
 
 use crate::error::ApiResult;
@@ -65,7 +65,7 @@ fn text(measures: &Measures) -> Text {
         ..
     } = measures;
     let mut text = Text::default();
-    waits(&mut text, measures.waiting.as_ref());
+    waits(&mut text, measures);
     text.gauge(
         "lg_api_num_running_runs",
         "Runs that are executed.",
@@ -146,6 +146,18 @@ fn text(measures: &Measures) -> Text {
         "How often a receiver was left alone for a while because it failed again and again.",
         webhooks.breaker_opened,
     );
+    if let Some(index) = &measures.index {
+        text.counter(
+            "selvedge_store_indexed_total",
+            "Items of the store whose vectors were made.",
+            index.indexed,
+        );
+        text.counter(
+            "selvedge_store_index_failures_total",
+            "How often the endpoint of store.index failed while vectors were to be made.",
+            index.failed,
+        );
+    }
     text.counters(
         "selvedge_webhook_reported_total",
         "Runs created with a URL that webhooks.url would refuse, were its mode not report.",
@@ -156,7 +168,8 @@ fn text(measures: &Measures) -> Text {
 }
 
 /// What waits in storage. What storage does not say is left out: a value would be a lie.
-fn waits(text: &mut Text, waiting: Option<&Waiting>) {
+fn waits(text: &mut Text, measures: &Measures) {
+    let waiting = measures.waiting.as_ref();
     text.gauge(
         "selvedge_storage_up",
         "1 when storage says what waits in it; 0 when it does not, and the metrics of that are missing.",
@@ -180,6 +193,18 @@ fn waits(text: &mut Text, waiting: Option<&Waiting>) {
         "For how long the delivery that is due longest has waited for its attempt, the attempt included.",
         waiting.overdue_secs,
     );
+    if measures.index.is_some() {
+        text.gauge(
+            "selvedge_store_index_pending",
+            "Items of the store whose vectors are still to be made.",
+            waiting.items.waiting,
+        );
+        text.gauge(
+            "selvedge_store_index_refused",
+            "Items of the store that the endpoint of store.index does not embed. The next start asks again.",
+            waiting.items.refused,
+        );
+    }
 }
 
 /// What report mode has let pass, by the rule that would have refused it.
@@ -228,7 +253,7 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use selvedge_model::run::RunStatus;
-    use selvedge_runtime::measures::{Counts, TaskMeasures};
+    use selvedge_runtime::measures::{Counts, IndexCounts, TaskMeasures};
 
     use super::*;
 
@@ -258,12 +283,17 @@ mod tests {
                 breaker_opened: 0,
                 reported: selvedge_runtime::measures::Reported::default(),
             },
+            index: Some(IndexCounts::default()),
         };
         let shown = text(&measures).0;
         assert!(shown.contains("selvedge_storage_up 0\n"), "{shown}");
         let counted = "selvedge_runs_ended_total{status=\"success\"} 3\n";
         assert!(shown.contains(counted), "{shown}");
-        for name in ["lg_api_num_pending_runs", "selvedge_webhook_outbox"] {
+        for name in [
+            "lg_api_num_pending_runs",
+            "selvedge_webhook_outbox",
+            "selvedge_store_index_pending",
+        ] {
             assert!(!shown.contains(name), "{shown}");
         }
         let json = json(&measures);

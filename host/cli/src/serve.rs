@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use selvedge_api::{Listener, Server};
 use selvedge_auth::Authenticator;
+use selvedge_index::Index;
 use selvedge_model::Timestamp;
 use selvedge_model::time::SystemClock;
-use selvedge_runtime::{Graphs, Runtime};
+use selvedge_runtime::{Graphs, Rooms, Runtime};
 use selvedge_sandbox::Sandbox;
 use selvedge_storage::Storage;
 use selvedge_storage::sqlite::Sqlite;
@@ -61,6 +62,7 @@ pub async fn run(mut config: Config, mode: Mode) -> Result<()> {
 struct House {
     storage: Arc<dyn Storage>,
     webhooks: Arc<Webhooks>,
+    index: Option<Arc<Index>>,
     runtime: Runtime,
     server: Server,
 }
@@ -95,11 +97,20 @@ impl House {
         options.policy.own_address = Some(listener.address());
         let webhooks = Webhooks::start(options, storage.clone(), Arc::new(SystemClock))?;
         let webhooks = Arc::new(webhooks);
+        let index = match &config.store.index {
+            Some(index) => Some(Arc::new(
+                Index::start(index.clone(), storage.clone()).await?,
+            )),
+            None => None,
+        };
         let runtime = Runtime::start(
             config.runtime(),
-            storage.clone(),
-            sandbox,
-            webhooks.clone(),
+            Rooms {
+                storage: storage.clone(),
+                sandbox,
+                webhooks: webhooks.clone(),
+                index: index.clone(),
+            },
             graphs,
             recovery,
             Arc::new(SystemClock),
@@ -109,6 +120,7 @@ impl House {
         Ok(Self {
             storage,
             webhooks,
+            index,
             runtime,
             server,
         })
@@ -119,6 +131,9 @@ impl House {
         self.runtime.shutdown().await;
         self.server.shutdown().await;
         self.webhooks.shutdown(WEBHOOK_GRACE).await;
+        if let Some(index) = &self.index {
+            index.shutdown().await;
+        }
         self.storage.close().await;
     }
 }

@@ -60,12 +60,25 @@ pub use crons::{CronPatch, CronRefusal, NewCron};
 use execute::node_cache::NodeCache;
 pub use graphs::{GraphError, GraphSource, Graphs};
 pub use options::Options;
+use selvedge_index::Index;
 use selvedge_model::run::{ClaimedRun, RunError};
 use selvedge_model::time::Clock;
 use selvedge_sandbox::Sandbox;
 use selvedge_storage::{Recovery, Storage, StorageError};
 use selvedge_webhook::Webhooks;
 use tokio::sync::watch;
+
+/// The rooms that this one works with.
+pub struct Rooms {
+    /// What is kept.
+    pub storage: Arc<dyn Storage>,
+    /// Where graphs compute.
+    pub sandbox: Sandbox,
+    /// Who is told of ends.
+    pub webhooks: Arc<Webhooks>,
+    /// What the store's items mean; `None`: nothing is found by its meaning.
+    pub index: Option<Arc<Index>>,
+}
 
 /// The handle of the room. Cheap to clone.
 #[derive(Clone)]
@@ -76,6 +89,7 @@ pub(crate) struct Shared {
     storage: Arc<dyn Storage>,
     sandbox: Sandbox,
     webhooks: Arc<Webhooks>,
+    index: Option<Arc<Index>>,
     graphs: Graphs,
     hub: hub::Hub,
     queue: queue::Queue,
@@ -103,13 +117,17 @@ impl Runtime {
     /// Begins to execute runs, with those that `recovery` found of an earlier process. Crons fire by `clock`.
     pub async fn start(
         options: Options,
-        storage: Arc<dyn Storage>,
-        sandbox: Sandbox,
-        webhooks: Arc<Webhooks>,
+        rooms: Rooms,
         graphs: Graphs,
         recovery: Recovery,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageError> {
+        let Rooms {
+            storage,
+            sandbox,
+            webhooks,
+            index,
+        } = rooms;
         storage
             .ensure_assistants(graphs.default_assistants())
             .await?;
@@ -120,6 +138,7 @@ impl Runtime {
             storage,
             sandbox,
             webhooks,
+            index,
             graphs,
             hub: hub::Hub::default(),
             ended: measures::Ended::default(),

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use selvedge_index::Counts as IndexCounts;
 use selvedge_model::Timestamp;
 use selvedge_model::run::RunStatus;
 pub use selvedge_sandbox::Measures as TaskMeasures;
-use selvedge_storage::StorageError;
+use selvedge_storage::{PendingItems, StorageError};
 pub use selvedge_webhook::counts::{Counts, Reported};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -59,6 +60,8 @@ pub struct Measures {
     pub tasks: TaskMeasures,
     /// What has become of attempts to deliver webhooks.
     pub webhooks: Counts,
+    /// What has become of the store's items, where there is an index.
+    pub index: Option<IndexCounts>,
 }
 
 /// What waits in storage, or did a second ago.
@@ -75,6 +78,8 @@ pub struct Waiting {
     /// For how long the one that is due longest has been due and not come to the end of an attempt, in seconds; 0 when
     /// none is due.
     pub overdue_secs: f64,
+    /// Items of the store without vectors, where there is or was an index.
+    pub items: PendingItems,
 }
 
 impl Runtime {
@@ -99,6 +104,7 @@ impl Runtime {
             cron_errors,
             tasks: shared.sandbox.measures(),
             webhooks: shared.webhooks.counts(),
+            index: shared.index.as_ref().map(|index| index.counts()),
         }
     }
 
@@ -123,6 +129,7 @@ impl Runtime {
             deliveries: outbox.pending,
             oldest_secs: secs_since(outbox.oldest),
             overdue_secs: secs_since(outbox.due),
+            items: storage.count_pending_items().await?,
         };
         *last = Some((Instant::now(), waiting));
         Ok(waiting)

@@ -82,6 +82,8 @@ pub enum Kind {
     Identity,
     /// What an API key hashes to.
     KeyHash,
+    /// `openai:text-embedding-3-small`.
+    Embedding,
     /// A list.
     List(Item),
     /// A list of objects with the keys that the table lists below its element `*`.
@@ -124,6 +126,8 @@ pub enum Item {
     Method,
     /// A member of a webhook's body.
     Field,
+    /// `$`, or `a.b[*].c`.
+    Path,
     /// Whole seconds.
     Seconds,
     /// What deliveries are signed with.

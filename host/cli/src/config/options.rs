@@ -59,7 +59,7 @@ impl Config {
             run_timeout: self.runtime.run_timeout,
             max_attempts: self.runtime.max_attempts,
             shutdown_grace: self.runtime.shutdown_grace,
-            item_ttl: self.store,
+            item_ttl: self.store.ttl,
             thread_ttl: self.thread_ttl,
             resumable_ttl: self.runtime.resumable_ttl,
             ..selvedge_runtime::Options::default()

@@ -22,7 +22,7 @@ use super::memory;
 use super::problems::Problems;
 use super::types::{
     Config, EgressConfig, GraphConfig, HttpConfig, Listen, LogFormat, RuntimeConfig, SandboxConfig,
-    Secret, StorageConfig, Synchronous, TelemetryConfig, WebhooksConfig,
+    Secret, StorageConfig, StoreConfig, Synchronous, TelemetryConfig, WebhooksConfig,
 };
 use super::values;
 
@@ -158,7 +158,11 @@ pub(super) fn config(
         },
         runtime: runtime(root.group("runtime", "runtime")),
         storage: storage(root.group("storage", "storage"), directory, data_dir),
-        store: item_ttl(root.group("store", "store").group("ttl", "store.ttl")),
+        store: store(
+            root.group("store", "store"),
+            &file.display().to_string(),
+            &mut problems,
+        ),
         thread_ttl: thread_ttl(
             root.group("checkpointer", "checkpointer")
                 .group("ttl", "checkpointer.ttl"),
@@ -538,6 +542,37 @@ fn storage(group: Group<'_>, directory: &Path, data_dir: Option<PathBuf>) -> Sto
         },
         max_search: group.secs("max_search_secs"),
     }
+}
+
+fn store(group: Group<'_>, file: &str, problems: &mut Problems) -> StoreConfig {
+    let index = group
+        .given("index")
+        .map(|_| item_index(group.group("index", "store.index"), file, problems));
+    StoreConfig {
+        ttl: item_ttl(group.group("ttl", "store.ttl")),
+        index,
+    }
+}
+
+fn item_index(group: Group<'_>, file: &str, problems: &mut Problems) -> selvedge_index::Options {
+    let embed = group.text("embed");
+    // Checked with the file, as are the paths.
+    let model = values::embedding_model(&embed);
+    let fields = group.texts("fields");
+    let options = selvedge_index::Options {
+        dims: group.size("dims"),
+        model: model.unwrap_or_default().to_owned(),
+        url: group.text("url"),
+        api_key: group.given("api_key").map(|_| group.text("api_key")),
+        fields: fields.iter().filter_map(|path| path.parse().ok()).collect(),
+        fields_text: fields,
+        require_https: group.bool("require_https"),
+        timeout: group.secs("timeout_secs"),
+    };
+    if let Err(error) = options.validate() {
+        problems.add(format!("{file}: store.index.{}", error.key), error.message);
+    }
+    options
 }
 
 fn item_ttl(group: Group<'_>) -> ItemTtl {

@@ -71,6 +71,7 @@ fn shape(key: &Key) -> Value {
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Uint { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
+        Kind::Embedding => json!({ "type": "string", "pattern": "^openai:." }),
         Kind::Text | Kind::Identity => json!({ "type": "string", "minLength": 1 }),
         Kind::AnyText | Kind::LogFilter | Kind::KeyHash => json!({ "type": "string" }),
         Kind::Choice(choices) => json!({ "enum": choices }),
@@ -104,6 +105,7 @@ fn element(item: Item) -> Value {
         | Item::Network
         | Item::Method
         | Item::Field
+        | Item::Path
         | Item::Secret
         | Item::Permission
         | Item::Origin

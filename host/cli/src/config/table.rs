@@ -8,11 +8,11 @@ use selvedge_sandbox::options::{LARGEST_STACK_BYTES, MOST_INSTANCES, MOST_TABLE_
 
 use super::keys::Fallback::{Json, Required, Words};
 use super::keys::Item::{
-    Domain, Field, Host, HostName, Method, Network, Origin, Permission, Port, Seconds, Secret,
+    Domain, Field, Host, HostName, Method, Network, Origin, Path, Permission, Port, Seconds, Secret,
 };
 use super::keys::Kind::{
-    Any, AnyText, Bool, Choice, Component, Environment, Fraction, Graph, Identity, KeyHash, List,
-    LogFilter, Map, Object, Section, Sections, Text, Uint,
+    Any, AnyText, Bool, Choice, Component, Embedding, Environment, Fraction, Graph, Identity,
+    KeyHash, List, LogFilter, Map, Object, Section, Sections, Text, Uint,
 };
 use super::keys::{Fallback, Key, Kind, Name, Status};
 
@@ -56,6 +56,8 @@ const DEPTH: Kind = Uint {
     min: 8,
     max: MAX_DEPTH as u64,
 };
+/// Beyond what any model has; it bounds what one answer may weigh.
+const MOST_DIMS: u64 = 8_192;
 /// Beyond a million a second there is nothing to limit.
 const RATE: Kind = Uint {
     min: 1,
@@ -251,7 +253,14 @@ pub const KEYS: &[Key] = &[
     key("store.ttl.default_ttl", MINUTES, Words("for ever"), "Minutes that an item stays which is put without a `ttl` of its own."),
     key("store.ttl.refresh_on_read", Bool, Json("true"), "Whether reading an item lets its time begin anew, where the reader does not say."),
     key("store.ttl.sweep_interval_minutes", MINUTES, Json("5"), "How often items whose time is over are deleted. Nobody is shown them before that either."),
-    later("store.index", "Search by meaning."),
+    key("store.index", Section, NOTHING, "Search by meaning: items are embedded by an endpoint that speaks OpenAI's `POST /embeddings`. Whoever changes `dims`, `embed` or `fields` has all items embedded anew."),
+    key("store.index.dims", Uint { min: 1, max: MOST_DIMS }, Required, "How many numbers a vector of the model has."),
+    key("store.index.embed", Embedding, Required, "`\"openai:MODEL\"`: what the endpoint calls the model."),
+    key("store.index.fields", List(Path), Json("[\"$\"]"), "What is embedded of an item that is put without an `index` of its own: `$` for the whole value, or paths like `a.b[*].c`. Each text has a vector."),
+    key("store.index.url", Text, Json("\"https://api.openai.com/v1\""), "Where the endpoint is; `/embeddings` is appended. It may be in a private network."),
+    templated("store.index.api_key", Text, NOTHING, "Sent as `Authorization: Bearer`."),
+    key("store.index.require_https", Bool, Json("true"), "Refuses a `url` in the clear, but for one on loopback."),
+    key("store.index.timeout_secs", SECS, Json("30"), "One request to the endpoint."),
     refused("store.path", "a Python store cannot run here: remove the key"),
     key("auth", Section, NOTHING, "Who may call. Without it nobody is asked who they are, and the server listens on loopback only unless `--no-auth` is given."),
     key("auth.api_keys", Sections, LISTED, "API keys, each with its holder. To change a key, add the new one under the same name and take the old one away later; `selvedge auth key` makes one."),

@@ -92,6 +92,8 @@ fn sample(key: &keys::Key) -> Value {
         Kind::Section | Kind::Object | Kind::Map(_) => json!({}),
         Kind::Sections => json!([]),
         Kind::Identity => json!("ann"),
+        Kind::Embedding => json!("openai:small"),
+        Kind::Text if key.path == "store.index.url" => json!("https://models.example.com/v1"),
         Kind::KeyHash => json!(hash("0a")),
         Kind::Bool => json!(key.default_value() != Some(json!(true))),
         Kind::Uint { min, .. } => json!(min + 1),
@@ -105,6 +107,7 @@ fn sample(key: &keys::Key) -> Value {
             keys::Item::Port => json!(8443),
             keys::Item::Method => json!("GET"),
             keys::Item::Field => json!("run_id"),
+            keys::Item::Path => json!("a.b[*].c"),
             keys::Item::Seconds => json!(7),
             keys::Item::Secret => json!("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
             keys::Item::Permission => json!("admin"),
@@ -142,6 +145,7 @@ fn group(path: &str) -> Option<Value> {
         "auth.api_keys" => json!([api_key]),
         "auth.api_keys.*" => api_key,
         "auth.jwt" => jwt,
+        "store.index" => json!({ "dims": 3, "embed": "openai:small" }),
         "http.tls" => json!({ "certificate": "./cert.pem", "key": "./key.pem" }),
         "http.rate_limit" => json!({ "requests_per_second": 5 }),
         _ => return None,
@@ -254,7 +258,11 @@ fn every_scalar_key_has_a_variable_that_beats_the_file() {
         };
         let result = load_text(&file, &[(&name, &text)]);
         assert_eq!(result.err(), None, "{name}={text}");
-        if !matches!(key.kind, Kind::Text | Kind::Choice(_) | Kind::LogFilter) {
+        let takes_any_word = matches!(
+            key.kind,
+            Kind::Text | Kind::Choice(_) | Kind::LogFilter | Kind::List(keys::Item::Path)
+        );
+        if !takes_any_word {
             let problems = load_text(&with(&json!({})), &[(&name, "?*?")]).unwrap_err();
             assert!(
                 problems[0].starts_with(&format!("variable {name}: ")),
@@ -494,6 +502,54 @@ fn api_keys_are_a_list_in_which_each_has_one_holder() {
         &with(json!([{ "name": "ann", "hash": old }, { "name": "bob", "hash": old }])),
         "auth.api_keys[1].hash: stands twice: a key has one holder, and everybody needs their own",
     );
+}
+
+#[test]
+fn items_are_found_by_what_an_endpoint_of_openai_s_form_says_that_they_mean() {
+    assert!(config(&json!({})).store.index.is_none());
+    let with = |name: &str, value: Value| {
+        let mut index = json!({ "dims": 3, "embed": "openai:small" });
+        index[name] = value;
+        json!({ "store": { "index": index } })
+    };
+    let index = config(&with("dims", json!(3))).store.index.unwrap();
+    assert_eq!((index.dims, index.model.as_str()), (3, "small"));
+    assert_eq!(index.url, "https://api.openai.com/v1");
+    assert_eq!(
+        (index.fields_text, index.api_key),
+        (vec!["$".to_owned()], None)
+    );
+    let (text, key) = (
+        super::tests::with(&with("api_key", json!("${{ env.EMBEDDINGS_KEY }}"))),
+        [("EMBEDDINGS_KEY", "sk-1")],
+    );
+    let index = load_text(&text, &key).unwrap().store.index.unwrap();
+    assert_eq!(index.api_key.as_deref(), Some("sk-1"));
+    assert!(!format!("{index:?}").contains("sk-1"));
+
+    one_problem(
+        &json!({ "store": { "index": { "embed": "openai:small" } } }),
+        "store.index.dims: must be given",
+    );
+    one_problem(
+        &with("fields", json!(["a", "a[x]"])),
+        "store.index.fields[1]: \"a[x]\" is no path: write \"$\" for the whole value, or \"a.b[*].c\"",
+    );
+    for embed in ["./embed.py:fn", "cohere:english", "openai:"] {
+        let problems = problems(&with("embed", json!(embed)));
+        assert!(
+            problems[0].contains("must be \"openai:MODEL\""),
+            "{problems:?}"
+        );
+    }
+    for url in [
+        "http://models.example.com/v1",
+        "ftp://models.example.com",
+        "http://169.254.169.254/",
+    ] {
+        let problems = problems(&with("url", json!(url)));
+        assert!(problems[0].contains("store.index.url: "), "{problems:?}");
+    }
 }
 
 #[test]
@@ -849,13 +905,13 @@ fn the_page_is_made_from_the_table() {
 #[test]
 fn items_of_the_store_stay_as_long_as_the_operator_says() {
     let minutes = std::time::Duration::from_mins;
-    let ttl = config(&json!({})).store;
+    let ttl = config(&json!({})).store.ttl;
     assert_eq!(
         (ttl.default, ttl.refresh_on_read, ttl.sweep_interval),
         (None, true, minutes(5))
     );
     let given = json!({"default_ttl": 60, "refresh_on_read": false, "sweep_interval_minutes": 1});
-    let ttl = config(&json!({"store": {"ttl": given}})).store;
+    let ttl = config(&json!({"store": {"ttl": given}})).store.ttl;
     assert_eq!(
         (ttl.default, ttl.refresh_on_read, ttl.sweep_interval),
         (Some(minutes(60)), false, minutes(1))

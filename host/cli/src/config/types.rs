@@ -39,14 +39,23 @@ pub struct Config {
     pub runtime: RuntimeConfig,
     /// Where data is kept.
     pub storage: StorageConfig,
-    /// How long items of the store stay.
-    pub store: ItemTtl,
+    /// The store for memories.
+    pub store: StoreConfig,
     /// How long threads stay.
     pub thread_ttl: ThreadTtl,
     /// Log lines and metrics.
     pub telemetry: TelemetryConfig,
     /// What the operator should know although nothing is wrong; to be logged at start.
     pub warnings: Vec<String>,
+}
+
+/// The store for memories.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// How long its items stay.
+    pub ttl: ItemTtl,
+    /// How they are found by their meaning; `None`: not at all.
+    pub index: Option<selvedge_index::Options>,
 }
 
 /// Where the server listens.

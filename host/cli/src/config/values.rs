@@ -42,6 +42,13 @@ pub(super) fn scalar(kind: Kind, value: &Value) -> Result<(), String> {
                 "must have 1 to {MAX_IDENTITY_BYTES} bytes that can be printed"
             )),
         },
+        (Kind::Embedding, Value::String(text)) => match embedding_model(text) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "must be \"openai:MODEL\", not \"{text}\": functions in Python cannot run here, and other models are \
+                 reached where somebody offers them as OpenAI does (store.index.url)"
+            )),
+        },
         // Nothing of the text is repeated.
         (Kind::KeyHash, Value::String(text)) => text.parse::<KeyHash>().map(drop),
         (Kind::LogFilter, Value::String(text)) => EnvFilter::try_new(text)
@@ -81,6 +88,10 @@ pub(super) fn item(item: Item, value: &Value) -> Result<(), String> {
                     "\"{text}\" is no member of a webhook's body: {fields}"
                 ))
             }
+        },
+        (Item::Path, Value::String(text)) => match text.parse::<selvedge_index::Path>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
         },
         // Nothing of the text is repeated.
         (Item::Secret, Value::String(text)) => match text.parse::<Secret>() {
@@ -195,6 +206,7 @@ fn expected(kind: Kind) -> &'static str {
         | Kind::Choice(_)
         | Kind::LogFilter
         | Kind::Identity
+        | Kind::Embedding
         | Kind::KeyHash
         | Kind::Component => "a text",
         Kind::List(_) => "a list",
@@ -215,4 +227,10 @@ pub(super) fn describe(value: &Value) -> String {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
     }
+}
+
+/// The model of `openai:MODEL`.
+pub(super) fn embedding_model(text: &str) -> Option<&str> {
+    text.strip_prefix("openai:")
+        .filter(|model| !model.is_empty())
 }

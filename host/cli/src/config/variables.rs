@@ -114,6 +114,7 @@ fn parse(key: &Key, text: &str) -> Value {
                 | Item::Network
                 | Item::Method
                 | Item::Field
+                | Item::Path
                 | Item::Secret
                 | Item::Permission
                 | Item::Origin

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use selvedge_index::EmbedError;
 use selvedge_model::item::{self, IndexedParts};
 use selvedge_model::{Json, Scope, Timestamp};
 use selvedge_sandbox::{Failure, ItemStore};
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::items::{ItemSearch, NewItem};
+use crate::items::{ItemSearch, NewItem, SearchError};
 use crate::{Options, Runtime, Shared};
 
 /// Calls of all graphs that are under way at once; others wait, their tasks' time being the deadline. As many fit into
@@ -223,7 +224,7 @@ impl ItemStore for GraphStore {
             .runtime
             .search_items(&self.scope, search)
             .await
-            .map_err(failed)?;
+            .map_err(not_found)?;
         Ok(Json::written(&found.rows))
     }
 
@@ -292,6 +293,16 @@ fn bad_value(message: impl Into<String>) -> Failure {
 
 fn unavailable(message: impl Into<String>) -> Failure {
     failure("StoreUnavailable", message, true)
+}
+
+fn not_found(error: SearchError) -> Failure {
+    match error {
+        SearchError::Embed(EmbedError::Refused(_)) => bad_value("the query cannot be embedded"),
+        SearchError::Embed(EmbedError::Unavailable(_)) => {
+            unavailable("the query cannot be embedded at the moment")
+        }
+        SearchError::Storage(error) => failed(error),
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the form that map_err wants")]

@@ -5,6 +5,7 @@ pub(crate) mod graph_store;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use selvedge_index::EmbedError;
 use selvedge_model::item::{FoundItem, IndexedParts, Item};
 use selvedge_model::{Json, Scope, Timestamp};
 use selvedge_storage::{ItemFilter, ItemQuery, NamespaceQuery, Page, PutItem, StorageError};
@@ -67,8 +68,20 @@ pub struct ItemSearch {
     pub refresh: Option<bool>,
 }
 
+/// Why nothing can be said of what was searched for.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// It cannot be embedded.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// Storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 impl Runtime {
-    /// Puts an item in the place of the one with the same namespace and key. Without a lifetime it gets the default.
+    /// Puts an item in the place of the one with the same namespace and key. Without a lifetime it gets the default. Where
+    /// there is an index, it is found by its meaning when this returns, unless the index is behind.
     pub async fn put_item(&self, scope: &Scope, item: NewItem) -> Result<(), StorageError> {
         let item = PutItem {
             namespace: item.namespace,
@@ -78,7 +91,10 @@ impl Runtime {
             parts: item.parts,
             now: Timestamp::now(),
         };
-        self.0.storage.put_item(scope, item).await?;
+        let ticket = self.0.storage.put_item(scope, item).await?;
+        if let (Some(index), Some(ticket)) = (&self.0.index, ticket) {
+            index.was_put(ticket).await;
+        }
         Ok(())
     }
 
@@ -111,12 +127,13 @@ impl Runtime {
         &self,
         scope: &Scope,
         search: ItemSearch,
-    ) -> Result<Page<FoundItem>, StorageError> {
+    ) -> Result<Page<FoundItem>, SearchError> {
+        let near = self.near(search.query.as_deref()).await?;
         let now = Timestamp::now();
         let query = ItemQuery {
             prefix: search.prefix,
             filter: search.filter,
-            near: None,
+            near,
             limit: search.limit,
             offset: search.offset,
             now,
@@ -125,6 +142,20 @@ impl Runtime {
         let rows = found.rows.iter().map(|found| &found.item);
         self.refresh(scope, rows, search.refresh, now).await;
         Ok(found)
+    }
+
+    /// The vector of what is searched for, where there is an index; without one nothing is compared, as in LangGraph.
+    async fn near(&self, query: Option<&str>) -> Result<Option<Vec<f32>>, EmbedError> {
+        match (&self.0.index, query) {
+            (Some(index), Some(query)) if !query.is_empty() => {
+                let embedded = index.embed(query).await.inspect_err(|error| {
+                    // What the endpoint says is for the operator.
+                    tracing::warn!(%error, "a query of the store cannot be embedded");
+                });
+                embedded.map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Namespaces that hold items and match.
