@@ -101,9 +101,30 @@ async def test_search_pages(client: Client, space: str) -> None:
     assert sorted(key for page in pages for key in page) == ["0", "1", "2", "3", "4"]
 
 
-async def test_a_query_without_an_index_is_ignored(client: Client, space: str) -> None:
-    await client.store.put_item([space], "k", {"text": "hello"}, index=False)
-    assert await keys(client, space, query="anything") == ["k"]
+async def near(client: Client, *namespace: str, **query: Any) -> list[tuple[str, float | None]]:
+    found = await client.store.search_items(namespace, **query)
+    return [(item["key"], item["score"]) for item in found["items"]]
+
+
+async def test_search_finds_by_meaning(client: Client, space: str) -> None:
+    await client.store.put_item([space], "far", {"text": "dog", "n": 1})
+    await client.store.put_item([space], "near", {"text": "cat", "n": 1})
+    await client.store.put_item([space, "deep"], "half", {"text": "dog", "tags": ["bird", "cat dog bird text"]})
+    everything = [("near", 1.0), ("half", 0.5), ("far", 0.0)]
+    assert await near(client, space, query="cat") == everything
+    assert await near(client, space, query="cat", limit=1, offset=1) == everything[1:2]
+    assert await near(client, space, query="cat", filter={"n": 1}) == [everything[0], everything[2]]
+    assert await near(client, space, "deep", query="cat") == everything[1:2]
+    assert {score for _, score in await near(client, space)} == {None}
+    await client.store.put_item([space], "near", {"text": "bird"})
+    await client.store.delete_item([space], "far")
+    assert await near(client, space, query="cat") == [("half", 0.5), ("near", 0.0)]
+
+
+async def test_an_item_says_what_of_it_is_embedded(client: Client, space: str) -> None:
+    await client.store.put_item([space], "own", {"text": "dog", "parts": [{"of": "cat"}]}, index=["parts[*].of"])
+    await client.store.put_item([space], "none", {"text": "cat"}, index=False)
+    assert await near(client, space, query="cat") == [("own", 1.0), ("none", None)]
 
 
 async def test_namespaces_are_listed_by_prefix_suffix_and_depth(client: Client, space: str) -> None:

@@ -11,6 +11,15 @@ def item(key: str, **value: Json) -> Step:
     return put("/store/items", {"namespace": ["cmp", "search"], "key": key, "value": value})
 
 
+def meant(key: str, index: Json = None, **value: Json) -> Step:
+    more = {} if index is None else {"index": index}
+    return put("/store/items", {"namespace": ["cmp", "meaning"], "key": key, "value": value, **more})
+
+
+def near(**query: Json) -> Step:
+    return post(SEARCH, {"namespace_prefix": ["cmp", "meaning"], "query": "cat"} | query)
+
+
 def filtered(filter: Json) -> Step:
     return post(SEARCH, {"namespace_prefix": ["cmp", "search"], "filter": filter})
 
@@ -51,6 +60,39 @@ SESSIONS = [
         post(SEARCH, {}),
         post(SEARCH, {"namespace_prefix": ["cmp"], "limit": 0}),
         post(SEARCH, {"namespace_prefix": "cmp"}),
+    ),
+    Session(
+        "store: by meaning",
+        # What is embedded, and how, is in tests/clients/embeddings.py. Equal scores would come in an order of their own.
+        meant("far", text="dog", n=1),
+        meant("near", text="cat", n=1),
+        meant("half", text="dog", tags=["bird", "cat dog bird text"]),
+        near(),
+        near(limit=1),
+        near(limit=2, offset=1),
+        near(filter={"n": 1}),
+        near(query=""),
+        near(query=None),
+        post(SEARCH, {"namespace_prefix": ["cmp", "none"], "query": "cat"}),
+        meant("near", index=["parts[*].of", "flag", "n"], text="dog", parts=[{"of": "salt"}, {}], flag=True, n=7),
+        near(),
+        near(query="salt", limit=1),
+        near(query="True", limit=1),
+        near(query="7", limit=1),
+        meant("near", index=False, text="cat"),
+        near(),
+        meant("near", index=["missing", "text.of", "parts[9]"], text="cat"),
+        near(),
+        meant("near", index=[], text="cat"),
+        near(),
+        meant("near", index=["{text,n}"], text="cat", n=7),
+        near(),
+        meant("near", index=["deep.*"], deep={"a": "cat", "b": {"c": "dog"}}),
+        near(),
+        meant("refused", index=True),
+        meant("refused", index="text"),
+        meant("refused", index=[5]),
+        near(query=5),
     ),
     Session(
         "store: order",

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::items::{ItemSearch, NewItem, SearchError};
+use crate::items::{ItemSearch, NewItem};
 use crate::{Options, Runtime, Shared};
 
 /// Calls of all graphs that are under way at once; others wait, their tasks' time being the deadline. As many fit into
@@ -184,7 +184,6 @@ impl ItemStore for GraphStore {
         };
         let parts = indexed_parts(options.index)?;
         self.count(&namespace, &key, &value)?;
-        let _turn = self.call().await?;
         let item = NewItem {
             namespace,
             key,
@@ -192,8 +191,12 @@ impl ItemStore for GraphStore {
             ttl,
             parts,
         };
-        let put = self.runtime.put_item(&self.scope, item).await;
-        put.map_err(failed)
+        let turn = self.call().await?;
+        let put = self.runtime.write_item(&self.scope, item).await;
+        // Nobody waits for what embeds it but this task.
+        drop(turn);
+        self.runtime.is_indexed(put.map_err(failed)?).await;
+        Ok(())
     }
 
     async fn delete(&self, namespace: Vec<String>, key: String) -> Result<(), Failure> {
@@ -219,12 +222,14 @@ impl ItemStore for GraphStore {
             offset: query.offset,
             refresh: query.refresh_ttl,
         };
+        let near = self.runtime.near(search.query.as_deref()).await;
+        let near = near.map_err(|error| not_embedded(&error))?;
         let _turn = self.scan().await?;
         let found = self
             .runtime
-            .search_items(&self.scope, search)
+            .search_near(&self.scope, search, near)
             .await
-            .map_err(not_found)?;
+            .map_err(failed)?;
         Ok(Json::written(&found.rows))
     }
 
@@ -295,13 +300,10 @@ fn unavailable(message: impl Into<String>) -> Failure {
     failure("StoreUnavailable", message, true)
 }
 
-fn not_found(error: SearchError) -> Failure {
+fn not_embedded(error: &EmbedError) -> Failure {
     match error {
-        SearchError::Embed(EmbedError::Refused(_)) => bad_value("the query cannot be embedded"),
-        SearchError::Embed(EmbedError::Unavailable(_)) => {
-            unavailable("the query cannot be embedded at the moment")
-        }
-        SearchError::Storage(error) => failed(error),
+        EmbedError::Refused(_) => bad_value("the query cannot be embedded"),
+        EmbedError::Unavailable(_) => unavailable("the query cannot be embedded at the moment"),
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 pub use selvedge_index::EmbedError;
 use selvedge_model::item::{FoundItem, IndexedParts, Item};
 use selvedge_model::{Json, Scope, Timestamp};
-use selvedge_storage::{ItemFilter, ItemQuery, NamespaceQuery, Page, PutItem, StorageError};
+use selvedge_storage::{
+    IndexTicket, ItemFilter, ItemQuery, NamespaceQuery, Page, PutItem, StorageError,
+};
 
 use crate::{Runtime, Shared};
 
@@ -83,6 +85,17 @@ impl Runtime {
     /// Puts an item in the place of the one with the same namespace and key. Without a lifetime it gets the default. Where
     /// there is an index, it is found by its meaning when this returns, unless the index is behind.
     pub async fn put_item(&self, scope: &Scope, item: NewItem) -> Result<(), StorageError> {
+        let ticket = self.write_item(scope, item).await?;
+        self.is_indexed(ticket).await;
+        Ok(())
+    }
+
+    /// The same, and its vectors are not waited for.
+    async fn write_item(
+        &self,
+        scope: &Scope,
+        item: NewItem,
+    ) -> Result<Option<IndexTicket>, StorageError> {
         let item = PutItem {
             namespace: item.namespace,
             key: item.key,
@@ -91,11 +104,14 @@ impl Runtime {
             parts: item.parts,
             now: Timestamp::now(),
         };
-        let ticket = self.0.storage.put_item(scope, item).await?;
+        self.0.storage.put_item(scope, item).await
+    }
+
+    /// Waits for the vectors of an item.
+    async fn is_indexed(&self, ticket: Option<IndexTicket>) {
         if let (Some(index), Some(ticket)) = (&self.0.index, ticket) {
             index.was_put(ticket).await;
         }
-        Ok(())
     }
 
     /// One item; `refresh` as in [`ItemSearch`].
@@ -129,6 +145,16 @@ impl Runtime {
         search: ItemSearch,
     ) -> Result<Page<FoundItem>, SearchError> {
         let near = self.near(search.query.as_deref()).await?;
+        Ok(self.search_near(scope, search, near).await?)
+    }
+
+    /// The same for what is embedded already.
+    async fn search_near(
+        &self,
+        scope: &Scope,
+        search: ItemSearch,
+        near: Option<Vec<f32>>,
+    ) -> Result<Page<FoundItem>, StorageError> {
         let now = Timestamp::now();
         let query = ItemQuery {
             prefix: search.prefix,

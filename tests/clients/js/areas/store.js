@@ -37,6 +37,28 @@ withEachClient("store", (client) => {
     assert.equal((await keys({ limit: 2, offset: 2 })).length, 1);
   });
 
+  test("a search finds by meaning", async () => {
+    const namespace = [randomUUID(), "words"];
+    await client.store.putItem(namespace, "far", { text: "dog" });
+    await client.store.putItem(namespace, "near", { text: "cat" });
+    await client.store.putItem(namespace, "half", { text: "dog", parts: ["cat dog bird text"] }, { index: ["parts[*]"] });
+    await client.store.putItem(namespace, "none", { text: "cat" }, { index: false });
+    const near = async (options) =>
+      (await client.store.searchItems(namespace, options)).items.map(({ key, score }) => [key, score ?? null]);
+
+    const everything = [
+      ["near", 1],
+      ["half", 0.5],
+      ["far", 0],
+      ["none", null],
+    ];
+    assert.deepEqual(await near({ query: "cat" }), everything);
+    assert.deepEqual(await near({ query: "cat", limit: 2, offset: 1 }), everything.slice(1, 3));
+    assert.deepEqual(await near({ query: "cat", filter: { text: "cat" } }), [everything[0], everything[3]]);
+    await client.store.putItem(namespace, "near", { text: "bird" });
+    assert.deepEqual((await near({ query: "cat", limit: 1 }))[0], everything[1]);
+  });
+
   test("namespaces are listed by how they begin and end", async () => {
     const root = randomUUID();
     for (const namespace of [
