@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderName, Method, StatusCode};
@@ -72,22 +72,24 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         true => routes.documented(),
         false => routes.undocumented(),
     };
-    router
+    let router = router
         .fallback(async || ApiError::not_found("Not Found"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-        })
-        .layer(axum::middleware::from_fn_with_state(
-            edge.gate.clone(),
-            gate::pass,
-        ))
+        });
+    layered(router, &edge.gate, &edge.options).with_state(edge)
+}
+
+/// What stands before and behind every handler.
+fn layered<S>(router: Router<S>, gate: &Arc<Gate>, options: &Options) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router
+        .layer(from_fn_with_state(gate.clone(), gate::pass))
         .layer(CatchPanicLayer::custom(after_panic))
-        .layer(cors(&edge))
-        .layer(axum::middleware::from_fn_with_state(
-            edge.gate.clone(),
-            outermost,
-        ))
-        .with_state(edge)
+        .layer(cors(gate, options))
+        .layer(from_fn_with_state(gate.clone(), outermost))
 }
 
 /// What holds for every answer, also for those of the layers in between: to browsers that ask first, and after a panic.
@@ -221,9 +223,9 @@ fn run_routes(gate: &Arc<Gate>, prefix: &str) -> Routes {
 }
 
 /// LangGraph's defaults but for the origins, and the headers that its browser client reads.
-fn cors(edge: &Edge) -> CorsLayer {
+fn cors(gate: &Gate, options: &Options) -> CorsLayer {
     CorsLayer::new()
-        .allow_origin(edge.gate.visitors().cors())
+        .allow_origin(gate.visitors().cors())
         .allow_headers(AllowHeaders::mirror_request())
         .allow_methods([
             Method::DELETE,
@@ -235,7 +237,7 @@ fn cors(edge: &Edge) -> CorsLayer {
             Method::PUT,
             Method::QUERY,
         ])
-        .allow_private_network(edge.options.development)
+        .allow_private_network(options.development)
         .expose_headers(
             [
                 "x-pagination-total",
@@ -258,4 +260,41 @@ fn after_panic(panic: Box<dyn Any + Send>) -> Response {
         .unwrap_or("unknown");
     tracing::error!(panic = text, "a handler panicked");
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::header;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    async fn broken() -> StatusCode {
+        panic!("on purpose")
+    }
+
+    #[tokio::test]
+    async fn an_answer_after_a_panic_says_to_browsers_what_every_answer_says() {
+        let options = Options::default();
+        let gate = Arc::new(Gate::new(&options, None));
+        let router = Router::new()
+            .route("/broken", get(broken))
+            .fallback(async || ApiError::not_found("Not Found"));
+        let service = TowerToHyperService::new(layered(router, &gate, &options));
+        let told = async |path: &str, status: StatusCode| {
+            let request = Request::get(path).header(header::ORIGIN, "http://localhost:3000");
+            let request = request.body(Body::empty()).unwrap();
+            let mut answer = service.call(request).await.unwrap();
+            assert_eq!(answer.status(), status);
+            answer.headers_mut().remove(header::CONTENT_LENGTH);
+            answer.headers().clone()
+        };
+        let headers = told("/broken", StatusCode::INTERNAL_SERVER_ERROR).await;
+        assert_eq!(headers, told("/other", StatusCode::NOT_FOUND).await);
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        let origin = &headers[header::ACCESS_CONTROL_ALLOW_ORIGIN];
+        assert_eq!(origin, "http://localhost:3000");
+    }
 }
