@@ -169,3 +169,48 @@ fn unreadable(path: &Path, error: &dyn fmt::Display) -> TlsError {
         message: error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use rcgen::generate_simple_self_signed;
+
+    use super::*;
+
+    /// Replaces both files by a new pair, as of a moment of its own, and returns the certificate.
+    fn renew(files: &Tls, changed: SystemTime) -> CertificateDer<'static> {
+        let pair = generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let put = |path: &Path, what: &str, der: &[u8]| {
+            let text = STANDARD.encode(der);
+            let pem = format!("-----BEGIN {what}-----\n{text}\n-----END {what}-----\n");
+            std::fs::write(path, pem).unwrap();
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(changed).unwrap();
+        };
+        put(&files.certificate, "CERTIFICATE", pair.cert.der());
+        put(&files.key, "PRIVATE KEY", &pair.signing_key.serialize_der());
+        pair.cert.der().clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewed_certificate_is_shown_after_the_next_look_at_the_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Tls {
+            certificate: directory.path().join("cert.pem"),
+            key: directory.path().join("key.pem"),
+        };
+        let began = SystemTime::now();
+        let old = renew(&files, began);
+        let shown = Shown::read(&files).unwrap();
+        let certificate = || shown.current.read().cert[0].clone();
+        let looking = tokio::spawn(shown.clone().stay_current());
+        let new = renew(&files, began + Duration::from_secs(1));
+        tokio::time::sleep(LOOK_INTERVAL / 2).await;
+        assert_eq!(certificate(), old);
+        // Files are read on a thread of their own, while which the clock of a test stands still.
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        assert_eq!(certificate(), new);
+        looking.abort();
+    }
+}
