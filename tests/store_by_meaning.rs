@@ -222,7 +222,7 @@ async fn an_item_that_cannot_be_embedded_keeps_no_other_from_it() {
     assert_eq!(found_now, scored);
     let query = json!({"namespace_prefix": ["m"], "query": UNEMBEDDABLE});
     assert_eq!(
-        detail_of(server.post(SEARCH, &query).await, 422).await,
+        detail_of(server.post(SEARCH, &query).await, 400).await,
         "The query cannot be embedded."
     );
     eventually("it is counted", async || {

@@ -10,6 +10,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 DIMS = 8
+UNEMBEDDABLE = "unembeddable"
+"""Texts with this word have no vector."""
 FIELDS = ["text", "tags[*]"]
 
 
@@ -22,6 +24,8 @@ def vector(text: str) -> list[float]:
 
 
 def embed(texts: list[str]) -> list[list[float]]:
+    if any(UNEMBEDDABLE in text for text in texts):
+        raise ValueError("a text cannot be embedded")
     return [vector(text) for text in texts]
 
 
@@ -30,9 +34,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        data = [{"index": index, "embedding": numbers} for index, numbers in enumerate(embed(asked["input"]))]
-        body = json.dumps({"object": "list", "model": asked["model"], "data": data}).encode()
-        self.send_response(200)
+        try:
+            vectors = embed(asked["input"])
+        except ValueError as error:
+            self.answer(400, {"error": {"message": str(error), "type": "invalid_request_error"}})
+        else:
+            data = [{"index": index, "embedding": numbers} for index, numbers in enumerate(vectors)]
+            self.answer(200, {"object": "list", "model": asked["model"], "data": data})
+
+    def answer(self, status: int, answer: dict[str, object]) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -202,10 +202,9 @@ impl From<SearchError> for ApiError {
             SearchError::Storage(error) => Self::from(error),
             SearchError::Embed(error) => {
                 let (status, detail) = match error {
-                    EmbedError::Refused(_) => (
-                        StatusCode::UNPROCESSABLE_ENTITY,
-                        "The query cannot be embedded.",
-                    ),
+                    EmbedError::Refused(_) => {
+                        (StatusCode::BAD_REQUEST, "The query cannot be embedded.")
+                    }
                     EmbedError::Unavailable(_) => (
                         StatusCode::SERVICE_UNAVAILABLE,
                         "The query cannot be embedded at the moment. Try again later.",

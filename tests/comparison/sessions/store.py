@@ -63,10 +63,10 @@ SESSIONS = [
     ),
     Session(
         "store: by meaning",
-        # What is embedded, and how, is in tests/clients/embeddings.py. Equal scores would come in an order of their own.
+        # What is embedded, and how, is in tests/clients/embeddings.py. Put in the order of keys: see "store: order".
         meant("far", text="dog", n=1),
-        meant("near", text="cat", n=1),
         meant("half", text="dog", tags=["bird", "cat dog bird text"]),
+        meant("near", text="cat", n=1),
         near(),
         near(limit=1),
         near(limit=2, offset=1),
@@ -89,6 +89,13 @@ SESSIONS = [
         near(),
         meant("near", index=["deep.*"], deep={"a": "cat", "b": {"c": "dog"}}),
         near(),
+        meant("near", index=["$"], text="cat cat cat"),
+        near(query="cat", limit=1),
+        meant("near", index=["text", "text"], text="cat"),
+        near(limit=1),
+        meant("later", text="unembeddable"),
+        get("/store/items?namespace=cmp.meaning&key=later"),
+        near(query="unembeddable"),
         meant("refused", index=True),
         meant("refused", index="text"),
         meant("refused", index=[5]),
