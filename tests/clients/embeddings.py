@@ -8,11 +8,16 @@ import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+FILE = Path(__file__)
 DIMS = 8
 UNEMBEDDABLE = "unembeddable"
 """Texts with this word have no vector."""
 FIELDS = ["text", "tags[*]"]
+
+REFERENCE_INDEX = {"dims": DIMS, "embed": f"./{FILE.name}:embed", "fields": FIELDS}
+"""`store.index` of the reference, beside whose configuration this file lies."""
 
 
 def vector(text: str) -> list[float]:
@@ -65,5 +70,7 @@ class Embeddings(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+    def index(self) -> dict[str, object]:
+        """`store.index` of a Selvedge that embeds here."""
+        url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+        return {"dims": DIMS, "embed": "openai:words", "fields": FIELDS, "url": url}

@@ -9,9 +9,11 @@ import socket
 import subprocess
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from time import monotonic
 
+import embeddings
 import httpx
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -25,6 +27,7 @@ GRAPHS = (
     [
         ROOT / "tests/comparison/reference/langgraph.json",
         ROOT / "tests/comparison/reference/graphs.py",
+        embeddings.FILE,
     ]
     if against_reference
     else [ROOT / "tests/graphs/langgraph.json", ROOT / "tests/graphs/suite.wasm"]
@@ -91,8 +94,7 @@ class Server:
         # its data into the directory that it runs in.
         for file in GRAPHS:
             shutil.copy(file, self.directory)
-        if self.keys:
-            self._let_in()
+        self._configure()
         if against_reference:
             options = ("--no-browser", "--no-reload", "--n-jobs-per-worker", "10")
             return [str(REFERENCE), "dev", "--port", str(self.port), *options]
@@ -105,12 +107,19 @@ class Server:
             (data / "components").symlink_to(compiled)
         return [os.environ["SELVEDGE"], "dev", "--port", str(self.port), "--data-dir", str(data)]
 
-    def _let_in(self) -> None:
+    def _configure(self) -> None:
         file = self.directory / "langgraph.json"
         configuration = json.loads(file.read_text())
-        hashes = {who: f"sha256:{hashlib.sha256(key.encode()).hexdigest()}" for who, key in self.keys.items()}
-        configuration["auth"] = {"api_keys": [{"name": who, "hash": digest} for who, digest in hashes.items()]}
+        configuration["store"] = {"index": embeddings.REFERENCE_INDEX if against_reference else _embeddings().index}
+        if self.keys:
+            hashes = {who: f"sha256:{hashlib.sha256(key.encode()).hexdigest()}" for who, key in self.keys.items()}
+            configuration["auth"] = {"api_keys": [{"name": who, "hash": digest} for who, digest in hashes.items()]}
         file.write_text(json.dumps(configuration))
+
+
+@cache
+def _embeddings() -> embeddings.Embeddings:
+    return embeddings.Embeddings()
 
 
 async def _answers(http: httpx.AsyncClient) -> bool:
