@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::{Flags, Synchronous, parse};
-use super::{config, environment, hash, load_text, one_problem, with};
+use super::{config, environment, hash, load_text, one_problem, problems, with};
 
 #[test]
 fn a_file_with_one_graph_has_the_documented_defaults() {
