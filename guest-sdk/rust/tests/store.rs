@@ -1,6 +1,7 @@
 //! The store of native tests follows the server's rules.
 
 use selvedge_sdk::prelude::*;
+use selvedge_sdk::store::PutOptions;
 use selvedge_sdk::testing::{Fake, MemoryStore};
 
 #[derive(Serialize, Deserialize, Debug, PartialEq)]
@@ -75,4 +76,24 @@ fn what_cannot_be_an_item_is_refused() {
     }
     let list = store.put(["a"], "k", &[1]).unwrap_err();
     assert_eq!(list.kind(), "ValueError");
+}
+
+#[test]
+fn options_of_a_put_are_taken_and_a_search_by_meaning_finds_without_scores() {
+    let fake = Fake::new();
+    let store = fake.ctx().store();
+    let lifetime = std::time::Duration::from_secs(60);
+    for (key, options) in [
+        ("plain", PutOptions::new()),
+        ("short", PutOptions::new().lifetime(lifetime).unindexed()),
+        ("own", PutOptions::new().index(["n", "a.b[*].c"])),
+    ] {
+        store
+            .put_with(["u"], key, &Fact { n: 1 }, &options)
+            .unwrap();
+    }
+    let found = store.search(["u"]).query("one").items::<Fact>().unwrap();
+    let found = found.into_iter().map(|item| (item.key, item.score));
+    let expected = ["own", "plain", "short"].map(|key| (key.to_owned(), None));
+    assert_eq!(found.collect::<Vec<_>>(), expected);
 }
