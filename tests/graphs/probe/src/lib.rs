@@ -21,6 +21,7 @@ mod steps;
 mod storing;
 mod surroundings;
 mod two;
+mod watched;
 mod weight;
 
 selvedge_sdk::graphs! {
@@ -71,6 +72,9 @@ selvedge_sdk::graphs! {
     "calling" => nested::calling(),
     "talking" => nested::talking(),
     "descending" => nested::descending(),
+    "telling" => watched::telling(),
+    "six" => watched::six(),
+    "toolbox" => watched::toolbox(),
 }
 
 #[cfg(test)]

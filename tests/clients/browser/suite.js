@@ -1,0 +1,4 @@
+/**
+ * The whole suite in one process, with one browser.
+ */
+import "./scenarios/text.js";

@@ -1,0 +1,160 @@
+/**
+ * A real browser: Chromium without a window, from its npm package, which carries it and the libraries that it needs.
+ */
+import { mkdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { after } from "node:test";
+import puppeteer from "puppeteer-core";
+import { closeGates } from "./gate.js";
+import { closeSite, site } from "./site.js";
+import { DEADLINE_MS, eventually } from "./waiting.js";
+
+export const server = process.env.SERVER ?? "http://127.0.0.1:8123";
+
+const browser = await puppeteer.launch({
+  executablePath: await unpack(fileURLToPath(new URL("../node_modules/.chromium", import.meta.url))),
+  headless: "shell",
+  // It sees nothing but the pages of this suite, and its own sandbox wants rights that a container does not give.
+  args: ["--no-sandbox", "--disable-gpu"],
+  // It ends with this process, however that ends.
+  pipe: true,
+});
+
+after(async () => {
+  await browser.close();
+  closeSite();
+  closeGates();
+});
+
+/** Unpacked once, into a folder of this suite. The package takes it and its libraries' folder from the environment. */
+async function unpack(folder) {
+  await mkdir(folder, { recursive: true });
+  const { TMPDIR } = process.env;
+  process.env.TMPDIR = folder;
+  process.env.AWS_EXECUTION_ENV = "AWS_Lambda_nodejs20.x";
+  const { default: chromium } = await import("@sparticuz/chromium");
+  const path = await chromium.executablePath();
+  if (TMPDIR === undefined) delete process.env.TMPDIR;
+  else process.env.TMPDIR = TMPDIR;
+  return path;
+}
+
+/** Opens the page in a browser profile of its own, shows it to `use`, and closes it in any case. */
+export async function withPage(asked, use) {
+  const profile = await browser.createBrowserContext();
+  try {
+    const tab = await profile.newPage();
+    tab.setDefaultTimeout(DEADLINE_MS);
+    const view = new View(tab);
+    await view.open(asked);
+    return await use(view);
+  } finally {
+    await profile.close();
+  }
+}
+
+/** What a user sees of the page, and does with it. */
+class View {
+  #tab;
+  #said = [];
+
+  constructor(tab) {
+    this.#tab = tab;
+    tab.on("pageerror", (error) => this.#said.push(`uncaught: ${error.message}`));
+    tab.on("console", (message) => this.#said.push(`${message.type()}: ${message.text()}`));
+  }
+
+  async open(asked) {
+    await this.#tab.goto(`${site}?${new URLSearchParams({ server, ...asked })}`);
+    await this.#tab.waitForSelector("#form");
+  }
+
+  async reload() {
+    await this.#tab.reload();
+    await this.#tab.waitForSelector("#form");
+  }
+
+  /** The thread that stands in the address. */
+  get thread() {
+    return new URL(this.#tab.url()).searchParams.get("thread");
+  }
+
+  text(selector) {
+    return this.#tab.$eval(selector, (element) => element.textContent);
+  }
+
+  texts(selector) {
+    return this.#tab.$$eval(selector, (elements) => elements.map((element) => element.textContent));
+  }
+
+  /** Waits until the texts of all elements are these. */
+  shows(selector, wanted) {
+    return this.#until(() => this.texts(selector), (texts) => JSON.stringify(texts) === JSON.stringify(wanted), wanted);
+  }
+
+  /** Waits until the texts of all elements satisfy a condition. */
+  showing(selector, condition) {
+    return this.#until(() => this.texts(selector), condition, condition.toString());
+  }
+
+  messages(...wanted) {
+    return this.shows("#messages li", wanted);
+  }
+
+  state(wanted) {
+    return this.shows("#state", [wanted]);
+  }
+
+  async values() {
+    return JSON.parse(await this.text("#values"));
+  }
+
+  async submit(input, options = {}) {
+    await this.#fill("textarea[name=input]", JSON.stringify(input));
+    await this.#fill("textarea[name=options]", JSON.stringify(options));
+    await this.click("#submit");
+  }
+
+  /** Types an answer to the question at this place. */
+  async answer(index, text) {
+    const inputs = await this.#tab.$$("#questions input");
+    await inputs[index].type(text);
+  }
+
+  /** Sends the answer at this place. */
+  async sendAnswer(index) {
+    const buttons = await this.#tab.$$("#questions button");
+    await buttons[index].click();
+  }
+
+  click(selector) {
+    return this.#tab.click(selector);
+  }
+
+  #fill(selector, text) {
+    return this.#tab.$eval(selector, (element, value) => (element.value = value), text);
+  }
+
+  async #until(ask, condition, wanted) {
+    try {
+      return await eventually(ask, condition);
+    } catch {
+      const body = await this.#tab.$eval("main", (main) => main.innerHTML);
+      const told = { wanted, body, said: this.#said };
+      throw new Error(`never shown:\n${JSON.stringify(told, null, 2)}`);
+    }
+  }
+}
+
+/** Asks the server itself. */
+export async function ask(method, path, body) {
+  const response = await fetch(`${server}${path}`, {
+    method,
+    headers: body === undefined ? {} : { "content-type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+    signal: AbortSignal.timeout(DEADLINE_MS),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  return text === "" ? null : JSON.parse(text);
+}

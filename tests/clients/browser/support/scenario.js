@@ -1,0 +1,29 @@
+/**
+ * A scenario with each line of the client: both read the same page, over their own protocols.
+ */
+import { describe, test } from "node:test";
+import { Gate } from "./gate.js";
+import { withPage } from "./browser.js";
+import { DEADLINE_MS } from "./waiting.js";
+
+export const LINES = {
+  "SDK, streams of runs": { line: "classic" },
+  "React package, server-sent events": { line: "newest", transport: "sse" },
+  "React package, WebSocket": { line: "newest", transport: "websocket" },
+};
+
+/** `story` is given the page, a gate for its graph, and `say`, which sends a message. */
+export function scenario(name, graph, story) {
+  describe(name, { timeout: 4 * DEADLINE_MS }, () => {
+    for (const [line, asked] of Object.entries(LINES)) {
+      test(line, () =>
+        withPage({ graph, ...asked }, (view) => {
+          const gate = new Gate();
+          const say = (content, options) =>
+            view.submit({ gate: gate.url, messages: [{ type: "human", content }] }, options);
+          return story({ view, gate, say, line: asked.line });
+        }),
+      );
+    }
+  });
+}
