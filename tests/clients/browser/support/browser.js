@@ -3,6 +3,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import { after } from "node:test";
 import puppeteer from "puppeteer-core";
 import { closeGates } from "./gate.js";
@@ -79,10 +80,6 @@ class View {
     return new URL(this.#tab.url()).searchParams.get("thread");
   }
 
-  text(selector) {
-    return this.#tab.$eval(selector, (element) => element.textContent);
-  }
-
   texts(selector) {
     return this.#tab.$$eval(selector, (elements) => elements.map((element) => element.textContent));
   }
@@ -105,8 +102,13 @@ class View {
     return this.shows("#state", [wanted]);
   }
 
-  async values() {
-    return JSON.parse(await this.text("#values"));
+  /** Waits until the state that is shown has these members. */
+  values(wanted) {
+    const has = ([shown]) => {
+      const values = JSON.parse(shown) ?? {};
+      return Object.entries(wanted).every(([name, value]) => isDeepStrictEqual(values[name], value));
+    };
+    return this.#until(() => this.texts("#values"), has, wanted);
   }
 
   async submit(input, options = {}) {
@@ -115,16 +117,20 @@ class View {
     await this.click("#submit");
   }
 
-  /** Types an answer to the question at this place. */
-  async answer(index, text) {
-    const inputs = await this.#tab.$$("#questions input");
-    await inputs[index].type(text);
+  /** Waits until these are the questions; they may have been asked in any order. */
+  asks(...questions) {
+    const wanted = questions.map((question) => JSON.stringify(question)).sort();
+    const same = (texts) => JSON.stringify(texts.toSorted()) === JSON.stringify(wanted);
+    return this.#until(() => this.texts("#questions .asked"), same, wanted);
   }
 
-  /** Sends the answer at this place. */
-  async sendAnswer(index) {
-    const buttons = await this.#tab.$$("#questions button");
-    await buttons[index].click();
+  /** Types an answer to the first such question, and gives the button that sends it alone. */
+  async answer(question, text) {
+    const asked = await this.texts("#questions .asked");
+    const index = asked.indexOf(JSON.stringify(question));
+    const [inputs, buttons] = [await this.#tab.$$("#questions input"), await this.#tab.$$("#questions button")];
+    await inputs[index].type(text);
+    return buttons[index];
   }
 
   click(selector) {
