@@ -4,3 +4,9 @@
 import "./scenarios/text.js";
 import "./scenarios/tools.js";
 import "./scenarios/interrupts.js";
+import "./scenarios/graphs.js";
+import "./scenarios/reconnecting.js";
+import "./scenarios/sending.js";
+import "./scenarios/stopping.js";
+import "./scenarios/custom.js";
+import "./scenarios/errors.js";

@@ -5,7 +5,7 @@ import { useState } from "react";
 import { useStream } from "@langchain/langgraph-sdk/react";
 import { View } from "./view.jsx";
 
-export function Classic({ server, graph, thread, keepThread }) {
+export function Classic({ server, graph, thread, history, keepThread }) {
   const [shown, setShown] = useState({ custom: [], tools: [], namespaces: [] });
   const add = (list, item) => setShown((before) => ({ ...before, [list]: [...before[list], item] }));
   const seen = (namespace = []) =>
@@ -17,7 +17,7 @@ export function Classic({ server, graph, thread, keepThread }) {
     threadId: thread,
     onThreadId: keepThread,
     reconnectOnMount: true,
-    fetchStateHistory: true,
+    fetchStateHistory: history === "true",
     onCustomEvent(data, { namespace }) {
       add("custom", data);
       seen(namespace);

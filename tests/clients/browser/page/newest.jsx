@@ -31,7 +31,7 @@ export function Newest({ server, graph, thread, transport, keepThread }) {
         result: output,
       }))}
       toolEvents={[]}
-      custom={custom.map(({ params }) => params.data.payload)}
+      custom={custom.map(({ params }) => params.data)}
       progress={progress}
       graphs={[...stream.subgraphs.values()].map(({ namespace, status }) => ({
         namespace: namespace.join("|"),

@@ -57,6 +57,7 @@ export async function withPage(asked, use) {
 /** What a user sees of the page, and does with it. */
 class View {
   #tab;
+  #thread = null;
   #said = [];
 
   constructor(tab) {
@@ -65,8 +66,8 @@ class View {
     tab.on("console", (message) => this.#said.push(`${message.type()}: ${message.text()}`));
   }
 
-  async open(asked) {
-    await this.#tab.goto(`${site}?${new URLSearchParams({ server, ...asked })}`);
+  async open({ bundle, ...asked }) {
+    await this.#tab.goto(`${site}${bundle}/?${new URLSearchParams({ server, ...asked })}`);
     await this.#tab.waitForSelector("#form");
   }
 
@@ -75,13 +76,55 @@ class View {
     await this.#tab.waitForSelector("#form");
   }
 
-  /** The thread that stands in the address. */
+  /** Goes away from the page, and comes back. */
+  async leave() {
+    this.#thread = this.thread;
+    await this.#tab.goto("about:blank");
+  }
+
+  async back() {
+    await this.#tab.goBack();
+    await this.#tab.waitForSelector("#form");
+  }
+
+  /** Holds back what the page asks of the server, until the function that this gives is called; which says how much. */
+  async holdRequests() {
+    const held = [];
+    let holds = true;
+    await this.#tab.setRequestInterception(true);
+    this.#tab.on("request", (request) => (holds ? held.push(request) : request.continue()));
+    return async () => {
+      holds = false;
+      await Promise.all(held.map((request) => request.continue()));
+      return held.length;
+    };
+  }
+
+  /** The thread, as the address of the page has it. */
   get thread() {
-    return new URL(this.#tab.url()).searchParams.get("thread");
+    return (this.#thread = new URL(this.#tab.url()).searchParams.get("thread") ?? this.#thread);
+  }
+
+  /** Waits until the newest run of the thread has this status. */
+  run(status) {
+    return eventually(
+      async () => (await ask("GET", `/threads/${this.thread}/runs`))[0].status,
+      (seen) => seen === status,
+    );
+  }
+
+  /** The namespaces of the graphs inside that are shown. */
+  graphs() {
+    return this.#tab.$$eval("#graphs li", (items) => items.map((item) => item.dataset.namespace));
   }
 
   texts(selector) {
     return this.#tab.$$eval(selector, (elements) => elements.map((element) => element.textContent));
+  }
+
+  /** Waits until these messages stand next to each other. */
+  amongMessages(...wanted) {
+    return this.showing("#messages li", (shown) => `\n${shown.join("\n")}\n`.includes(`\n${wanted.join("\n")}\n`));
   }
 
   /** Waits until the texts of all elements are these. */

@@ -6,10 +6,12 @@ import { Gate } from "./gate.js";
 import { withPage } from "./browser.js";
 import { DEADLINE_MS } from "./waiting.js";
 
-export const LINES = {
-  "SDK, streams of runs": { line: "classic" },
-  "React package, server-sent events": { line: "newest", transport: "sse" },
-  "React package, WebSocket": { line: "newest", transport: "websocket" },
+const LINES = {
+  "SDK, streams of runs": { bundle: "as-installed", line: "classic" },
+  "React package, server-sent events": { bundle: "as-installed", line: "newest", transport: "sse" },
+  "React package, WebSocket": { bundle: "as-installed", line: "newest", transport: "websocket" },
+  "React package on the SDK, server-sent events": { bundle: "one-sdk", line: "newest", transport: "sse" },
+  "React package on the SDK, WebSocket": { bundle: "one-sdk", line: "newest", transport: "websocket" },
 };
 
 /** `story` is given the page, a gate for its graph, and `say`, which sends a message. */
@@ -21,7 +23,7 @@ export function scenario(name, graph, story) {
           const gate = new Gate();
           const say = (content, options) =>
             view.submit({ gate: gate.url, messages: [{ type: "human", content }] }, options);
-          return story({ view, gate, say, line: asked.line });
+          return story({ view, gate, say, ...asked });
         }),
       );
     }

@@ -7,19 +7,38 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-const page = (name) => fileURLToPath(new URL(`../page/${name}`, import.meta.url));
+const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
-const bundled = await build({
-  entryPoints: [page("main.jsx")],
-  bundle: true,
-  write: false,
-  format: "esm",
-  jsx: "automatic",
-  define: { "process.env.NODE_ENV": '"production"' },
-});
+/** The React package brings an older SDK along; this gives it the one that this suite has. */
+const oneSdk = {
+  name: "one-sdk",
+  setup(build) {
+    build.onResolve({ filter: /^@langchain\/langgraph-sdk/ }, ({ path: wanted, kind, pluginData }) =>
+      // Asked once more from here, and then left to what esbuild does by itself.
+      pluginData === oneSdk ? undefined : build.resolve(wanted, { kind, resolveDir: path("."), pluginData: oneSdk }),
+    );
+  },
+};
+
+async function bundle(...plugins) {
+  const { outputFiles } = await build({
+    entryPoints: [path("page/main.jsx")],
+    bundle: true,
+    write: false,
+    format: "esm",
+    jsx: "automatic",
+    define: { "process.env.NODE_ENV": '"production"' },
+    plugins,
+  });
+  return ["text/javascript; charset=utf-8", outputFiles[0].contents];
+}
+
+const html = ["text/html; charset=utf-8", await readFile(path("page/index.html"))];
 const files = {
-  "/": ["text/html; charset=utf-8", await readFile(page("index.html"))],
-  "/main.js": ["text/javascript; charset=utf-8", bundled.outputFiles[0].contents],
+  "/as-installed/": html,
+  "/as-installed/main.js": await bundle(),
+  "/one-sdk/": html,
+  "/one-sdk/main.js": await bundle(oneSdk),
 };
 
 const listener = createServer((request, response) => {

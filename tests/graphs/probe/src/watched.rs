@@ -53,18 +53,10 @@ pub struct Searches {
     messages: Vec<Message>,
 }
 
-/// What the six give: no channel that takes one value a step.
-#[derive(State, Serialize, Deserialize, JsonSchema)]
-struct Found {
-    #[channel(append)]
-    found: Vec<u64>,
-    #[channel(add_messages)]
-    messages: Vec<Message>,
-}
-
 #[derive(State, Serialize, Deserialize, JsonSchema)]
 pub struct Search {
-    gate: String,
+    /// Under another name than outside, where six at once cannot write it.
+    door: String,
     number: u64,
     #[channel(append)]
     found: Vec<u64>,
@@ -75,19 +67,16 @@ pub struct Search {
 pub fn six() -> StateGraph<Searches> {
     let look = |search: Search, ctx: &Context| {
         let number = search.number;
-        wait(&search.gate, &format!("search-{number}"))?;
+        wait(&search.door, &format!("search-{number}"))?;
         ctx.emit_custom(json!({"name": "search", "payload": {"number": number}}))?;
         let mut reply = ctx.stream();
         reply.text("found ")?;
         reply.text(&number.to_string())?;
         Ok(Search::update().found([number]).messages([reply.finish()?]))
     };
-    let search = StateGraph::new()
-        .node("look", look)
-        .edge(START, "look")
-        .output::<Found>();
+    let search = StateGraph::new().node("look", look).edge(START, "look");
     let each = |state: &Searches| {
-        let argument = |number: u64| json!({"gate": state.gate, "number": number});
+        let argument = |number: u64| json!({"door": state.gate, "number": number});
         (1..=6)
             .map(|number| Send::new("search", argument(number)))
             .collect::<Vec<_>>()
