@@ -25,6 +25,7 @@ mod commands;
 mod commits;
 mod complaints;
 mod configuration;
+mod configured;
 mod connections;
 mod contract;
 mod coverage;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use crate::configured::Setting;
 use crate::context::Context;
 use crate::error::NodeError;
 use crate::subgraph::SEPARATOR;
@@ -18,6 +19,11 @@ pub trait Graph {
     /// The graph that a node has of its own, by the path of nodes that leads to it: `node`, or `node/node`.
     fn inner(&self, path: &str) -> Option<Rc<dyn Graph>> {
         let _ = path;
+        None
+    }
+    /// The graph as it is for how a run is configured; `None` when it is always the same.
+    fn configured(&self, setting: &Setting) -> Option<Result<Rc<dyn Graph>, NodeError>> {
+        let _ = setting;
         None
     }
     /// Runs a node; the answer is that of `run-node`.
@@ -73,16 +79,25 @@ impl Graphs {
             .map(|(_, build)| build())
     }
 
-    /// One graph, or one that a node of it has of its own, by the name that it has in the description.
-    #[must_use]
-    pub fn find(&self, name: &str) -> Option<Rc<dyn Graph>> {
+    /// One graph, or one that a node of it has of its own, by the name that it has in the description, as it is for how a
+    /// run is configured.
+    ///
+    /// # Errors
+    /// What a graph that depends on that says of it; `UnknownGraph`.
+    pub fn find(&self, name: &str, setting: &Setting) -> Result<Rc<dyn Graph>, NodeError> {
         if let Some(graph) = self.get(name) {
-            return Some(graph.into());
+            return as_configured(graph, setting);
         }
-        self.table.iter().find_map(|(around, build)| {
-            let path = name.strip_prefix(around)?.strip_prefix(SEPARATOR)?;
-            build().inner(path)
-        })
+        for (around, build) in self.table {
+            let path = name.strip_prefix(around);
+            if let Some(path) = path.and_then(|path| path.strip_prefix(SEPARATOR))
+                && let Some(inner) = as_configured(build(), setting)?.inner(path)
+            {
+                return Ok(inner);
+            }
+        }
+        let what = format!("the component has no graph `{name}`");
+        Err(NodeError::new("UnknownGraph", what))
     }
 
     /// The answer of `describe`.
@@ -110,6 +125,12 @@ impl Graphs {
         }
         Problems::none_or(problems)
     }
+}
+
+fn as_configured(graph: Box<dyn Graph>, setting: &Setting) -> Result<Rc<dyn Graph>, NodeError> {
+    graph
+        .configured(setting)
+        .unwrap_or_else(|| Ok(graph.into()))
 }
 
 /// Mistakes in a graph, all that there are.

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::component::{Graph, Graphs};
+use crate::configured::Setting;
 use crate::context::Context;
 use crate::error::NodeError;
 use crate::host::Host;
@@ -15,7 +16,7 @@ use crate::log::Level;
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit/graph.wit",
-        world: "graph",
+        world: "configured-graph",
         pub_export_macro: true,
         default_bindings_module: "selvedge_sdk::export::bindings",
     });
@@ -72,16 +73,22 @@ fn graph(graphs: Graphs, name: &str) -> Result<Rc<dyn Graph>, NodeError> {
             return Ok(Rc::clone(graph));
         }
         report_panics();
-        let unknown = || {
-            NodeError::new(
-                "UnknownGraph",
-                format!("the component has no graph `{name}`"),
-            )
-        };
-        let graph = graphs.find(name).ok_or_else(unknown)?;
+        let graph = graphs.find(name, &Setting::default())?;
         *built = Some((name.to_owned(), Rc::clone(&graph)));
         Ok(graph)
     })
+}
+
+/// The graph that this instance is asked about from now on.
+pub fn configure(graphs: Graphs, name: &str, setting: &str) -> Result<(), Failure> {
+    report_panics();
+    let graph = graph_for(graphs, name, setting).map_err(failure)?;
+    BUILT.set(Some((name.to_owned(), graph)));
+    Ok(())
+}
+
+fn graph_for(graphs: Graphs, name: &str, setting: &str) -> Result<Rc<dyn Graph>, NodeError> {
+    graphs.find(name, &serde_json::from_str(setting)?)
 }
 
 /// A panic ends in a trap, which says nothing. The host takes the last error line that begins with `panicked at` as
@@ -100,6 +107,16 @@ pub fn describe(graphs: Graphs) -> String {
         panic!("the graphs of this component cannot work:\n{problems}");
     }
     graphs.describe().to_string()
+}
+
+pub fn describe_for(graphs: Graphs, name: &str, setting: &str) -> Result<String, Failure> {
+    report_panics();
+    let graph = graph_for(graphs, name, setting).map_err(failure)?;
+    let problems = graph.problems();
+    if !problems.is_empty() {
+        return Err(failure(NodeError::new("InvalidGraph", problems.join("\n"))));
+    }
+    Ok(graph.describe(name).to_string())
 }
 
 pub fn run_node(graphs: Graphs, name: &str, node: &str, task: String) -> Result<String, Failure> {
@@ -180,6 +197,21 @@ macro_rules! __export {
                     updates: String,
                 ) -> Result<String, bindings::exports::selvedge::graph::guest::Failure> {
                     export::reduce($graphs(), &graph, &channel, &current, &updates)
+                }
+            }
+
+            impl bindings::exports::selvedge::graph::configured::Guest for Component {
+                fn describe_for(
+                    graph: String,
+                    setting: String,
+                ) -> Result<String, bindings::exports::selvedge::graph::guest::Failure> {
+                    export::describe_for($graphs(), &graph, &setting)
+                }
+                fn configure(
+                    graph: String,
+                    setting: String,
+                ) -> Result<(), bindings::exports::selvedge::graph::guest::Failure> {
+                    export::configure($graphs(), &graph, &setting)
                 }
             }
 

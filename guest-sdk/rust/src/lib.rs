@@ -72,6 +72,7 @@
 //! - the state: [`State`], its channels in the table of [the derive](derive@State), its updates in [`Update`];
 //! - the graph: [`StateGraph`], [`NodeOptions`], [`Retry`], [`Timeout`], [`Cache`], [`Send`], and [`graphs!`] to make a component of it;
 //! - graphs in graphs: [`StateGraph::subgraph`], [`Context::call_graph`], [`Update::to_parent`];
+//! - graphs that depend on how a run is configured: [`configured`](fn@configured), [`Setting`];
 //! - inside a node: [`Context`] (streaming, interrupts, facts, variables), [`store`], [`NodeError`], [`info!`] and its siblings;
 //! - models and tools: [`Message`], [`chat`], [`tool`](fn@tool), [`create_agent`];
 //! - the world: [`http`], [`time`], [`random`], [`env`](mod@env). Each is imported by a component only if it is used;
@@ -98,6 +99,7 @@ mod agent;
 mod call;
 mod check;
 mod component;
+mod configured;
 mod context;
 mod describe;
 mod error;
@@ -117,6 +119,7 @@ mod update;
 
 pub use agent::{AgentState, AgentStateUpdate, create_agent};
 pub use component::{Entry, Graph, Graphs, Problems};
+pub use configured::{Buildable, Configured, Setting, configured};
 pub use context::{Config, Context, Run, Task};
 pub use error::{NodeError, NodeResult};
 pub use graph::StateGraph;

@@ -6,5 +6,5 @@ pub use serde_json::{Value, json};
 
 pub use crate::{
     Cache, Content, Context, END, Goto, IntoOption, Message, NodeError, NodeOptions, NodeResult,
-    Retry, Role, START, Send, State, StateGraph, Timeout, ToolCall, Update,
+    Retry, Role, START, Send, Setting, State, StateGraph, Timeout, ToolCall, Update, configured,
 };

@@ -6,8 +6,8 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use selvedge_model::Caller;
 use selvedge_runtime::AssistantRef;
-use selvedge_runtime::assistants::Drawing;
-use selvedge_runtime::graphs::{Part, ServedGraph};
+use selvedge_runtime::assistants::{AssistantGraph, Drawing};
+use selvedge_runtime::graphs::Part;
 use serde_json::{Map, Value, json};
 
 use crate::error::{ApiError, ApiResult};
@@ -29,8 +29,8 @@ pub(crate) async fn drawing(
     {
         path.assistant()?;
     }
-    let served = graph(&edge, &caller, &assistant).await?;
-    Ok(JsonBody(edge.runtime.graphs().drawing(&served.part, depth)))
+    let graph = graph(&edge, &caller, &assistant).await?;
+    Ok(JsonBody(edge.runtime.drawing(&graph, depth).await?))
 }
 
 /// How deep graphs inside the graph are opened: not at all, a number of levels, or all the way.
@@ -50,9 +50,9 @@ pub(crate) async fn schemas(
     Who(caller): Who,
     path: PathIds,
 ) -> ApiResult<JsonBody<Map<String, Value>>> {
-    let served = graph(&edge, &caller, &AssistantRef::Id(path.assistant()?)).await?;
-    let mut shown = Map::from_iter([("graph_id".to_owned(), json!(served.id))]);
-    shown.extend(schemas_of(&served.part));
+    let graph = graph(&edge, &caller, &AssistantRef::Id(path.assistant()?)).await?;
+    let mut shown = Map::from_iter([("graph_id".to_owned(), json!(graph.graph_id))]);
+    shown.extend(schemas_of(&graph.part));
     Ok(JsonBody(shown))
 }
 
@@ -82,9 +82,9 @@ pub(crate) async fn subgraphs(
     path: PathIds,
     query: Query,
 ) -> ApiResult<JsonBody<Map<String, Value>>> {
-    let served = graph(&edge, &caller, &AssistantRef::Id(path.assistant()?)).await?;
+    let graph = graph(&edge, &caller, &AssistantRef::Id(path.assistant()?)).await?;
     let depth = if query.flag("recurse") { usize::MAX } else { 1 };
-    let inside = edge.runtime.graphs().inside(&served.part, depth);
+    let inside = edge.runtime.subgraphs(&graph, depth).await?;
     let wanted = path.namespace();
     let shown = inside
         .into_iter()
@@ -97,7 +97,7 @@ async fn graph(
     edge: &Edge,
     caller: &Caller,
     assistant: &AssistantRef,
-) -> ApiResult<Arc<ServedGraph>> {
-    let served = edge.runtime.graph(&caller.scope, assistant).await?;
-    served.ok_or_else(|| ApiError::not_found("Not Found"))
+) -> ApiResult<AssistantGraph> {
+    let graph = edge.runtime.graph(&caller.scope, assistant).await?;
+    graph.ok_or_else(|| ApiError::not_found("Not Found"))
 }

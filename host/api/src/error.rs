@@ -6,7 +6,7 @@ use axum::Json as JsonBody;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use selvedge_runtime::items::{EmbedError, SearchError};
-use selvedge_runtime::{AdmitError, AssistantError, CronRefusal};
+use selvedge_runtime::{AdmitError, AssistantError, CronRefusal, StateError};
 use selvedge_storage::StorageError;
 use serde_json::json;
 
@@ -170,9 +170,20 @@ impl From<AssistantError> for ApiError {
             AssistantError::Storage(error) => return Self::from(error),
             AssistantError::UnknownGraph { .. } => StatusCode::NOT_FOUND,
             AssistantError::NotYours => StatusCode::FORBIDDEN,
-            AssistantError::ConfigurableAndContext(_) => StatusCode::BAD_REQUEST,
+            AssistantError::ConfigurableAndContext(_) | AssistantError::Graph(_) => {
+                StatusCode::BAD_REQUEST
+            }
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<StateError> for ApiError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Storage(error) => Self::from(error),
+            StateError::Graph(_) => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
+        }
     }
 }
 

@@ -41,6 +41,9 @@ pub struct GraphDescription {
     /// For people.
     #[serde(default)]
     pub description: Option<String>,
+    /// Whether it depends on how a run is configured; then this is what it is made of where nothing is.
+    #[serde(default)]
+    pub configured: bool,
     /// The keys of the state.
     pub channels: Vec<ChannelDescription>,
     /// The nodes.

@@ -37,6 +37,7 @@ fn whole() -> ComponentDescription {
     let graph = GraphDescription {
         name: "graph".to_owned(),
         description: Some("text".to_owned()),
+        configured: true,
         channels: vec![ChannelDescription {
             name: "a".to_owned(),
             reducer: Reducer::Append,

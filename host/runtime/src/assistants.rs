@@ -6,6 +6,7 @@ use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::{AssistantId, Json, Scope, Timestamp};
 pub use selvedge_pregel::Drawing;
+use selvedge_pregel::Failure;
 use selvedge_storage::{
     AssistantPatch, Insert, Prune, StorageError, ThreadFilter, ThreadQuery, ThreadSort, Values,
 };
@@ -15,7 +16,10 @@ use crate::Runtime;
 use crate::admit::assemble::{Members, RESERVED_CONFIGURABLE, members, without, without_reserved};
 use crate::admit::request::AssistantRef;
 use crate::finish::unbegun;
-use crate::graphs::ServedGraph;
+use crate::graphs::configured::Asker;
+use crate::graphs::inside::Tour;
+use crate::graphs::setting::Setting;
+use crate::graphs::{Part, ServedGraph};
 
 /// Threads that are deleted together with their assistant in one write.
 const THREADS_AT_ONCE: u32 = 100;
@@ -37,9 +41,22 @@ pub enum AssistantError {
     /// It is one of the configuration's, which operators alone change.
     #[error("Forbidden")]
     NotYours,
+    /// Its graph cannot be built as it is configured: what the graph's code says of it, or the bound that it met.
+    #[error("{}: {}", .0.kind, .0.message)]
+    Graph(Failure),
     /// Storage said no.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// An assistant's graph, as its runs have it.
+#[derive(Clone)]
+pub struct AssistantGraph {
+    /// What it is made of.
+    pub part: Part,
+    /// The graph's name for callers.
+    pub graph_id: String,
+    setting: Setting,
 }
 
 /// `config.configurable` and `context` at once, although each stands for the other.
@@ -215,20 +232,75 @@ impl Runtime {
         }
     }
 
-    /// The graph of an assistant, or of a graph's name; `None` when there is no such assistant.
+    /// The graph of an assistant, or of a graph's name, as the assistant's runs have it; `None` when there is no such
+    /// assistant.
     pub async fn graph(
         &self,
         scope: &Scope,
         assistant: &AssistantRef,
-    ) -> Result<Option<Arc<ServedGraph>>, AssistantError> {
+    ) -> Result<Option<AssistantGraph>, AssistantError> {
         let id = match assistant {
-            AssistantRef::Graph(name) => return Ok(self.0.graphs.get(name).cloned()),
+            AssistantRef::Graph(name) => AssistantId::default_of(name),
             AssistantRef::Id(id) => *id,
         };
-        let Some(assistant) = self.0.storage.assistant(scope, id).await? else {
-            return Ok(None);
-        };
-        self.must_serve(&assistant.graph_id).cloned().map(Some)
+        match (self.0.storage.assistant(scope, id).await?, assistant) {
+            (Some(found), _) => self.graph_of_assistant(&found).await.map(Some),
+            (None, AssistantRef::Id(_)) => Ok(None),
+            // Somebody has deleted the assistant; the graph is there.
+            (None, AssistantRef::Graph(name)) => match self.0.graphs.get(name) {
+                Some(served) => {
+                    let configured = &served.default_assistant;
+                    self.graph_of_assistant(configured).await.map(Some)
+                }
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The graph of an assistant as its runs have it.
+    ///
+    /// # Errors
+    /// When the graph is not served any more, or cannot be built for the assistant.
+    pub async fn graph_of_assistant(
+        &self,
+        assistant: &Assistant,
+    ) -> Result<AssistantGraph, AssistantError> {
+        let served = self.must_serve(&assistant.graph_id)?;
+        let setting = Setting::of_assistant(served, assistant);
+        let part = served.part.clone();
+        let built = self.0.configured(part, &setting, Asker::nobody()).await;
+        Ok(AssistantGraph {
+            part: built.map_err(AssistantError::Graph)?,
+            graph_id: served.id.clone(),
+            setting,
+        })
+    }
+
+    /// The picture of an assistant's graph, with those that its nodes stand for opened down to a depth.
+    ///
+    /// # Errors
+    /// When one of them cannot be built for the assistant.
+    pub async fn drawing(
+        &self,
+        graph: &AssistantGraph,
+        depth: usize,
+    ) -> Result<Drawing, AssistantError> {
+        let drawing = Tour::new(&self.0, &graph.setting).draw(&graph.part, depth);
+        drawing.await.map_err(AssistantError::Graph)
+    }
+
+    /// The graphs that the nodes of an assistant's graph stand for, by the paths of nodes that lead to them
+    /// (`node|node`), down to a depth.
+    ///
+    /// # Errors
+    /// When one of them cannot be built for the assistant.
+    pub async fn subgraphs(
+        &self,
+        graph: &AssistantGraph,
+        depth: usize,
+    ) -> Result<Vec<(String, Part)>, AssistantError> {
+        let inside = Tour::new(&self.0, &graph.setting).list(&graph.part, depth);
+        inside.await.map_err(AssistantError::Graph)
     }
 
     fn must_serve(&self, name: &str) -> Result<&Arc<ServedGraph>, AssistantError> {

@@ -58,6 +58,7 @@ pub use admit::request::{AdmitError, AssistantRef, CreateRun, Place, Tracer};
 pub use assistants::{AssistantError, NewAssistant};
 pub use crons::{CronPatch, CronRefusal, NewCron};
 use execute::node_cache::NodeCache;
+use graphs::configured::BuiltGraphs;
 pub use graphs::{GraphError, GraphSource, Graphs};
 pub use options::Options;
 use selvedge_index::Index;
@@ -66,6 +67,7 @@ use selvedge_model::time::Clock;
 use selvedge_sandbox::Sandbox;
 use selvedge_storage::{Recovery, Storage, StorageError};
 use selvedge_webhook::Webhooks;
+pub use state::StateError;
 use tokio::sync::watch;
 
 /// The rooms that this one works with.
@@ -99,6 +101,7 @@ pub(crate) struct Shared {
     crons: crons::Crons,
     store_turns: items::graph_store::Turns,
     node_cache: NodeCache,
+    built_graphs: BuiltGraphs,
     phase: watch::Sender<Phase>,
 }
 
@@ -134,6 +137,7 @@ impl Runtime {
         let runtime = Self(Arc::new(Shared {
             queue: queue::Queue::new(options.max_running_runs),
             node_cache: NodeCache::new(options.node_cache_bytes),
+            built_graphs: BuiltGraphs::new(options.graph_cache_bytes),
             options,
             storage,
             sandbox,

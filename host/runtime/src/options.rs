@@ -25,6 +25,8 @@ pub struct Options {
     pub max_run_store_bytes: u64,
     /// What is kept of the writes of nodes with a cache policy (`node_cache_bytes`).
     pub node_cache_bytes: u64,
+    /// What is kept of graphs that were built for a configuration (`graph_cache_bytes`).
+    pub graph_cache_bytes: u64,
     /// Runs that may be pending (`max_pending_runs`); beyond it new ones are refused with 503.
     pub max_pending_runs: u64,
     /// What one caller may have of runs and crons (`max_pending_runs_per_caller`, `max_running_runs_per_caller`,
@@ -61,6 +63,7 @@ impl Default for Options {
             max_run_store_items: 100_000,
             max_run_store_bytes: 1 << 30,
             node_cache_bytes: 64 << 20,
+            graph_cache_bytes: 64 << 20,
             max_pending_runs: 100_000,
             share: None,
             run_timeout: selvedge_model::run::DEFAULT_RUN_TIMEOUT,

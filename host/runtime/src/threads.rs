@@ -18,10 +18,11 @@ use selvedge_storage::{
 use uuid::Uuid;
 
 use crate::Runtime;
-use crate::admit::assemble::without_reserved;
-use crate::execute::facts::{CHECKPOINT_PARENTS, SUBGRAPH};
+use crate::admit::assemble::{members, without_reserved};
+use crate::execute::facts::CHECKPOINT_PARENTS;
 use crate::graphs::{Part, ServedGraph};
-use crate::state::{Update, UpdateError};
+use crate::state::whose::Settings;
+use crate::state::{StateError, Update, UpdateError};
 
 /// Threads that one write prunes; others get their turn between two.
 const PRUNED_AT_ONCE: usize = 100;
@@ -158,7 +159,7 @@ impl Runtime {
         if let Some(values) = thread.values.take() {
             let graph = self.graph_of(&thread);
             thread.values = Some(match graph {
-                Some(served) => selvedge_pregel::values(&served.part.graph, &values),
+                Some(served) => visible_values(&served.part, &values),
                 None => values,
             });
         }
@@ -236,7 +237,7 @@ impl Runtime {
         namespace: &str,
         at: Option<CheckpointId>,
         inside: bool,
-    ) -> Result<Option<ThreadState>, StorageError> {
+    ) -> Result<Option<ThreadState>, StateError> {
         let storage = &self.0.storage;
         let Some(thread) = storage.thread(scope, id, Values::Skip).await? else {
             return Ok(None);
@@ -248,7 +249,8 @@ impl Runtime {
                 inside: BTreeMap::new(),
             }));
         };
-        let view = match self.part_of(&thread, &saved) {
+        let mut settings = Settings::new();
+        let view = match self.part_of(&thread, &saved, &mut settings).await? {
             // A checkpoint that is asked for by its id is history: it shows how its step began.
             Some(part) if at.is_some() => selvedge_pregel::record(&part.graph, &saved),
             Some(part) => selvedge_pregel::view(&part.graph, &saved),
@@ -262,7 +264,7 @@ impl Runtime {
         };
         if inside {
             let mut left = MOST_STATES_INSIDE;
-            self.look_inside(scope, &thread, &mut state, &mut left)
+            self.look_inside(scope, &thread, &mut state, &mut settings, &mut left)
                 .await?;
         }
         Ok(Some(state))
@@ -274,8 +276,9 @@ impl Runtime {
         scope: &'a Scope,
         thread: &'a Thread,
         state: &'a mut ThreadState,
+        settings: &'a mut Settings,
         left: &'a mut usize,
-    ) -> BoxFuture<'a, Result<(), StorageError>> {
+    ) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             for task in &state.view.tasks {
                 if !task.contains_graph || *left == 0 {
@@ -287,7 +290,7 @@ impl Runtime {
                     .checkpoint(scope, thread.thread_id, &task.namespace, None)
                     .await?;
                 let Some(saved) = found else { continue };
-                let view = match self.part_of(thread, &saved) {
+                let view = match self.part_of(thread, &saved, settings).await? {
                     Some(part) => selvedge_pregel::view(&part.graph, &saved),
                     None => only_values(visible(&saved)),
                 };
@@ -296,23 +299,28 @@ impl Runtime {
                     view,
                     inside: BTreeMap::new(),
                 };
-                self.look_inside(scope, thread, &mut inner, left).await?;
+                self.look_inside(scope, thread, &mut inner, settings, left)
+                    .await?;
                 state.inside.insert(task.id, inner);
             }
             Ok(())
         }
         .boxed()
     }
+}
 
-    /// The graph that made a checkpoint, while it is served: that of the thread's last run, or one inside it.
-    pub(crate) fn part_of(&self, thread: &Thread, saved: &SavedCheckpoint) -> Option<Part> {
-        if saved.checkpoint.namespace.is_empty() {
-            return Some(self.graph_of(thread)?.part.clone());
-        }
-        let metadata = saved.checkpoint.metadata.members()?;
-        let address: String = metadata.get(SUBGRAPH)?.decode().ok()?;
-        self.0.graphs.at(&address)
+/// What a graph shows of its thread's values. One that depends on how its run was configured is not built for it, since
+/// a page has many threads: it shows all that was written.
+fn visible_values(part: &Part, written: &Json) -> Json {
+    let shown = selvedge_pregel::values(&part.graph, written);
+    if !part.graph.description().configured {
+        return shown;
     }
+    let mut shown = members(&shown);
+    for (name, value) in members(written) {
+        shown.entry(name).or_insert(value);
+    }
+    Json::object(&shown)
 }
 
 pub(crate) fn only_values(values: Json) -> StateView {

@@ -105,6 +105,7 @@ async fn run(sandbox: &Sandbox, component: &Component, work: &Work) {
         .run(Job {
             component: component.clone(),
             graph: "echo".into(),
+            setting: None,
             program: work.program(1),
             answers: Vec::new(),
             run: RunId::new(),

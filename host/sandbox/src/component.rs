@@ -10,11 +10,11 @@ use wasmtime::Engine;
 use wasmtime::component::Component as Compiled;
 
 use crate::compile::{self, CompileError, blocking};
-use crate::guest::{GuestPre, TaskState};
+use crate::exports::Guest;
 use crate::options::Limits;
 use crate::outbound::Network;
 use crate::slots::Levels;
-use crate::{Shared, task};
+use crate::{Shared, describe};
 
 /// What to load, and what its graphs may use.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub struct ComponentSource {
 pub struct Component(Arc<Loaded>);
 
 pub(crate) struct Loaded {
-    pub(crate) pre: GuestPre<TaskState>,
+    pub(crate) guest: Guest,
     pub(crate) environment: Arc<[(String, String)]>,
     pub(crate) limits: Arc<Limits>,
     /// The graph's own share of the instances.
@@ -179,7 +179,7 @@ pub(crate) async fn load(
     };
     let pre = linker.instantiate_pre(&component).map_err(contract)?;
     let mut loaded = Loaded {
-        pre: GuestPre::new(pre).map_err(contract)?,
+        guest: Guest::new(pre).map_err(contract)?,
         environment: source.environment.into(),
         slots: Levels::new(source.limits.instances),
         limits: Arc::new(source.limits),
@@ -190,11 +190,11 @@ pub(crate) async fn load(
             graphs: Vec::new(),
         },
     };
-    loaded.description = describe(shared, &loaded, &path).await?;
+    loaded.description = description(shared, &loaded, &path).await?;
     Ok(Component(Arc::new(loaded)))
 }
 
-async fn describe(
+async fn description(
     shared: &Arc<Shared>,
     loaded: &Loaded,
     path: &Path,
@@ -203,7 +203,7 @@ async fn describe(
         path: path.to_owned(),
         reason,
     };
-    let json = task::describe(shared, loaded)
+    let json = describe::describe(shared, loaded)
         .await
         .map_err(|failure| failed(format!("{}: {}", failure.kind, failure.message)))?;
     let description: ComponentDescription = json.decode().map_err(|error| {
@@ -213,6 +213,13 @@ async fn describe(
     })?;
     if description.graphs.is_empty() {
         return Err(failed("it names no graph".into()));
+    }
+    let configured = description.graphs.iter().find(|graph| graph.configured);
+    if let Some(graph) = configured.filter(|_| !loaded.guest.is_configured()) {
+        return Err(failed(format!(
+            "its graph `{}` depends on how a run is configured, and it exports no selvedge:graph/configured",
+            graph.name
+        )));
     }
     Ok(description)
 }

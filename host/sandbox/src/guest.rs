@@ -43,7 +43,7 @@ pub(crate) use generated::exports::selvedge::graph::guest::Failure as GuestFailu
 use generated::selvedge::graph::context::{self, Interruption};
 use generated::selvedge::graph::log;
 use generated::selvedge::graph::store;
-pub(crate) use generated::{Graph as GuestInstance, GraphPre as GuestPre};
+pub(crate) use generated::{Graph as GuestInstance, GraphIndices as GuestIndices};
 pub(crate) use log::Level;
 pub(crate) use store::Host as StoreImport;
 

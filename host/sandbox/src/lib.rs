@@ -13,6 +13,8 @@
 //! | `component` | bytes → a component that is ready to run |
 //! | [`compile`] | compiling in a process of its own |
 //! | `cache` | compiled components from one start to the next |
+//! | `exports` | what a component answers |
+//! | `describe` | asking it what its graphs are made of |
 //! | `task` | one job: slot, store, instance, calls, outcome |
 //! | `guest` | what a task's guest may call: `context` and `log` |
 //! | `store` | and the long-term store, which the runtime answers for |
@@ -34,7 +36,9 @@ mod cache;
 mod calls;
 pub mod compile;
 mod component;
+mod describe;
 mod engine;
+mod exports;
 mod guest;
 mod lanes;
 mod memory;
@@ -54,10 +58,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use selvedge_model::Json;
 use wasmtime::component::Linker;
 
 pub use calls::{Called, GraphCalls, NoCalls};
 pub use component::{Component, ComponentSource, LoadError};
+pub use describe::Asked;
 pub use options::{Compiling, Limits, Options};
 pub use outbound::Network;
 pub use patience::within_run_timeout;
@@ -147,6 +153,14 @@ impl Sandbox {
     /// Reads, compiles (or takes from the cache) and describes a component.
     pub async fn load(&self, source: ComponentSource) -> Result<Component, LoadError> {
         component::load(&self.0, source).await
+    }
+
+    /// Asks what a graph is made of that depends on how a run is configured.
+    ///
+    /// # Errors
+    /// The bound that was met, or what the graph's author says.
+    pub async fn describe_for(&self, asked: Asked<'_>) -> Result<Json, Failure> {
+        describe::describe_for(&self.0, asked).await
     }
 
     /// How it stands at this moment.

@@ -14,7 +14,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::Shared;
 use crate::bound::{Bound, Counts, Exceeded};
-use crate::calls::{GraphCalls, NoCalls};
+use crate::calls::GraphCalls;
 use crate::component::{Component, Loaded};
 use crate::guest::{GuestFailure, GuestInstance, InvalidOutput, LogBook, TaskSetup, TaskState};
 use crate::memory::MemoryMeter;
@@ -22,7 +22,7 @@ use crate::meter::CpuMeter;
 use crate::outbound::Outbound;
 use crate::patience::{self, Progress};
 use crate::slots::Slot;
-use crate::store::{ItemStore, NoStore};
+use crate::store::ItemStore;
 use crate::tool::ToolEvent;
 
 /// What to run, for whom.
@@ -31,6 +31,8 @@ pub struct Job {
     pub component: Component,
     /// The graph of the component.
     pub graph: Arc<str>,
+    /// For which setting the graph is built, when it depends on one.
+    pub setting: Option<Json>,
     /// The calls.
     pub program: Program,
     /// What the task's interrupts are answered with, in order.
@@ -77,13 +79,13 @@ pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Outcome {
 }
 
 /// The right to an instance: one of the graph's, and one of the host's.
-struct Place {
+pub(crate) struct Place {
     _of_graph: Slot,
     _of_host: Slot,
 }
 
 /// Waits for a place below so many tasks that wait for a graph.
-async fn place(
+pub(crate) async fn place(
     shared: &Shared,
     loaded: &Loaded,
     run: RunId,
@@ -123,7 +125,7 @@ impl Drop for Waiting<'_> {
 }
 
 /// Runs a future among the guests. Dropping this one ends that one.
-async fn on_guest_thread<T: Send + 'static>(
+pub(crate) async fn on_guest_thread<T: Send + 'static>(
     shared: &Shared,
     cpu: Arc<CpuMeter>,
     work: impl Future<Output = T> + Send + 'static,
@@ -155,8 +157,15 @@ async fn execute(shared: &Arc<Shared>, cpu: Arc<CpuMeter>, job: Job) -> Outcome 
     );
     let mut program = job.program;
     let work = within_limits(shared, &mut store, async |store| {
-        let instance = loaded.pre.instantiate_async(&mut *store).await?;
-        drive(store, &instance, &job.graph, &mut program).await
+        let guest = loaded.guest.start(&mut *store).await?;
+        if let Some(setting) = &job.setting {
+            let configured = guest.configure(&mut *store, &job.graph, setting).await?;
+            if let Err(failure) = configured {
+                return Ok(Err(named(failure)));
+            }
+        }
+        drive(store, &guest.guest, &job.graph, &mut program).await?;
+        Ok(Ok(()))
     });
     let result = patience::within(job.timeout, &job.node, &progress, work).await;
     if let Some(question) = store.data_mut().asked.take() {
@@ -166,6 +175,7 @@ async fn execute(shared: &Arc<Shared>, cpu: Arc<CpuMeter>, job: Job) -> Outcome 
         return Outcome::Stopped(questions);
     }
     let writes = result
+        .flatten()
         .and_then(|()| program.finish())
         .and_then(|writes| within_sends(&shared.counts, writes, loaded.limits.sends));
     match writes {
@@ -182,40 +192,6 @@ fn within_sends(counts: &Counts, writes: Writes, limit: usize) -> Result<Writes,
     }
     let what = format_args!("the task made {sends} Sends, more than {limit}");
     Err(counted(counts, &Exceeded::new(Bound::Sends, what)))
-}
-
-/// Asks a component what it is made of, under the same bounds as a task.
-pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Json, Failure> {
-    let nobody = RunId::new();
-    let place = place(shared, loaded, nobody, 0).await?;
-    let book = LogBook::new(nobody, "describe".into(), String::new(), &loaded.limits);
-    let cpu = Arc::new(shared.meters.meter(nobody));
-    let around = Around {
-        cpu: cpu.clone(),
-        answers: Vec::new(),
-        events: Arc::new(Nowhere),
-        items: Arc::new(NoStore),
-        calls: Arc::new(NoCalls),
-        progress: Arc::new(Progress::new()),
-    };
-    let store = store(shared, loaded, book, around);
-    let pre = loaded.pre.clone();
-    let owned = shared.clone();
-    on_guest_thread(shared, cpu, async move {
-        // In this order: the place is free when the instance is gone, and not before.
-        let _place = place;
-        let mut store = store;
-        within_limits(&owned, &mut store, async |store| {
-            let instance = pre.instantiate_async(&mut *store).await?;
-            let text = instance
-                .selvedge_graph_guest()
-                .call_describe(&mut *store)
-                .await?;
-            store.data().take_json("the description", text)
-        })
-        .await
-    })
-    .await?
 }
 
 /// Makes the guest calls of a program, one after the other, on one instance.
@@ -292,16 +268,21 @@ fn text(json: &Json) -> String {
 }
 
 /// What a task may reach beyond its instance.
-struct Around {
-    cpu: Arc<CpuMeter>,
-    answers: Vec<Json>,
-    events: Arc<dyn TaskEvents>,
-    items: Arc<dyn ItemStore>,
-    calls: Arc<dyn GraphCalls>,
-    progress: Arc<Progress>,
+pub(crate) struct Around {
+    pub(crate) cpu: Arc<CpuMeter>,
+    pub(crate) answers: Vec<Json>,
+    pub(crate) events: Arc<dyn TaskEvents>,
+    pub(crate) items: Arc<dyn ItemStore>,
+    pub(crate) calls: Arc<dyn GraphCalls>,
+    pub(crate) progress: Arc<Progress>,
 }
 
-fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -> Store<TaskState> {
+pub(crate) fn store(
+    shared: &Arc<Shared>,
+    loaded: &Loaded,
+    book: LogBook,
+    around: Around,
+) -> Store<TaskState> {
     let state = TaskState::new(TaskSetup {
         memory: MemoryMeter::new(&loaded.limits, shared.memory.clone()),
         cpu: around.cpu,
@@ -322,7 +303,7 @@ fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -
         ),
         book,
     });
-    let mut store = Store::new(loaded.pre.engine(), state);
+    let mut store = Store::new(loaded.guest.engine(), state);
     store.set_hostcall_fuel(loaded.limits.hostcall_bytes);
     store.set_max_component_handles(loaded.limits.handles);
     store.limiter_async(|state| &mut state.memory);
@@ -345,7 +326,7 @@ fn store(shared: &Arc<Shared>, loaded: &Loaded, book: LogBook, around: Around) -
 }
 
 /// Runs guest code under the wall clock and the CPU meter, and says in our words why it ended.
-async fn within_limits<T>(
+pub(crate) async fn within_limits<T>(
     shared: &Shared,
     store: &mut Store<TaskState>,
     work: impl AsyncFnOnce(&mut Store<TaskState>) -> wasmtime::Result<T>,
@@ -435,7 +416,7 @@ async fn metered<T>(shared: &Shared, cpu: &CpuMeter, work: impl Future<Output = 
 }
 
 /// What a guest says of its failure goes into runs, threads, events and webhooks: enough to read, and no more.
-fn named(failure: GuestFailure) -> Failure {
+pub(crate) fn named(failure: GuestFailure) -> Failure {
     const LONGEST_KIND: usize = 256;
     const LONGEST_MESSAGE: usize = 64 << 10;
     Failure {
@@ -472,13 +453,4 @@ fn explained(error: &wasmtime::Error, book: &LogBook) -> Failure {
         message,
         retryable: false,
     }
-}
-
-/// A component that is being described has no stream to show events on.
-struct Nowhere;
-
-impl TaskEvents for Nowhere {
-    fn custom(&self, _: Json) {}
-    fn message(&self, _: Option<&str>, _: Json, _: Json) {}
-    fn tool(&self, _: ToolEvent) {}
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use crate::component::Graphs;
+use crate::configured::Setting;
 use crate::context::Context;
 use crate::error::NodeError;
 use crate::host::Host;
@@ -45,6 +46,8 @@ pub(super) struct FakeHost {
     pub store: OnceCell<MemoryStore>,
     /// Those that a node may call.
     pub graphs: Cell<Option<Graphs>>,
+    /// For which these are built that depend on it.
+    pub setting: OnceCell<Setting>,
     /// The graphs that the node under way has called, in this try or an earlier one.
     pub calls: RefCell<Vec<Run>>,
     /// How many of them it has called in this try.
@@ -161,10 +164,16 @@ impl FakeHost {
         let _ = self.store.set(store.clone());
     }
 
+    /// How the run is configured.
+    pub fn setting(&self) -> &Setting {
+        self.setting.get_or_init(Setting::default)
+    }
+
     /// With what a graph that is called has in common with its caller.
     fn inside(&self) -> Self {
         let host = Self {
             vars: self.vars.clone(),
+            setting: self.setting.clone(),
             ..Self::default()
         };
         host.use_store(self.store());
@@ -224,7 +233,7 @@ impl Host for FakeHost {
         if self.calls.borrow().len() <= number {
             let unknown = || NodeError::new("GraphNotFound", format!("there is no graph `{name}`"));
             let graphs = self.graphs.get().ok_or_else(unknown)?;
-            graphs.find(name).ok_or_else(unknown)?;
+            graphs.get(name).ok_or_else(unknown)?;
             let run = Run::start_on(&graphs, name, parse(input), self.inside())?;
             self.calls.borrow_mut().push(run);
         }

@@ -11,6 +11,7 @@ use super::plan::Plan;
 use super::store::MemoryStore;
 use super::task::{Outcome, Output, Target, Task, read_outputs};
 use crate::component::{Graph, Graphs};
+use crate::configured::Setting;
 use crate::context::Context;
 use crate::error::NodeError;
 use crate::update::{END, START};
@@ -80,6 +81,23 @@ impl Run {
         Self::start_on(graphs, name, input, host)
     }
 
+    /// As [`start`](Self::start), with a run that is configured: what its assistant and its caller gave.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_for(
+        graphs: &Graphs,
+        name: &str,
+        input: Value,
+        setting: Setting,
+    ) -> Result<Self, NodeError> {
+        let host = FakeHost {
+            setting: setting.into(),
+            ..FakeHost::default()
+        };
+        Self::start_on(graphs, name, input, host)
+    }
+
     pub(super) fn start_on(
         graphs: &Graphs,
         name: &str,
@@ -97,8 +115,7 @@ impl Run {
         input: Value,
         host: Rc<FakeHost>,
     ) -> Result<Self, NodeError> {
-        let unknown = || NodeError::new("UnknownGraph", format!("there is no graph `{name}`"));
-        let graph = graphs.find(name).ok_or_else(unknown)?;
+        let graph = graphs.find(name, host.setting())?;
         let problems = graph.problems();
         if !problems.is_empty() {
             return Err(NodeError::new("InvalidGraph", problems.join("\n")));
@@ -423,6 +440,9 @@ impl Run {
     fn context(&self, id: &str, node: &str, attempt: u32, state: Option<Value>) -> Context {
         let mut task = task(id, node, self.step);
         task["task"]["attempt"] = attempt.into();
+        let setting = self.host.setting();
+        task["config"]["configurable"] = setting.configurable.clone().into();
+        task["context"] = setting.context.clone().into();
         if let Some(state) = state {
             task["state"] = state;
         }

@@ -3,7 +3,7 @@
 use http::request::Parts;
 use http::{HeaderValue, header};
 use selvedge_model::assistant::Assistant;
-use selvedge_runtime::graphs::ServedGraph;
+use selvedge_runtime::assistants::AssistantGraph;
 use serde_json::{Value, json};
 
 use super::desk::Input;
@@ -25,7 +25,7 @@ pub(super) fn base_url(edge: &Edge, head: &Parts) -> String {
     format!("{scheme}://{host}")
 }
 
-pub(super) fn of(base_url: &str, assistant: &Assistant, served: &ServedGraph) -> Value {
+pub(super) fn of(base_url: &str, assistant: &Assistant, graph: &AssistantGraph) -> Value {
     const MODES: [&str; 2] = ["application/json", "text/plain"];
     let id = assistant.assistant_id;
     let url = format!("{base_url}/a2a/{id}");
@@ -34,7 +34,7 @@ pub(super) fn of(base_url: &str, assistant: &Assistant, served: &ServedGraph) ->
         Some(description) if !description.is_empty() => description.to_owned(),
         _ => format!("{name} assistant"),
     };
-    let input = Input::of(served);
+    let input = Input::of(graph);
     json!({
         "name": name,
         "description": description,

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use selvedge_model::assistant::Assistant;
 use selvedge_model::{AssistantId, Caller, Json};
-use selvedge_runtime::AssistantRef;
-use selvedge_runtime::graphs::ServedGraph;
+use selvedge_runtime::assistants::AssistantGraph;
 
 use super::dialect::Dialect;
 use super::rpc::{RpcError, RpcResult};
@@ -19,7 +18,7 @@ pub(super) struct Desk {
     pub(super) edge: Arc<Edge>,
     pub(super) caller: Caller,
     pub(super) assistant: Assistant,
-    pub(super) served: Arc<ServedGraph>,
+    pub(super) graph: AssistantGraph,
     pub(super) dialect: Dialect,
     /// Show the messages of the task alone, and not those before it in its conversation.
     pub(super) task_only: bool,
@@ -31,15 +30,13 @@ pub(super) async fn find(
     edge: &Edge,
     caller: &Caller,
     assistant: &str,
-) -> RpcResult<Option<(Assistant, Arc<ServedGraph>)>> {
+) -> RpcResult<Option<(Assistant, AssistantGraph)>> {
     let id: AssistantId = parse_id(assistant, "assistant")?;
     let Some(found) = edge.reads.assistant(&caller.scope, id).await? else {
         return Ok(None);
     };
-    let graph = AssistantRef::Id(id);
-    let served = edge.runtime.graph(&caller.scope, &graph).await;
-    let served = served.map_err(ApiError::from)?;
-    Ok(served.map(|served| (found, served)))
+    let graph = edge.runtime.graph_of_assistant(&found).await;
+    Ok(Some((found, graph.map_err(ApiError::from)?)))
 }
 
 pub(super) fn missing(assistant: &str) -> RpcError {
@@ -49,7 +46,7 @@ pub(super) fn missing(assistant: &str) -> RpcError {
 impl Desk {
     /// Refuses what is said to a graph that holds no conversations.
     pub(super) fn must_converse(&self) -> RpcResult<()> {
-        let input = Input::of(&self.served);
+        let input = Input::of(&self.graph);
         if input.converses() {
             return Ok(());
         }
@@ -73,8 +70,8 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn of(served: &ServedGraph) -> Self {
-        let schema = served.part.graph.description().schemas.input.as_ref();
+    pub(super) fn of(graph: &AssistantGraph) -> Self {
+        let schema = graph.part.graph.description().schemas.input.as_ref();
         let Some(schema) = schema.and_then(Fields::of) else {
             return Self::default();
         };

@@ -74,9 +74,9 @@ async fn answered(
         _ => None,
     };
     let found = desk::find(&edge, &caller, assistant).await?;
-    let (assistant, served) = found.ok_or_else(|| desk::missing(assistant))?;
+    let (assistant, graph) = found.ok_or_else(|| desk::missing(assistant))?;
     if method == Method::Card {
-        let card = card::of(&card::base_url(&edge, head), &assistant, &served);
+        let card = card::of(&card::base_url(&edge, head), &assistant, &graph);
         return Ok(answer(&id, &Json::written(&card)));
     }
     let scope = head.headers.get(card::HISTORY_SCOPE);
@@ -84,7 +84,7 @@ async fn answered(
         edge,
         caller,
         assistant,
-        served,
+        graph,
         dialect,
         task_only: scope.is_some_and(|scope| scope == "task"),
         request_id: request_id(&head.headers),
@@ -130,8 +130,8 @@ pub(crate) async fn card_by_query(
 
 async fn shown_card(edge: &Edge, caller: &Caller, assistant: &str, head: &Parts) -> Response {
     match desk::find(edge, caller, assistant).await {
-        Ok(Some((found, served))) => {
-            let card = card::of(&card::base_url(edge, head), &found, &served);
+        Ok(Some((found, graph))) => {
+            let card = card::of(&card::base_url(edge, head), &found, &graph);
             // It says where its caller reached the server, which is not true for everybody.
             ([(header::CACHE_CONTROL, "no-store")], JsonBody(card)).into_response()
         }

@@ -69,8 +69,11 @@ impl ServerHandler for Tools {
         let query = query(None, PAGE, offset);
         let found = edge.reads.search_assistants(&caller.scope, query).await;
         let found = found.map_err(ApiError::from)?;
-        let tools = found.rows.iter().map(|assistant| tool(edge, assistant));
-        let mut result = ListToolsResult::with_all_items(tools.collect());
+        let mut tools = Vec::with_capacity(found.rows.len());
+        for assistant in &found.rows {
+            tools.push(tool(edge, assistant).await);
+        }
+        let mut result = ListToolsResult::with_all_items(tools);
         result.next_cursor = found.more.then(|| (offset + PAGE).to_string());
         Ok(result)
     }
@@ -133,10 +136,11 @@ fn query(name: Option<String>, limit: u32, offset: u32) -> AssistantQuery {
     }
 }
 
-fn tool(edge: &Edge, assistant: &Assistant) -> Tool {
-    let served = edge.runtime.graphs().get(&assistant.graph_id);
-    let schema = served.and_then(|served| {
-        let input = served.part.graph.description().schemas.input.as_ref()?;
+async fn tool(edge: &Edge, assistant: &Assistant) -> Tool {
+    // One whose graph is not there, or cannot be built, fails when it is called.
+    let graph = edge.runtime.graph_of_assistant(assistant).await.ok();
+    let schema = graph.and_then(|graph| {
+        let input = graph.part.graph.description().schemas.input.as_ref()?;
         input.decode::<JsonObject>().ok()
     });
     let mut schema = schema.unwrap_or_default();

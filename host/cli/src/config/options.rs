@@ -50,6 +50,7 @@ impl Config {
             max_run_store_items: self.runtime.max_run_store_items,
             max_run_store_bytes: self.runtime.max_run_store_bytes,
             node_cache_bytes: self.runtime.node_cache_bytes,
+            graph_cache_bytes: self.runtime.graph_cache_bytes,
             max_pending_runs: self.runtime.max_pending_runs,
             share: self.auth.as_ref().map(|_| Share {
                 max_pending_runs: self.runtime.max_pending_runs_per_caller,

@@ -517,6 +517,7 @@ fn runtime(group: Group<'_>) -> RuntimeConfig {
         max_run_store_items: group.number("max_run_store_items"),
         max_run_store_bytes: group.number("max_run_store_bytes"),
         node_cache_bytes: group.number("node_cache_bytes"),
+        graph_cache_bytes: group.number("graph_cache_bytes"),
         max_batch_runs: group.size("max_batch_runs"),
         max_pending_runs: group.number("max_pending_runs"),
         max_pending_runs_per_caller: group.number("max_pending_runs_per_caller"),

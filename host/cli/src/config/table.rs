@@ -223,6 +223,7 @@ pub const KEYS: &[Key] = &[
     key("runtime.max_run_store_items", COUNT, Json("100000"), "Items that the tasks of one run put into the store together; more are refused."),
     key("runtime.max_run_store_bytes", BYTES, Json("1073741824"), "What these items weigh, names included; more is refused."),
     key("runtime.node_cache_bytes", Uint { min: 0, max: MOST }, Json("67108864"), "What is kept in memory of the writes of nodes with a cache policy; 0: nothing."),
+    key("runtime.graph_cache_bytes", Uint { min: 0, max: MOST }, Json("67108864"), "What is kept in memory of graphs that depend on how a run is configured, as they were built for it; 0: nothing, each is built anew whenever it is needed."),
     key("runtime.max_batch_runs", Uint { min: 1, max: 10_000 }, Json("1000"), "Runs that one `POST /runs/batch` makes; 422 above. They are one write, which others wait for."),
     key("runtime.max_pending_runs", COUNT, Json("100000"), "Runs that wait; 503 with `Retry-After` above."),
     key("runtime.max_pending_runs_per_caller", COUNT, Json("10000"), "Of these, runs of one caller; 429 with `Retry-After` above. This and the next two are of no effect without authentication."),

@@ -244,6 +244,8 @@ pub struct RuntimeConfig {
     pub max_run_store_bytes: u64,
     /// `runtime.node_cache_bytes`
     pub node_cache_bytes: u64,
+    /// `runtime.graph_cache_bytes`
+    pub graph_cache_bytes: u64,
     /// `runtime.max_batch_runs`
     pub max_batch_runs: usize,
     /// `runtime.max_pending_runs`

@@ -35,6 +35,17 @@ pub(crate) const CONTEXT_PROVIDED: &str = "__context_provided__";
 /// Tells a graph which cron its run is of.
 pub(crate) const CRON_ID: &str = "cron_id";
 
+/// What graphs find in `configurable` of their run, beside what callers set and the members above.
+pub(crate) const FACTS: [&str; 7] = [
+    "run_id",
+    "thread_id",
+    "graph_id",
+    "assistant_id",
+    "user_id",
+    CRON_ID,
+    "checkpoint_id",
+];
+
 /// Members that callers cannot set in metadata (LangGraph's list).
 const RESERVED_METADATA: [&str; 5] = [
     "thread_id",

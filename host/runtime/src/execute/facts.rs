@@ -14,6 +14,10 @@ pub(crate) const CHECKPOINT_PARENTS: &str = "parents";
 /// Of a checkpoint in a nested graph's namespace: the graph, by the address that `Graphs::at` takes.
 pub(crate) const SUBGRAPH: &str = "subgraph";
 
+/// Of a checkpoint that a change of the state made, where the graph depends on how a run is configured: the run that it was
+/// built for.
+pub(crate) const BUILT_FOR: &str = "built_for";
+
 pub(super) fn recursion_limit(config: &Json, default: u32) -> u32 {
     config
         .members()

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use selvedge_model::Json;
 use selvedge_model::run::{ClaimedRun, StreamMode};
-use selvedge_pregel::Output;
 use selvedge_pregel::nested::DEEPEST;
+use selvedge_pregel::{Failure, Nested, Output};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::Shared;
 use crate::graphs::Part;
+use crate::graphs::configured::Asker;
+use crate::graphs::setting::Setting;
 use crate::hub::RunStream;
 use crate::items::graph_store::Written;
 use crate::shown::Shown;
@@ -24,6 +26,8 @@ pub(super) struct Common {
     pub(super) put_into_store: Arc<Written>,
     /// What every guest is told of the run.
     pub(super) facts: Json,
+    /// What its graphs are built for that depend on it.
+    pub(super) setting: Setting,
     /// Of every checkpoint.
     pub(super) metadata: Json,
     pub(super) recursion_limit: u32,
@@ -56,6 +60,17 @@ pub(super) struct Level {
 }
 
 impl Level {
+    /// The graph that a node stands for, or calls; a call waits for it with its instance.
+    pub(super) async fn within(&self, nested: &Nested, called: bool) -> Result<Part, Failure> {
+        let common = &self.common;
+        let waiting_around = self.waiting_around + usize::from(called);
+        let asker = Asker::run(common.claimed.run.run_id, waiting_around);
+        let within = common
+            .shared
+            .within(&self.part, nested, &common.setting, asker);
+        within.await?.ok_or_else(|| unknown(nested))
+    }
+
     /// What its tasks show, and what is shown of them: of graphs inside tasks only when the caller wants it.
     pub(super) fn shown_modes(&self) -> Arc<[StreamMode]> {
         if self.depth == 0 || self.common.claimed.run.kwargs.subgraphs {
@@ -86,5 +101,19 @@ impl Common {
         if !asked || answer.await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+fn unknown(nested: &Nested) -> Failure {
+    let name = match nested {
+        Nested::Named(name) => name,
+        Nested::Own(graph) => graph.description().name.as_str(),
+    };
+    Failure {
+        kind: "GraphNotFound".into(),
+        message: format!(
+            "neither the component holds a graph `{name}` nor does this server serve one"
+        ),
+        retryable: false,
     }
 }

@@ -4,6 +4,7 @@
 //! that says "this has ended" leaves before it is durable.
 
 pub(crate) mod commit;
+mod configured;
 pub(crate) mod facts;
 mod level;
 mod nested;
@@ -27,11 +28,13 @@ use serde_json::json;
 
 use crate::finish::{self, How};
 use crate::graphs::ServedGraph;
+use crate::graphs::setting::Setting;
 use crate::hub::{Ending, RunStream};
 use crate::queue::Place;
 use crate::shown::lifecycle;
 use crate::{Runtime, Shared, cancel};
 use commit::Unstored;
+use configured::{Unbuilt, configured};
 use standing::NoStanding;
 use walk::Walk;
 
@@ -94,7 +97,12 @@ async fn execute(shared: &Arc<Shared>, claimed: &ClaimedRun, stream: &Arc<RunStr
         finish::finish(shared, claimed, stream, How::failed(gone)).await;
         return;
     };
-    match Walk::start(shared, claimed, &graph, stream.clone()).await {
+    let setting = Setting::of_run(&graph, &claimed.run.kwargs);
+    let part = match configured(shared, claimed, &graph, &setting, stream).await {
+        Ok(part) => part,
+        Err(unbuilt) => return without_graph(shared, claimed, stream, unbuilt).await,
+    };
+    match Walk::start(shared, claimed, &graph, part, setting, stream.clone()).await {
         Ok(mut walk) => {
             let ended = walk.until_the_end().await;
             settle(shared, claimed, walk, ended).await;
@@ -119,6 +127,27 @@ fn served_graph(shared: &Shared, claimed: &ClaimedRun) -> Option<Arc<ServedGraph
     let metadata = claimed.run.metadata.members()?;
     let graph_id: String = metadata.get("graph_id")?.decode().ok()?;
     shared.graphs.get(&graph_id).cloned()
+}
+
+/// Ends a run whose graph could not be built, or that had to end before.
+async fn without_graph(
+    shared: &Arc<Shared>,
+    claimed: &ClaimedRun,
+    stream: &Arc<RunStream>,
+    unbuilt: Unbuilt,
+) {
+    let how = match unbuilt {
+        Unbuilt::Failed(failure) => How::failed(RunError::new(failure.kind, failure.message)),
+        Unbuilt::Cut(Cut::TimedOut) => How::timed_out(Json::null()),
+        Unbuilt::Cut(Cut::Cancelled(wish)) => cancel::not_taken_up(shared, claimed, &wish).await,
+        Unbuilt::Cut(Cut::Storage(error)) => return give_up(shared, claimed, stream, &error).await,
+        Unbuilt::Cut(Cut::Fenced) => return abandon(shared, claimed, stream),
+        Unbuilt::Cut(Cut::Stopping) => {
+            finish::release(shared, claimed).await;
+            return abandon(shared, claimed, stream);
+        }
+    };
+    finish::finish(shared, claimed, stream, how).await;
 }
 
 async fn settle(

@@ -38,8 +38,9 @@ pub(super) async fn instead(
     attempt: u32,
     shown: &Arc<Shown>,
 ) -> Outcome {
-    let Some(part) = level.common.shared.graphs.within(&level.part, nested) else {
-        return Outcome::Failed(unknown(nested));
+    let part = match level.within(nested, false).await {
+        Ok(part) => part,
+        Err(failure) => return Outcome::Failed(failure),
     };
     let call = Call {
         part,
@@ -95,9 +96,9 @@ impl Calls {
 impl GraphCalls for Calls {
     async fn call(&self, number: usize, name: String, input: Json) -> Called {
         let nested = Nested::Named(name.into());
-        let graphs = &self.level.common.shared.graphs;
-        let Some(part) = graphs.within(&self.level.part, &nested) else {
-            return Called::Failed(unknown(&nested));
+        let part = match self.level.within(&nested, true).await {
+            Ok(part) => part,
+            Err(failure) => return Called::Failed(failure),
         };
         let call = Call {
             part,
@@ -263,17 +264,6 @@ fn metadata(level: &Level, inside: &Inside) -> Json {
     );
     metadata.insert(SUBGRAPH.to_owned(), Json::string(&level.part.address()));
     Json::object(&metadata)
-}
-
-fn unknown(nested: &Nested) -> Failure {
-    let name = match nested {
-        Nested::Named(name) => name,
-        Nested::Own(graph) => graph.description().name.as_str(),
-    };
-    failure(
-        "GraphNotFound",
-        format_args!("neither the component holds a graph `{name}` nor does this server serve one"),
-    )
 }
 
 fn too_deep() -> Failure {

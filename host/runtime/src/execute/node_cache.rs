@@ -1,15 +1,15 @@
 //! What nodes wrote, kept for the next time that they get the same input: LangGraph's cache policy.
 //!
 //! Kept in memory, shared by all runs of the process, and bounded by `runtime.node_cache_bytes`; what is used least goes
-//! first. A node is the same when its component, graph and name are, and its input is the text that it is given.
-//! What a node wrote for one owner is used for no other. So a
-//! node that depends on anything else (the caller's configuration, the clock) should not have such a policy.
+//! first. A node is the same when its component, graph and name are, with what the graph was built for, and its input is
+//! the text that it is given. What a node wrote for one owner is used for no other. So a node that depends on anything else
+//! (the clock, a configuration that its graph was not built for) should not have such a policy.
 
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
 use moka::sync::Cache;
-use selvedge_model::Identity;
+use selvedge_model::{Identity, Json};
 use selvedge_pregel::{Work, Writes};
 use sha2::{Digest, Sha256};
 
@@ -59,6 +59,7 @@ impl NodeCache {
         if !work.answers().is_empty() {
             return None;
         }
+        let setting = part.setting().map_or("", Json::as_str);
         let mut hash = Sha256::new();
         for part in [
             part.component.digest(),
@@ -66,6 +67,7 @@ impl NodeCache {
             &task.name,
             work.input().as_str(),
             owner.map_or("", Identity::as_str),
+            setting,
         ] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);

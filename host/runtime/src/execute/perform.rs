@@ -104,6 +104,7 @@ impl Level {
         let job = Job {
             component: self.part.component.clone(),
             graph: self.part.name.clone(),
+            setting: self.part.setting().cloned(),
             program,
             answers: work.answers().to_vec(),
             run: common.claimed.run.run_id,

@@ -19,7 +19,8 @@ use super::level::{Common, Level, Told};
 use super::standing::{NoStanding, Standing, standing};
 use super::together::Together;
 use crate::Shared;
-use crate::graphs::ServedGraph;
+use crate::graphs::setting::Setting;
+use crate::graphs::{Part, ServedGraph};
 use crate::hub::RunStream;
 use crate::mint::SystemMint;
 use crate::shown::chain::Chain;
@@ -49,7 +50,9 @@ impl Walk {
     pub(super) async fn start(
         shared: &Arc<Shared>,
         claimed: &ClaimedRun,
-        graph: &Arc<ServedGraph>,
+        graph: &ServedGraph,
+        part: Part,
+        setting: Setting,
         stream: Arc<RunStream>,
     ) -> Result<Self, NoStanding> {
         let kwargs = &claimed.run.kwargs;
@@ -77,6 +80,7 @@ impl Walk {
             modes,
             put_into_store: Arc::default(),
             facts: facts(claimed, graph, &config),
+            setting,
             metadata,
             recursion_limit: recursion_limit(&kwargs.config, limit),
             told: tell,
@@ -95,7 +99,7 @@ impl Walk {
             parents: Arc::default(),
         };
         let execution = Execution::start(
-            graph.part.graph.clone(),
+            part.graph.clone(),
             base,
             addressed,
             entry,
@@ -112,7 +116,7 @@ impl Walk {
             ),
             level: Arc::new(Level {
                 common: Arc::new(common),
-                part: graph.part.clone(),
+                part,
                 namespace: "".into(),
                 above: None,
                 depth: 0,

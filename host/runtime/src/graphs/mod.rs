@@ -1,23 +1,22 @@
 //! The graphs that this process serves, and their default assistants.
 
+pub(crate) mod configured;
 pub(crate) mod context;
+pub(crate) mod inside;
 mod parts;
+pub(crate) mod setting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use selvedge_model::assistant::Assistant;
 use selvedge_model::{AssistantId, Json, Timestamp};
-use selvedge_pregel::nested::DEEPEST;
-use selvedge_pregel::{Drawing, Graph, GraphProblem, Nested};
+use selvedge_pregel::{Graph, GraphProblem, Nested};
 use selvedge_sandbox::Component;
 
 use crate::assistants::Settings;
 use context::DeclaredContext;
 pub use parts::Part;
-
-/// Graphs inside one that are listed or drawn; a graph that contains itself would have more than anybody can read.
-const MOST_INSIDE: usize = 256;
 
 /// A graph as the operator configured it.
 pub struct GraphSource {
@@ -133,7 +132,7 @@ impl Graphs {
         self.by_id.get(id)
     }
 
-    /// The graph that a node of another stands for.
+    /// The graph that a node of another stands for, as it is where nothing is configured.
     #[must_use]
     pub fn within(&self, around: &Part, nested: &Nested) -> Option<Part> {
         around.within(nested).or_else(|| match nested {
@@ -142,10 +141,16 @@ impl Graphs {
         })
     }
 
-    /// The graph with an [address](Part::address), while it is served.
-    pub(crate) fn at(&self, address: &str) -> Option<Part> {
-        let (served, name) = address.rsplit_once(':')?;
-        self.get(served)?.part.other(name)
+    /// The graph with an [address](Part::address), while it is served. With it the name of one that a node of it has of
+    /// its own, when that is meant and to be looked for in the graph as a setting has it.
+    pub(crate) fn at(&self, address: &str) -> Option<(Part, Option<String>)> {
+        let (front, name) = address.rsplit_once(':')?;
+        if let Some(served) = self.get(front) {
+            return Some((served.part.other(name)?, None));
+        }
+        let (served, around) = front.rsplit_once(':')?;
+        let around = self.get(served)?.part.other(around)?;
+        Some((around, Some(name.to_owned())))
     }
 
     /// What is wrong with the nodes that stand for graphs by name. `is_served`: whether there is a graph, among these or
@@ -178,49 +183,6 @@ impl Graphs {
             }
         }
         missing
-    }
-
-    /// The graphs that a graph's nodes stand for, by the paths of nodes that lead to them (`node|node`), down to a depth.
-    #[must_use]
-    pub fn inside(&self, part: &Part, depth: usize) -> Vec<(String, Part)> {
-        let mut found = Vec::new();
-        self.gather_inside(part, "", depth.min(DEEPEST), &mut found);
-        found
-    }
-
-    fn gather_inside(&self, part: &Part, path: &str, depth: usize, into: &mut Vec<(String, Part)>) {
-        for (node, nested) in part.graph.nested() {
-            if depth == 0 || into.len() >= MOST_INSIDE {
-                return;
-            }
-            if let Some(within) = self.within(part, nested) {
-                let path = format!("{path}{node}");
-                into.push((path.clone(), within.clone()));
-                self.gather_inside(&within, &format!("{path}|"), depth - 1, into);
-            }
-        }
-    }
-
-    /// The picture of a graph, with those that its nodes stand for opened down to a depth.
-    #[must_use]
-    pub fn drawing(&self, part: &Part, depth: usize) -> Drawing {
-        let mut left = MOST_INSIDE;
-        self.draw(part, depth.min(DEEPEST), &mut left)
-    }
-
-    fn draw(&self, part: &Part, depth: usize, left: &mut usize) -> Drawing {
-        let mut drawing = part.graph.drawing();
-        for (node, nested) in part.graph.nested() {
-            if depth == 0 || *left == 0 {
-                break;
-            }
-            if let Some(within) = self.within(part, nested) {
-                *left -= 1;
-                let inner = self.draw(&within, depth - 1, left);
-                drawing = drawing.open(node, inner);
-            }
-        }
-        drawing
     }
 
     /// Their names, sorted.

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use selvedge_model::Json;
 use selvedge_model::graph::Reducer;
 use selvedge_pregel::{Graph, Nested};
 use selvedge_sandbox::Component;
+
+use super::setting::Setting;
 
 /// A graph of a component, ready to run.
 #[derive(Clone)]
@@ -19,6 +22,10 @@ pub struct Part {
     /// The served graph that brought its component.
     served: Arc<str>,
     others: Arc<Others>,
+    /// What it was built for, when it depends on how a run is configured.
+    setting: Option<Setting>,
+    /// The graph that depends on that, where this is one of its nodes' own.
+    around: Option<Arc<str>>,
 }
 
 /// The graphs of one component by their names there, with those that are nodes of others.
@@ -45,6 +52,28 @@ impl Part {
             graph,
             served: served.into(),
             others: Arc::new(others),
+            setting: None,
+            around: None,
+        }
+    }
+
+    /// For what the component is to build it.
+    #[must_use]
+    pub fn setting(&self) -> Option<&Json> {
+        self.setting.as_ref().map(Setting::as_json)
+    }
+
+    /// Whether it depends on how a run is configured, and is not yet built for that.
+    pub(crate) fn is_to_be_configured(&self) -> bool {
+        self.graph.description().configured && self.setting.is_none()
+    }
+
+    /// The same as a setting has it.
+    pub(super) fn as_built(self, graph: Arc<Graph>, setting: Setting) -> Self {
+        Self {
+            graph,
+            setting: Some(setting),
+            ..self
         }
     }
 
@@ -63,8 +92,21 @@ impl Part {
         Some(Self {
             name: name.clone(),
             graph: graph.clone(),
+            setting: None,
+            around: None,
             ..self.clone()
         })
+    }
+
+    /// A graph that one of its nodes has of its own, at any depth.
+    pub(crate) fn own(&self, name: &str) -> Option<Self> {
+        let nested = self.graph.nested().map(|(_, nested)| nested);
+        let own = nested.filter(|nested| matches!(nested, Nested::Own(_)));
+        own.filter_map(|nested| self.within(nested))
+            .find_map(|own| match *own.name == *name {
+                true => Some(own),
+                false => own.own(name),
+            })
     }
 
     /// The graph that a node of this one stands for, when it is of the same component.
@@ -74,6 +116,10 @@ impl Part {
             Nested::Own(graph) => Some(Self {
                 name: graph.description().name.as_str().into(),
                 graph: graph.clone(),
+                around: self
+                    .setting
+                    .is_some()
+                    .then(|| self.around.clone().unwrap_or_else(|| self.name.clone())),
                 ..self.clone()
             }),
         }
@@ -81,7 +127,10 @@ impl Part {
 
     /// By which [`Graphs::at`](super::Graphs::at) finds it again.
     pub(crate) fn address(&self) -> String {
-        format!("{}:{}", self.served, self.name)
+        match &self.around {
+            None => format!("{}:{}", self.served, self.name),
+            Some(around) => format!("{}:{around}:{}", self.served, self.name),
+        }
     }
 }
 

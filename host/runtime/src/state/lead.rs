@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::UpdateError;
 use super::make::{Base, Made};
+use super::whose::Settings;
 use crate::Runtime;
 use crate::mint::SystemMint;
 
@@ -35,13 +36,16 @@ impl Runtime {
         let mut whole = StepCommit::default();
         let mut bytes = 0;
         let mut mint = SystemMint::after(None);
+        let mut settings = Settings::new();
         let deadline = Instant::now() + self.0.options.run_timeout;
         for updates in supersteps {
             let served = self.served(new.thread_id, &new.metadata)?;
+            let part = served.part.clone();
+            let part = self.as_configured(part, &new.metadata, None, &mut settings);
             let base = Base {
                 store: Scope::of_owner(scope.owner().cloned()),
                 thread: new.thread_id,
-                part: served.part.clone(),
+                part: part.await?,
                 namespace: String::new(),
                 saved: last.map(|made| made.saved),
                 named: None,

@@ -15,8 +15,9 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::UpdateError;
+use super::whose::built_for;
 use crate::Runtime;
-use crate::execute::facts::{CHECKPOINT_PARENTS, SUBGRAPH};
+use crate::execute::facts::{BUILT_FOR, CHECKPOINT_PARENTS, SUBGRAPH};
 use crate::graphs::{Part, ServedGraph};
 use crate::items::graph_store::GraphStore;
 use crate::mint::SystemMint;
@@ -145,6 +146,7 @@ impl Runtime {
             .run(Job {
                 component: part.component.clone(),
                 graph: part.name.clone(),
+                setting: part.setting().cloned(),
                 program: work.program(1),
                 answers: Vec::new(),
                 run,
@@ -187,6 +189,19 @@ fn options(base: &Base, served: &ServedGraph) -> selvedge_pregel::Options {
     if let Some(at) = base.named {
         metadata["checkpoint_id"] = json!(at);
     }
+    let mut config = assistant.config.clone();
+    let mut context = served.context.context(&assistant.context);
+    if let Some(setting) = base.part.setting().and_then(Json::members) {
+        // What decides which graph it is must be what the graph is told.
+        let given = |name: &str| setting.get(name).cloned();
+        let (configurable, given_context) = (given("configurable"), given("context"));
+        config = Json::object(configurable.iter().map(|given| ("configurable", given)));
+        context = given_context.unwrap_or(context);
+        let saved = base.saved.as_ref();
+        if let Some(run) = saved.and_then(|s| built_for(&s.checkpoint.metadata)) {
+            metadata[BUILT_FOR] = json!(run);
+        }
+    }
     let mut parents = Parents::new();
     if !base.namespace.is_empty() {
         let saved = base.saved.as_ref();
@@ -202,11 +217,7 @@ fn options(base: &Base, served: &ServedGraph) -> selvedge_pregel::Options {
         interrupt_before: None,
         interrupt_after: None,
         metadata: Json::from(metadata),
-        facts: Json::object([
-            ("run", &about),
-            ("config", &assistant.config),
-            ("context", &served.context.context(&assistant.context)),
-        ]),
+        facts: Json::object([("run", &about), ("config", &config), ("context", &context)]),
         modes: Vec::new(),
         parents: Arc::new(parents),
     }

@@ -2,11 +2,11 @@
 
 mod lead;
 mod make;
+pub(crate) mod whose;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::event::{EventKind, StoredEvent, StreamEvent};
 use selvedge_model::run::RunError;
 use selvedge_model::thread::ThreadStatus;
@@ -23,6 +23,8 @@ use crate::hub::threads::OwnedThread;
 use crate::mint::SystemMint;
 use crate::threads::{ThreadState, only_values, visible};
 use make::Base;
+use whose::Settings;
+pub use whose::StateError;
 
 /// How often a change is made again because the thread had moved on meanwhile.
 const MOST_TRIES: u32 = 5;
@@ -91,6 +93,17 @@ impl UpdateError {
     }
 }
 
+impl From<StateError> for UpdateError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Graph(failure) => {
+                Self::Refused(RunError::new(failure.kind, failure.message))
+            }
+            StateError::Storage(error) => Self::Storage(error),
+        }
+    }
+}
+
 /// Where a state is to be changed.
 #[derive(Clone, Debug, Default)]
 pub struct At {
@@ -115,21 +128,25 @@ impl Runtime {
         &self,
         scope: &Scope,
         query: HistoryQuery,
-    ) -> Result<Option<Vec<ThreadState>>, StorageError> {
+    ) -> Result<Option<Vec<ThreadState>>, StateError> {
         let storage = &self.0.storage;
         let Some(thread) = storage.thread(scope, query.thread_id, Values::Skip).await? else {
             return Ok(None);
         };
         let page = storage.history(scope, query).await?;
-        let state = |saved: SavedCheckpoint| ThreadState {
-            view: match self.part_of(&thread, &saved) {
-                Some(part) => selvedge_pregel::record(&part.graph, &saved),
-                None => only_values(visible(&saved)),
-            },
-            saved: Some(saved),
-            inside: BTreeMap::new(),
-        };
-        Ok(Some(page.rows.into_iter().map(state).collect()))
+        let mut settings = Settings::new();
+        let mut states = Vec::with_capacity(page.rows.len());
+        for saved in page.rows {
+            states.push(ThreadState {
+                view: match self.part_of(&thread, &saved, &mut settings).await? {
+                    Some(part) => selvedge_pregel::record(&part.graph, &saved),
+                    None => only_values(visible(&saved)),
+                },
+                saved: Some(saved),
+                inside: BTreeMap::new(),
+            });
+        }
+        Ok(Some(states))
     }
 
     /// Changes the state of a thread, or of a graph inside it, in one super-step, on top of the newest checkpoint of the
@@ -208,12 +225,9 @@ impl Runtime {
         let namespace = at.namespace.as_str();
         let newest = storage.checkpoint(scope, id, namespace, None).await?;
         let expected_newest = newest.as_ref().map(|saved| saved.checkpoint.id);
-        let part = match &newest {
-            _ if namespace.is_empty() => Some(served.part.clone()),
-            Some(newest) => self.part_of(&thread, newest),
-            None => None,
-        };
-        let part = part.ok_or_else(|| UpdateError::no_subgraph(namespace))?;
+        if newest.is_none() && !namespace.is_empty() {
+            return Err(UpdateError::no_subgraph(namespace));
+        }
         let (saved, addressed) = match at.checkpoint {
             None => (newest, Addressed::No),
             named if named == expected_newest => (newest, Addressed::Newest),
@@ -228,10 +242,19 @@ impl Runtime {
                 (Some(named.ok_or(missing)?), Addressed::Earlier)
             }
         };
+        let mut settings = Settings::new();
+        let part = match &saved {
+            Some(saved) => self.part_of(&thread, saved, &mut settings).await?,
+            None => {
+                let part = served.part.clone();
+                let part = self.as_configured(part, &thread.metadata, None, &mut settings);
+                Some(part.await?)
+            }
+        };
         let base = Base {
             store: Scope::of_owner(thread.owner.clone()),
             thread: id,
-            part,
+            part: part.ok_or_else(|| UpdateError::no_subgraph(namespace))?,
             namespace: at.namespace.clone(),
             saved,
             named: at.checkpoint,

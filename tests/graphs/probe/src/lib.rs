@@ -3,6 +3,7 @@
 mod cached;
 mod calling;
 mod choosing;
+mod chosen;
 mod effects;
 mod excess;
 mod failing;
@@ -61,6 +62,9 @@ selvedge_sdk::graphs! {
     "idle" => patience::idle(),
     "storing" => storing::graph(),
     "choosing" => choosing::graph(),
+    "chosen" => selvedge_sdk::configured(chosen::chosen),
+    "helping" => selvedge_sdk::configured(chosen::helping),
+    "around" => chosen::around(),
     "nested" => nested::nested(),
     "leaf" => nested::leaf(),
     "wide" => nested::wide(),
@@ -191,6 +195,20 @@ mod tests {
         run.resume("Z").unwrap();
         let log = ["ValueError", "GraphNotFound"];
         assert_eq!(run.output(), json!({"foo": "xiYiZ", "log": log}));
+    }
+
+    #[test]
+    fn chosen_has_the_tools_that_its_run_is_configured_with() {
+        let none = graphs().invoke("chosen", json!({})).unwrap();
+        assert_eq!(none, json!({"log": []}));
+        let setting =
+            json!({"configurable": {"tools": ["b", "a"], "helper": true, "review": true}});
+        let setting = serde_json::from_value(setting).unwrap();
+        let mut run = Run::start_for(&graphs(), "around", json!({}), setting).unwrap();
+        let log = ["b", "a", "help_with_2"];
+        assert_eq!(run.questions(), [json!({"right?": log})]);
+        run.resume("yes").unwrap();
+        assert_eq!(run.output(), json!({"log": log, "verdict": "!yes"}));
     }
 
     #[test]
