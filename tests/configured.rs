@@ -96,7 +96,9 @@ async fn a_state_is_read_and_changed_with_the_graph_of_the_run_that_made_it() {
     let question = &inside["tasks"][0]["interrupts"][0]["value"];
     assert_eq!(*question, json!({"right?": ["a", "b"]}));
 
-    let page = server.get_json(&format!("/threads/{thread}/history")).await;
+    let page = server
+        .get_json(&format!("/threads/{thread}/history?limit=10"))
+        .await;
     let next: Vec<&Value> = page.as_array().expect("a page").iter().rev().collect();
     let next: Vec<&Value> = next.iter().map(|state| &state["next"][0]).collect();
     assert_eq!(next, ["__start__", "begin", "a", "b", "review"]);
