@@ -18,7 +18,7 @@ use libfuzzer_sys::fuzz_target;
 use selvedge_model::assistant::Assistant;
 use selvedge_model::time::SystemClock;
 use selvedge_model::{Json, Timestamp};
-use selvedge_runtime::{Graphs, Runtime};
+use selvedge_runtime::{Graphs, Rooms, Runtime};
 use selvedge_sandbox::Sandbox;
 use selvedge_storage::sqlite::{self, Sqlite, Synchronous};
 use selvedge_storage::{Storage, Truncate};
@@ -189,9 +189,12 @@ async fn server(storage: Arc<Sqlite>) -> Server {
     let recovery = recovery.await.expect("an empty database");
     let runtime = Runtime::start(
         options,
-        storage.clone(),
-        sandbox,
-        Arc::new(webhooks),
+        Rooms {
+            storage: storage.clone(),
+            sandbox,
+            webhooks: Arc::new(webhooks),
+            index: None,
+        },
         Graphs::new(Vec::new(), Timestamp::now()).expect("no graphs"),
         recovery,
         clock,
