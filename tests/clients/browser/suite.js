@@ -10,3 +10,4 @@ import "./scenarios/sending.js";
 import "./scenarios/stopping.js";
 import "./scenarios/custom.js";
 import "./scenarios/errors.js";
+import "./scenarios/chat_ui.js";

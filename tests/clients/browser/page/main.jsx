@@ -4,12 +4,13 @@
  */
 import { useState } from "react";
 import { createRoot } from "react-dom/client";
+import { Chat } from "./chat.jsx";
 import { Classic } from "./classic.jsx";
 import { Newest } from "./newest.jsx";
 
 const address = new URL(location.href);
 const asked = Object.fromEntries(address.searchParams);
-const Line = { classic: Classic, newest: Newest }[asked.line];
+const Line = { chat: Chat, classic: Classic, newest: Newest }[asked.line];
 
 function Page() {
   const [thread, setThread] = useState(asked.thread);

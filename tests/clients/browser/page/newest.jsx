@@ -13,7 +13,10 @@ export function Newest({ server, graph, thread, transport, keepThread }) {
     onThreadId: keepThread,
     transport,
   });
-  const custom = useChannel(stream, useMemo(() => ["custom"], []));
+  const custom = useChannel(
+    stream,
+    useMemo(() => ["custom"], []),
+  );
   const progress = useExtension(stream, "progress");
   const queue = useSubmissionQueue(stream);
 

@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { scenario } from "../support/scenario.js";
-import { ask } from "../support/browser.js";
+import { ask } from "../support/server.js";
 
 /** Nothing is asked any more, and the page and the server agree on where the conversation came to. */
 async function ended(view, values) {

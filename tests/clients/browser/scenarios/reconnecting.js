@@ -3,39 +3,47 @@
  */
 import assert from "node:assert/strict";
 import { scenario } from "../support/scenario.js";
-import { ask } from "../support/browser.js";
+import { ask } from "../support/server.js";
 
-scenario("reconnect after a reload: what was said before stands there, and the rest follows", "telling", async ({ view, gate, say }) => {
-  await say("one two three");
-  gate.open("one");
-  await view.messages("human: one two three", "ai: one ");
-  await view.reload();
-  await view.messages("human: one two three", "ai: one ");
-  await view.state("busy");
-  gate.open("two");
-  await view.messages("human: one two three", "ai: one two ");
-  await view.reload();
-  await view.messages("human: one two three", "ai: one two ");
-  gate.open("three");
-  await view.messages("human: one two three", "ai: one two three");
-  await view.state("idle");
-  assert.equal((await ask("GET", `/threads/${view.thread}/runs`)).length, 1);
-});
+scenario(
+  "reconnect after a reload: what was said before stands there, and the rest follows",
+  "telling",
+  async ({ view, gate, say }) => {
+    await say("one two three");
+    gate.open("one");
+    await view.messages("human: one two three", "ai: one ");
+    await view.reload();
+    await view.messages("human: one two three", "ai: one ");
+    await view.state("busy");
+    gate.open("two");
+    await view.messages("human: one two three", "ai: one two ");
+    await view.reload();
+    await view.messages("human: one two three", "ai: one two ");
+    gate.open("three");
+    await view.messages("human: one two three", "ai: one two three");
+    await view.state("idle");
+    assert.equal((await ask("GET", `/threads/${view.thread}/runs`)).length, 1);
+  },
+);
 
-scenario("reconnect after a reload: a run that ended meanwhile is shown whole", "telling", async ({ view, gate, say }) => {
-  await say("one two three");
-  gate.open("one");
-  await view.messages("human: one two three", "ai: one ");
-  await view.leave();
-  gate.open("two");
-  gate.open("three");
-  await view.run("success");
-  await view.back();
-  await view.messages("human: one two three", "ai: one two three");
-  await view.state("idle");
+scenario(
+  "reconnect after a reload: a run that ended meanwhile is shown whole",
+  "telling",
+  async ({ view, gate, say }) => {
+    await say("one two three");
+    gate.open("one");
+    await view.messages("human: one two three", "ai: one ");
+    await view.leave();
+    gate.open("two");
+    gate.open("three");
+    await view.run("success");
+    await view.back();
+    await view.messages("human: one two three", "ai: one two three");
+    await view.state("idle");
 
-  // And the conversation goes on.
-  await say("one");
-  await view.messages("human: one two three", "ai: one two three", "human: one", "ai: one");
-  await view.state("idle");
-});
+    // And the conversation goes on.
+    await say("one");
+    await view.messages("human: one two three", "ai: one two three", "human: one", "ai: one");
+    await view.state("idle");
+  },
+);

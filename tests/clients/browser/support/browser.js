@@ -1,19 +1,21 @@
 /**
  * A real browser: Chromium without a window, from its npm package, which carries it and the libraries that it needs.
  */
-import { mkdir } from "node:fs/promises";
+import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { isDeepStrictEqual } from "node:util";
 import { after } from "node:test";
 import puppeteer from "puppeteer-core";
 import { closeGates } from "./gate.js";
-import { closeSite, site } from "./site.js";
-import { DEADLINE_MS, eventually } from "./waiting.js";
+import { closeSite } from "./site.js";
+import { View } from "./view.js";
+import { DEADLINE_MS } from "./waiting.js";
 
-export const server = process.env.SERVER ?? "http://127.0.0.1:8123";
+/** Where `run` has unpacked it. */
+const unpacked = fileURLToPath(new URL("../node_modules/.chromium", import.meta.url));
 
 const browser = await puppeteer.launch({
-  executablePath: await unpack(fileURLToPath(new URL("../node_modules/.chromium", import.meta.url))),
+  executablePath: `${unpacked}/chromium`,
+  env: { ...process.env, LD_LIBRARY_PATH: `${unpacked}/al2023/lib`, FONTCONFIG_PATH: `${unpacked}/fonts` },
   headless: "shell",
   // It sees nothing but the pages of this suite, and its own sandbox wants rights that a container does not give.
   args: ["--no-sandbox", "--disable-gpu"],
@@ -27,19 +29,6 @@ after(async () => {
   closeGates();
 });
 
-/** Unpacked once, into a folder of this suite. The package takes it and its libraries' folder from the environment. */
-async function unpack(folder) {
-  await mkdir(folder, { recursive: true });
-  const { TMPDIR } = process.env;
-  process.env.TMPDIR = folder;
-  process.env.AWS_EXECUTION_ENV = "AWS_Lambda_nodejs20.x";
-  const { default: chromium } = await import("@sparticuz/chromium");
-  const path = await chromium.executablePath();
-  if (TMPDIR === undefined) delete process.env.TMPDIR;
-  else process.env.TMPDIR = TMPDIR;
-  return path;
-}
-
 /** Opens the page in a browser profile of its own, shows it to `use`, and closes it in any case. */
 export async function withPage(asked, use) {
   const profile = await browser.createBrowserContext();
@@ -48,162 +37,9 @@ export async function withPage(asked, use) {
     tab.setDefaultTimeout(DEADLINE_MS);
     const view = new View(tab);
     await view.open(asked);
-    return await use(view);
+    await use(view);
+    assert.deepEqual(view.uncaught, []);
   } finally {
     await profile.close();
   }
-}
-
-/** What a user sees of the page, and does with it. */
-class View {
-  #tab;
-  #thread = null;
-  #said = [];
-
-  constructor(tab) {
-    this.#tab = tab;
-    tab.on("pageerror", (error) => this.#said.push(`uncaught: ${error.message}`));
-    tab.on("console", (message) => this.#said.push(`${message.type()}: ${message.text()}`));
-  }
-
-  async open({ bundle, ...asked }) {
-    await this.#tab.goto(`${site}${bundle}/?${new URLSearchParams({ server, ...asked })}`);
-    await this.#tab.waitForSelector("#form");
-  }
-
-  async reload() {
-    await this.#tab.reload();
-    await this.#tab.waitForSelector("#form");
-  }
-
-  /** Goes away from the page, and comes back. */
-  async leave() {
-    this.#thread = this.thread;
-    await this.#tab.goto("about:blank");
-  }
-
-  async back() {
-    await this.#tab.goBack();
-    await this.#tab.waitForSelector("#form");
-  }
-
-  /** Holds back what the page asks of the server, until the function that this gives is called; which says how much. */
-  async holdRequests() {
-    const held = [];
-    let holds = true;
-    await this.#tab.setRequestInterception(true);
-    this.#tab.on("request", (request) => (holds ? held.push(request) : request.continue()));
-    return async () => {
-      holds = false;
-      await Promise.all(held.map((request) => request.continue()));
-      return held.length;
-    };
-  }
-
-  /** The thread, as the address of the page has it. */
-  get thread() {
-    return (this.#thread = new URL(this.#tab.url()).searchParams.get("thread") ?? this.#thread);
-  }
-
-  /** Waits until the newest run of the thread has this status. */
-  run(status) {
-    return eventually(
-      async () => (await ask("GET", `/threads/${this.thread}/runs`))[0].status,
-      (seen) => seen === status,
-    );
-  }
-
-  /** The namespaces of the graphs inside that are shown. */
-  graphs() {
-    return this.#tab.$$eval("#graphs li", (items) => items.map((item) => item.dataset.namespace));
-  }
-
-  texts(selector) {
-    return this.#tab.$$eval(selector, (elements) => elements.map((element) => element.textContent));
-  }
-
-  /** Waits until these messages stand next to each other. */
-  amongMessages(...wanted) {
-    return this.showing("#messages li", (shown) => `\n${shown.join("\n")}\n`.includes(`\n${wanted.join("\n")}\n`));
-  }
-
-  /** Waits until the texts of all elements are these. */
-  shows(selector, wanted) {
-    return this.#until(() => this.texts(selector), (texts) => JSON.stringify(texts) === JSON.stringify(wanted), wanted);
-  }
-
-  /** Waits until the texts of all elements satisfy a condition. */
-  showing(selector, condition) {
-    return this.#until(() => this.texts(selector), condition, condition.toString());
-  }
-
-  messages(...wanted) {
-    return this.shows("#messages li", wanted);
-  }
-
-  state(wanted) {
-    return this.shows("#state", [wanted]);
-  }
-
-  /** Waits until the state that is shown has these members. */
-  values(wanted) {
-    const has = ([shown]) => {
-      const values = JSON.parse(shown) ?? {};
-      return Object.entries(wanted).every(([name, value]) => isDeepStrictEqual(values[name], value));
-    };
-    return this.#until(() => this.texts("#values"), has, wanted);
-  }
-
-  async submit(input, options = {}) {
-    await this.#fill("textarea[name=input]", JSON.stringify(input));
-    await this.#fill("textarea[name=options]", JSON.stringify(options));
-    await this.click("#submit");
-  }
-
-  /** Waits until these are the questions; they may have been asked in any order. */
-  asks(...questions) {
-    const wanted = questions.map((question) => JSON.stringify(question)).sort();
-    const same = (texts) => JSON.stringify(texts.toSorted()) === JSON.stringify(wanted);
-    return this.#until(() => this.texts("#questions .asked"), same, wanted);
-  }
-
-  /** Types an answer to the first such question, and gives the button that sends it alone. */
-  async answer(question, text) {
-    const asked = await this.texts("#questions .asked");
-    const index = asked.indexOf(JSON.stringify(question));
-    const [inputs, buttons] = [await this.#tab.$$("#questions input"), await this.#tab.$$("#questions button")];
-    await inputs[index].type(text);
-    return buttons[index];
-  }
-
-  click(selector) {
-    return this.#tab.click(selector);
-  }
-
-  #fill(selector, text) {
-    return this.#tab.$eval(selector, (element, value) => (element.value = value), text);
-  }
-
-  async #until(ask, condition, wanted) {
-    try {
-      return await eventually(ask, condition);
-    } catch {
-      const body = await this.#tab.$eval("main", (main) => main.innerHTML);
-      const told = { wanted, body, said: this.#said };
-      throw new Error(`never shown:\n${JSON.stringify(told, null, 2)}`);
-    }
-  }
-}
-
-/** Asks the server itself. */
-export async function ask(method, path, body) {
-  const response = await fetch(`${server}${path}`, {
-    method,
-    headers: body === undefined ? {} : { "content-type": "application/json" },
-    body: body === undefined ? undefined : JSON.stringify(body),
-    signal: AbortSignal.timeout(DEADLINE_MS),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-  return text === "" ? null : JSON.parse(text);
 }

@@ -4,7 +4,7 @@
 import { describe, test } from "node:test";
 import { Gate } from "./gate.js";
 import { withPage } from "./browser.js";
-import { DEADLINE_MS } from "./waiting.js";
+import { LIMIT } from "./waiting.js";
 
 const LINES = {
   "SDK, streams of runs": { bundle: "as-installed", line: "classic" },
@@ -16,9 +16,9 @@ const LINES = {
 
 /** `story` is given the page, a gate for its graph, and `say`, which sends a message. */
 export function scenario(name, graph, story) {
-  describe(name, { timeout: 4 * DEADLINE_MS }, () => {
+  describe(name, () => {
     for (const [line, asked] of Object.entries(LINES)) {
-      test(line, () =>
+      test(line, LIMIT, () =>
         withPage({ graph, ...asked }, (view) => {
           const gate = new Gate();
           const say = (content, options) =>

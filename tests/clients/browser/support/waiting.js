@@ -1,5 +1,12 @@
+/**
+ * Waiting: always for a condition, always with a deadline.
+ */
+
 /** Every wait of this suite ends by then. */
 export const DEADLINE_MS = 20_000;
+
+/** And so does every test, which waits several times. */
+export const LIMIT = { timeout: 4 * DEADLINE_MS };
 
 const POLL_MS = 30;
 

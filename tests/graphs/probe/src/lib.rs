@@ -212,6 +212,36 @@ mod tests {
     }
 
     #[test]
+    fn telling_waits_before_each_word() {
+        answer_http(|request| {
+            selvedge_sdk::info!("{}", request.url());
+            Ok((200, vec![]))
+        });
+        let said = |text: &str| {
+            let messages = json!([{"role": "user", "content": text}]);
+            json!({"gate": "http://gate/", "messages": messages})
+        };
+        let run = Run::start(&graphs(), "telling", said("one two")).unwrap();
+        assert_eq!(run.tokens(), "one two");
+        let waited: Vec<String> = selvedge_sdk::testing::logs()
+            .into_iter()
+            .map(|(_, line)| line)
+            .collect();
+        assert_eq!(waited, ["http://gate/?at=one", "http://gate/?at=two"]);
+        let error = graphs().invoke("telling", said("one boom")).unwrap_err();
+        assert_eq!((error.kind(), error.message()), ("ValueError", "boom"));
+    }
+
+    #[test]
+    fn six_bring_together_what_each_found() {
+        answer_http(|_| Ok((200, vec![])));
+        let output = graphs()
+            .invoke("six", json!({"gate": "http://gate/"}))
+            .unwrap();
+        assert_eq!(output["found"], json!([1, 2, 3, 4, 5, 6]));
+    }
+
+    #[test]
     fn tokens_shows_what_it_returns() {
         let run = Run::start(&graphs(), "tokens", json!({})).unwrap();
         assert_eq!(run.tokens(), "hello there world");
