@@ -3,6 +3,7 @@
 
 mod calls;
 mod changes;
+mod events;
 
 use serde_json::{Value, json};
 

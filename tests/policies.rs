@@ -66,15 +66,20 @@ async fn a_node_that_takes_longer_than_its_policy_is_tried_again_and_fails_in_th
 
 #[tokio::test]
 async fn a_node_that_shows_progress_may_take_longer_than_its_idle_timeout() {
-    let server = Setup::probes(&["idle"]).start().await;
-    // More than three seconds in all, and never as much without an event.
-    let values = wait(&server, "idle", json!({"times": 35, "every": 100})).await;
-    assert_eq!(values["done"], true);
-    let outcome = wait(&server, "idle", json!({"times": 1, "every": 300_000})).await;
-    let error = &outcome["__error__"];
-    assert_eq!(error["error"], "NodeTimeoutError");
-    let expected = "exceeded its idle timeout of 3.000s without making progress";
-    assert!(text(&error["message"]).contains(expected), "{error}");
+    // What goes on in a graph inside the node is the node's progress.
+    let graphs = ["idle", "idle_inside", "idle_calling"];
+    let server = Setup::probes(&graphs).start().await;
+    for (graph, node) in graphs.into_iter().zip(["work", "sub", "call"]) {
+        // More than three seconds in all, and never as much without an event.
+        let values = wait(&server, graph, json!({"times": 35, "every": 100})).await;
+        assert_eq!(values["done"], true, "{graph}");
+        let outcome = wait(&server, graph, json!({"times": 1, "every": 300_000})).await;
+        let error = &outcome["__error__"];
+        assert_eq!(error["error"], "NodeTimeoutError", "{graph}");
+        let expected =
+            format!("Node '{node}' exceeded its idle timeout of 3.000s without making progress");
+        assert!(text(&error["message"]).contains(&expected), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -155,7 +155,7 @@ impl<S: State> StateGraph<S> {
     }
 
     /// As [`subgraph`](Self::subgraph), with a retry policy, declared destinations and so on. A graph that is tried again
-    /// goes on where it stood. Of a [`Timeout`](crate::Timeout), what it has in all counts; what goes on inside is progress.
+    /// goes on where it stood. To a [`Timeout`](crate::Timeout) each of its steps is progress, and what its nodes do.
     pub fn subgraph_with(
         mut self,
         name: impl Into<Name>,

@@ -172,7 +172,8 @@ impl Timeout {
         self
     }
 
-    /// Without progress: an event, a piece of a message, a call of the store, an HTTP request.
+    /// Without progress: an event, a piece of a message, a call of the store, an HTTP request. What goes on in a graph that
+    /// the node stands for or calls is progress, too.
     pub fn idle(mut self, most: Duration) -> Self {
         self.idle = Some(most);
         self

@@ -218,7 +218,8 @@ pub struct TimeoutPolicy {
     /// Seconds in all.
     #[serde(default)]
     pub run_timeout: Option<f64>,
-    /// Seconds without progress: an event, a piece of a message, a call of the store, an HTTP request.
+    /// Seconds without progress: an event, a piece of a message, a call of the store, an HTTP request; in a graph inside
+    /// the node also a step.
     #[serde(default)]
     pub idle_timeout: Option<f64>,
 }

@@ -114,6 +114,7 @@ async fn run(sandbox: &Sandbox, component: &Component, work: &Work) {
             events: Arc::new(Nowhere),
             items: Arc::new(NoStore),
             calls: Arc::new(NoCalls),
+            around: None,
             waiting_around: 0,
         })
         .await;

@@ -1,5 +1,7 @@
 //! Graphs that a task calls: each call is counted and bounded here, and carried out by the runtime.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use selvedge_model::Json;
 use selvedge_model::thread::Interrupt;
@@ -7,6 +9,7 @@ use selvedge_pregel::Failure;
 
 use crate::bound::{Bound, Exceeded};
 use crate::guest::{GuestFailure, TaskState};
+use crate::patience::Progress;
 use crate::spawned::Spawned;
 
 /// Calls of one task. Each is a whole graph, and the host keeps a namespace for it.
@@ -28,7 +31,14 @@ pub enum Called {
 #[async_trait]
 pub trait GraphCalls: Send + Sync {
     /// The n-th call of the task; the first is number 0.
-    async fn call(&self, number: usize, name: String, input: Json) -> Called;
+    /// What gets on inside it is the task's progress, too.
+    async fn call(
+        &self,
+        number: usize,
+        name: String,
+        input: Json,
+        progress: Arc<Progress>,
+    ) -> Called;
 }
 
 /// For work inside which no graph can run.
@@ -36,7 +46,7 @@ pub struct NoCalls;
 
 #[async_trait]
 impl GraphCalls for NoCalls {
-    async fn call(&self, _: usize, _: String, _: Json) -> Called {
+    async fn call(&self, _: usize, _: String, _: Json, _: Arc<Progress>) -> Called {
         Called::Failed(Failure {
             kind: "GraphNotFound".into(),
             message: "no graph can be called here: only a node's task contains graphs".into(),
@@ -82,7 +92,8 @@ impl TaskState {
         self.memory.waits_for_others();
         let calls = self.calls.clone();
         // On the host's runtime: what the graph holds while it waits must not depend on when a guest's thread is free.
-        let call = async move { calls.call(number, name, input).await };
+        let progress = self.progress.clone();
+        let call = async move { calls.call(number, name, input, progress).await };
         let called = Spawned(self.host.spawn(call)).await;
         self.progress.made();
         Ok(match called {

@@ -96,7 +96,7 @@ async fn ask(
         events: Arc::new(Nowhere),
         items: Arc::new(NoStore),
         calls: Arc::new(NoCalls),
-        progress: Arc::new(Progress::new()),
+        progress: Progress::inside(None),
     };
     let store = store(shared, loaded, book, around);
     let guest = loaded.guest.clone();

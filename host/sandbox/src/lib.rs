@@ -66,7 +66,7 @@ pub use component::{Component, ComponentSource, LoadError};
 pub use describe::Asked;
 pub use options::{Compiling, Limits, Options};
 pub use outbound::Network;
-pub use patience::within_run_timeout;
+pub use patience::{Progress, within as within_patience};
 pub use selvedge_pregel::{Failure, Outcome};
 pub use store::{ItemStore, NoStore};
 pub use task::{Job, TaskEvents};

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -9,26 +10,47 @@ use selvedge_model::graph::TimeoutPolicy;
 use selvedge_pregel::Failure;
 use tokio::time::{Instant, timeout_at};
 
-/// When a task last showed that it gets on: it emitted something, called the store or sent a request.
-pub(crate) struct Progress(Mutex<Instant>);
+/// When a task last showed that it gets on: it emitted something, called the store or sent a request, or a task of a graph
+/// inside it did.
+pub struct Progress {
+    last: Mutex<Instant>,
+    /// Of the task that this one is inside.
+    around: Option<Arc<Progress>>,
+}
 
 impl Progress {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Instant::now()))
+    /// That of a task which begins now, inside another.
+    #[must_use]
+    pub fn inside(around: Option<Arc<Self>>) -> Arc<Self> {
+        let progress = Self {
+            last: Mutex::new(Instant::now()),
+            around,
+        };
+        progress.made();
+        Arc::new(progress)
     }
 
-    pub(crate) fn made(&self) {
-        *self.0.lock() = Instant::now();
+    /// The task gets on, and with it those around it.
+    pub fn made(&self) {
+        let now = Instant::now();
+        let mut task = Some(self);
+        while let Some(progress) = task {
+            *progress.last.lock() = now;
+            task = progress.around.as_deref();
+        }
     }
 
     fn last(&self) -> Instant {
-        *self.0.lock()
+        *self.last.lock()
     }
 }
 
 /// Ends work that takes longer than its node's policy allows. The time of a task begins when its instance does, and
 /// begins anew with each attempt.
-pub(crate) async fn within<T>(
+///
+/// # Errors
+/// `NodeTimeoutError`, or what the work failed with.
+pub async fn within<T>(
     policy: TimeoutPolicy,
     node: &str,
     progress: &Progress,
@@ -67,19 +89,6 @@ pub(crate) async fn within<T>(
             ));
         }
     }
-}
-
-/// The same for a node whose work is not a guest's: a graph. Its `run_timeout` alone counts.
-pub async fn within_run_timeout<T>(
-    policy: TimeoutPolicy,
-    node: &str,
-    work: impl Future<Output = T>,
-) -> Result<T, Failure> {
-    let policy = TimeoutPolicy {
-        idle_timeout: None,
-        ..policy
-    };
-    within(policy, node, &Progress::new(), async { Ok(work.await) }).await
 }
 
 /// LangGraph's error, which a retry policy without kinds of its own tries again.
@@ -142,7 +151,7 @@ mod tests {
                 "Node 'work' exceeded its idle timeout of 1.000s without making progress (elapsed: 1.000s).",
             ),
         ] {
-            let progress = Progress::new();
+            let progress = Progress::inside(None);
             assert_eq!(
                 end_of(policy(run, idle), pending(), &progress).await,
                 expected
@@ -158,7 +167,7 @@ mod tests {
                 progress.made();
             }
         };
-        let progress = || -> &'static Progress { Box::leak(Box::new(Progress::new())) };
+        let progress = || -> &'static Progress { Box::leak(Box::new(Progress::inside(None))) };
         let at = progress();
         assert_eq!(
             end_of(policy(None, Some(1.0)), gets_on(at, 9), at).await,

@@ -49,6 +49,8 @@ pub struct Job {
     pub items: Arc<dyn ItemStore>,
     /// The graphs that it calls.
     pub calls: Arc<dyn GraphCalls>,
+    /// The progress of the task that this one is inside.
+    pub around: Option<Arc<Progress>>,
     /// How many tasks wait, each with its instance, for the graphs that they called and this task is in.
     pub waiting_around: usize,
 }
@@ -141,7 +143,7 @@ pub(crate) async fn on_guest_thread<T: Send + 'static>(
 async fn execute(shared: &Arc<Shared>, cpu: Arc<CpuMeter>, job: Job) -> Outcome {
     let loaded = job.component.loaded();
     let book = LogBook::new(job.run, job.graph.clone(), job.node.clone(), &loaded.limits);
-    let progress = Arc::new(Progress::new());
+    let progress = Progress::inside(job.around);
     let mut store = store(
         shared,
         loaded,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use selvedge_model::Json;
 use selvedge_model::run::{ClaimedRun, StreamMode};
 use selvedge_pregel::nested::DEEPEST;
-use selvedge_pregel::{Failure, Nested, Output};
+use selvedge_pregel::{Failure, Nested, Output, Work};
+use selvedge_sandbox::Progress;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::Shared;
@@ -15,6 +16,7 @@ use crate::graphs::setting::Setting;
 use crate::hub::RunStream;
 use crate::items::graph_store::Written;
 use crate::shown::Shown;
+use crate::shown::chain::Lineage;
 
 /// What all executions of one run share: its own, and those of the graphs inside its tasks.
 pub(super) struct Common {
@@ -51,6 +53,10 @@ pub(super) struct Level {
     pub(super) part: Part,
     /// Of the execution.
     pub(super) namespace: Arc<str>,
+    /// For the mode `events`: what its nodes are part of. `None` when nobody asked for it.
+    pub(super) lineage: Option<Lineage>,
+    /// When something inside a task gets on, so does the task.
+    pub(super) progress: Option<Arc<Progress>>,
     /// What the task shows that it is inside.
     pub(super) above: Option<Arc<Shown>>,
     /// How many graphs lie around it.
@@ -71,13 +77,31 @@ impl Level {
         within.await?.ok_or_else(|| unknown(nested))
     }
 
-    /// What its tasks show, and what is shown of them: of graphs inside tasks only when the caller wants it.
+    /// What its tasks show, and what is shown of them: of graphs inside tasks only when the caller wants it. The mode `events`
+    /// shows all that goes on, as LangGraph's does.
     pub(super) fn shown_modes(&self) -> Arc<[StreamMode]> {
         if self.depth == 0 || self.common.claimed.run.kwargs.subgraphs {
-            self.common.modes.clone()
-        } else {
-            Arc::default()
+            return self.common.modes.clone();
         }
+        let modes = self.common.modes.iter().copied();
+        modes.filter(|mode| *mode == StreamMode::Events).collect()
+    }
+
+    /// What `pregel` is to show of it: what the mode `events` says is made of the mode `tasks`.
+    pub(super) fn engine_modes(&self) -> Vec<StreamMode> {
+        let mut modes = self.shown_modes().to_vec();
+        if self.lineage.is_some() && !modes.contains(&StreamMode::Tasks) {
+            modes.push(StreamMode::Tasks);
+        }
+        modes
+    }
+
+    /// The tasks among this work that are not just repeated from the cache.
+    pub(super) fn that_run<'w>(&self, work: &'w [Work]) -> impl Iterator<Item = &'w Work> {
+        let owner = self.common.claimed.owner.as_ref();
+        let cache = &self.common.shared.node_cache;
+        work.iter()
+            .filter(move |work| !cache.knows(&self.part, owner, work))
     }
 }
 

@@ -13,12 +13,15 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use selvedge_model::checkpoint::SavedCheckpoint;
+use selvedge_model::event::EventKind;
+use selvedge_model::run::StreamMode;
 use selvedge_model::{Json, Scope};
 use selvedge_pregel::nested::{DEEPEST, command_to_parent};
 use selvedge_pregel::{
-    Addressed, End, EndKind, Execution, Failure, Inside, Nested, Outcome, Step, Work, WorkId,
+    Addressed, End, EndKind, Execution, Failure, Inside, Nested, Outcome, Output, Step, TaskInfo,
+    Work, WorkId,
 };
-use selvedge_sandbox::{Called, GraphCalls, within_run_timeout};
+use selvedge_sandbox::{Called, GraphCalls, Progress, within_patience};
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -29,6 +32,7 @@ use super::together::Together;
 use crate::graphs::Part;
 use crate::mint::SystemMint;
 use crate::shown::Shown;
+use crate::shown::chain::{Chain, GraphInside, UNNAMED_GRAPH};
 
 /// Runs the graph that a node stands for, and makes of it what the node wrote.
 pub(super) async fn instead(
@@ -42,21 +46,28 @@ pub(super) async fn instead(
         Ok(part) => part,
         Err(failure) => return Outcome::Failed(failure),
     };
+    let progress = Progress::inside(level.progress.clone());
     let call = Call {
         part,
+        name: match nested {
+            Nested::Named(name) => name,
+            Nested::Own(_) => UNNAMED_GRAPH,
+        },
         number: 0,
         input: work.input(),
         goes_on: work.inside().goes_on() || attempt > 1,
         called: false,
+        task: work.task.as_deref(),
         shown: shown.clone(),
+        progress: progress.clone(),
     };
     let mut inside = work.inside();
     let (timeout, node) = match work.task.as_deref() {
         Some(task) => (task.timeout, task.name.as_str()),
         None => Default::default(),
     };
-    let came = contained(level, call, &mut inside);
-    let came = within_run_timeout(timeout, node, came).await;
+    let came = contained(level, call, &mut inside).map(Ok);
+    let came = within_patience(timeout, node, &progress, came).await;
     let answer = match came.unwrap_or_else(Called::Failed) {
         Called::To(values) => Json::object([("update", &values)]),
         Called::Back(command) => command,
@@ -77,6 +88,7 @@ pub(super) struct Calls {
     /// A node makes one call at a time.
     inside: Mutex<Inside>,
     goes_on: bool,
+    task: Option<Arc<TaskInfo>>,
     shown: Arc<Shown>,
 }
 
@@ -87,6 +99,7 @@ impl Calls {
             level: level.clone(),
             goes_on: inside.goes_on() || attempt > 1,
             inside: Mutex::new(inside),
+            task: work.task.clone(),
             shown: shown.clone(),
         }
     }
@@ -94,19 +107,28 @@ impl Calls {
 
 #[async_trait]
 impl GraphCalls for Calls {
-    async fn call(&self, number: usize, name: String, input: Json) -> Called {
-        let nested = Nested::Named(name.into());
+    async fn call(
+        &self,
+        number: usize,
+        name: String,
+        input: Json,
+        progress: Arc<Progress>,
+    ) -> Called {
+        let nested = Nested::Named(name.clone().into());
         let part = match self.level.within(&nested, true).await {
             Ok(part) => part,
             Err(failure) => return Called::Failed(failure),
         };
         let call = Call {
             part,
+            name: &name,
             number,
             input,
             goes_on: self.goes_on,
             called: true,
+            task: self.task.as_deref(),
             shown: self.shown.clone(),
+            progress,
         };
         let mut inside = self.inside.lock().await;
         contained(&self.level, call, &mut inside).await
@@ -114,8 +136,10 @@ impl GraphCalls for Calls {
 }
 
 /// A graph that a task contains.
-struct Call {
+struct Call<'a> {
     part: Part,
+    /// What the mode `events` calls it.
+    name: &'a str,
     /// Which of those that the task contains.
     number: usize,
     input: Json,
@@ -123,12 +147,19 @@ struct Call {
     goes_on: bool,
     /// Whether the task waits for it with an instance.
     called: bool,
+    task: Option<&'a TaskInfo>,
     /// What the task shows.
     shown: Arc<Shown>,
+    /// The task's.
+    progress: Arc<Progress>,
 }
 
 /// Runs a graph inside a task of this level to what it comes to.
-fn contained<'a>(around: &'a Level, call: Call, inside: &'a mut Inside) -> BoxFuture<'a, Called> {
+fn contained<'a>(
+    around: &'a Level,
+    call: Call<'a>,
+    inside: &'a mut Inside,
+) -> BoxFuture<'a, Called> {
     async move {
         let depth = around.depth + 1;
         if depth > DEEPEST {
@@ -139,11 +170,24 @@ fn contained<'a>(around: &'a Level, call: Call, inside: &'a mut Inside) -> BoxFu
             Ok(base) => base,
             Err(failure) => return Called::Failed(failure),
         };
+        let chain = around.lineage.as_ref().zip(call.task);
+        let chain = chain.map(|(lineage, task)| {
+            let graph = GraphInside {
+                task,
+                name: call.name,
+                namespace: &namespace,
+                input: &call.input,
+                called: call.called,
+            };
+            Chain::inside(&around.common.claimed, lineage, graph)
+        });
         let entry = inside.entry(&call.part.graph, base.as_ref(), call.input);
         let level = Arc::new(Level {
             common: around.common.clone(),
             part: call.part,
             namespace: namespace.as_str().into(),
+            lineage: chain.as_ref().map(|chain| chain.lineage().clone()),
+            progress: Some(call.progress),
             above: Some(call.shown),
             depth,
             waiting_around: around.waiting_around + usize::from(call.called),
@@ -156,19 +200,27 @@ fn contained<'a>(around: &'a Level, call: Call, inside: &'a mut Inside) -> BoxFu
             interrupt_before: None,
             interrupt_after: None,
             facts: level.common.facts.clone(),
-            modes: level.shown_modes().to_vec(),
+            modes: level.engine_modes(),
             parents: inside.parents().clone(),
         };
         let mut mint = SystemMint::after(base.as_ref().map(|saved| saved.checkpoint.id));
         let graph = level.part.graph.clone();
         let execution = Execution::start(graph, base, Addressed::No, entry, options, &mut mint);
-        came(walk(&level, execution, mint).await)
+        came(walk(&level, execution, mint, chain).await)
     }
     .boxed()
 }
 
 /// Like the run's own walk, but for what only that does: storing and showing.
-async fn walk(level: &Arc<Level>, mut execution: Execution, mut mint: SystemMint) -> End {
+async fn walk(
+    level: &Arc<Level>,
+    mut execution: Execution,
+    mut mint: SystemMint,
+    mut chain: Option<Chain>,
+) -> End {
+    if let Some(begun) = chain.as_ref().and_then(Chain::begun_inside) {
+        level.common.tell(vec![Output::Event(begun)]).await;
+    }
     let mut together = Together::new(&level.common.shared.options);
     let mut running = FuturesUnordered::new();
     let mut outstanding = BTreeSet::new();
@@ -180,7 +232,25 @@ async fn walk(level: &Arc<Level>, mut execution: Execution, mut mint: SystemMint
             }
         }
         let step = execution.step(&mut mint);
-        level.common.tell(execution.take_output()).await;
+        if let (Some(chain), Step::Work(work)) = (&mut chain, &step) {
+            chain.begins(level.that_run(work));
+        }
+        let mut outputs = execution.take_output();
+        if let Some(chain) = &mut chain {
+            outputs = chained(level, chain, outputs);
+            if let Step::Ended(End {
+                kind: EndKind::Success,
+                values,
+                ..
+            }) = &step
+            {
+                outputs.push(Output::Event(chain.ended(values)));
+            }
+        }
+        if let Some(progress) = &level.progress {
+            progress.made();
+        }
+        level.common.tell(outputs).await;
         match step {
             Step::Work(work) => {
                 if let Some(task) = work.iter().find_map(|work| work.task.as_ref()) {
@@ -199,6 +269,25 @@ async fn walk(level: &Arc<Level>, mut execution: Execution, mut mint: SystemMint
             execution.complete(work, together.count(outcome), &mut mint);
         }
     }
+}
+
+/// Adds what the mode `events` says of the tasks, and leaves out what was shown for that alone.
+fn chained(level: &Level, chain: &mut Chain, outputs: Vec<Output>) -> Vec<Output> {
+    let shows_tasks = level.shown_modes().contains(&StreamMode::Tasks);
+    let mut all = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        match output {
+            Output::Event(event) if event.kind == EventKind::Mode(StreamMode::Tasks) => {
+                let events = chain.of_task(&event.data);
+                all.extend(events.into_iter().map(Output::Event));
+                if shows_tasks {
+                    all.push(Output::Event(event));
+                }
+            }
+            other => all.push(other),
+        }
+    }
+    all
 }
 
 /// Performs a task when it is its turn among those of its depth. Whoever has a turn waits for deeper ones alone, so nobody

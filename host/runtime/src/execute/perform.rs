@@ -41,6 +41,7 @@ impl Level {
                 stream: self.common.stream.clone(),
                 modes: self.shown_modes(),
                 namespace: self.namespace.clone(),
+                lineage: self.lineage.clone(),
                 part: self.part.clone(),
                 above: self.above.clone(),
             },
@@ -113,6 +114,7 @@ impl Level {
             events: shown.clone(),
             items: GraphStore::new(&common.shared, scope, common.put_into_store.clone()),
             calls,
+            around: self.progress.clone(),
             waiting_around: self.waiting_around,
         };
         common.shared.sandbox.run(job).await

@@ -67,10 +67,6 @@ impl Walk {
         let mut mint = SystemMint::after(newest);
         let modes: Arc<[StreamMode]> = kwargs.stream_mode.as_slice().into();
         let chain = Chain::new(claimed, &graph.id);
-        let mut engine_modes = modes.to_vec();
-        if chain.is_some() && !modes.contains(&StreamMode::Tasks) {
-            engine_modes.push(StreamMode::Tasks);
-        }
         let limit = shared.options.default_recursion_limit;
         let (tell, told) = mpsc::channel(MOST_UNHEARD);
         let common = Common {
@@ -88,6 +84,17 @@ impl Walk {
                 Semaphore::new(shared.options.max_parallel_tasks.max(1))
             }),
         };
+        let level = Level {
+            common: Arc::new(common),
+            part,
+            namespace: "".into(),
+            lineage: chain.as_ref().map(|chain| chain.lineage().clone()),
+            progress: None,
+            above: None,
+            depth: 0,
+            waiting_around: 0,
+        };
+        let common = &level.common;
         let options = selvedge_pregel::Options {
             namespace: String::new(),
             recursion_limit: common.recursion_limit,
@@ -95,11 +102,11 @@ impl Walk {
             interrupt_after: kwargs.interrupt_after.clone(),
             metadata: common.metadata.clone(),
             facts: common.facts.clone(),
-            modes: engine_modes,
+            modes: level.engine_modes(),
             parents: Arc::default(),
         };
         let execution = Execution::start(
-            part.graph.clone(),
+            level.part.graph.clone(),
             base,
             addressed,
             entry,
@@ -114,14 +121,7 @@ impl Walk {
                 kwargs.durability,
                 kwargs.temporary,
             ),
-            level: Arc::new(Level {
-                common: Arc::new(common),
-                part,
-                namespace: "".into(),
-                above: None,
-                depth: 0,
-                waiting_around: 0,
-            }),
+            level: Arc::new(level),
             execution,
             mint,
             together: Together::new(&shared.options),
@@ -167,10 +167,7 @@ impl Walk {
             }
             let step = self.execution.step(&mut self.mint);
             if let (Some(chain), Step::Work(work)) = (&mut self.chain, &step) {
-                let owner = common.claimed.owner.as_ref();
-                let part = &self.level.part;
-                let runs = |work: &&Work| !shared.node_cache.knows(part, owner, work);
-                chain.begins(work.iter().filter(runs));
+                chain.begins(self.level.that_run(work));
             }
             let output = self.execution.take_output();
             let mut events = self.gather(output);

@@ -2,6 +2,7 @@
 //! the run's tasks. Those of chat models come from the pieces of messages; see `spoken`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use selvedge_model::Json;
@@ -9,15 +10,28 @@ use selvedge_model::event::{EventKind, StreamEvent};
 use selvedge_model::run::{ClaimedRun, StreamMode};
 use selvedge_pregel::{TaskInfo, Work};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::inspect::origin;
 use crate::admit::assemble::members;
 
-/// Turns the starts and ends of one run's tasks into events.
+/// What LangGraph calls a graph that has no name of its own.
+pub(crate) const UNNAMED_GRAPH: &str = "LangGraph";
+
+/// The ids of what a node is part of, from the outside in: the run, then each node around it with the graph inside that.
+pub(crate) type Lineage = Arc<[Json]>;
+
+/// Turns the starts and ends of one execution's tasks into events.
 pub(crate) struct Chain {
     graph: String,
-    run: Json,
+    /// Of the graph's nodes: the last is the graph's own.
+    lineage: Lineage,
+    /// Of the graph's own events.
+    tags: Json,
+    /// Of the graph's events, and of its nodes' beside what is theirs.
     metadata: IndexMap<String, Json>,
+    /// What a graph inside a task began with: its end says it again.
+    input: Option<Json>,
     /// The tasks that have begun and not ended, by the texts of their ids.
     under_way: HashMap<String, UnderWay>,
 }
@@ -39,20 +53,58 @@ impl Chain {
         metadata.insert("ls_integration".into(), Json::string("langgraph"));
         Some(Self {
             graph: graph.to_owned(),
-            run: Json::string(&run.run_id.to_string()),
+            lineage: [Json::string(&run.run_id.to_string())].into(),
+            tags: Json::array([]),
             metadata,
+            input: None,
             under_way: HashMap::new(),
         })
     }
 
+    /// That of a graph inside a task, whose lineage is that of its execution's nodes.
+    pub(crate) fn inside(claimed: &ClaimedRun, around: &Lineage, graph: GraphInside<'_>) -> Self {
+        let task = graph.task;
+        let mut metadata = origin(claimed);
+        metadata.insert("ls_integration".into(), Json::string("langgraph"));
+        metadata.extend(of_task(task));
+        metadata.insert("checkpoint_ns".into(), Json::string(graph.namespace));
+        // The same when it goes on in a later attempt.
+        let place = format!("{}|{}", claimed.run.run_id, graph.namespace);
+        let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, place.as_bytes());
+        let own = [task.id.to_string(), id.to_string()].map(|id| Json::string(&id));
+        Self {
+            graph: graph.name.to_owned(),
+            lineage: around.iter().chain(&own).cloned().collect(),
+            tags: match graph.called {
+                true => Json::array([]),
+                false => Json::from(json!(["seq:step:1"])),
+            },
+            metadata,
+            input: Some(graph.input.clone()),
+            under_way: HashMap::new(),
+        }
+    }
+
+    /// Of its nodes.
+    pub(crate) fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
     /// The graph begins.
     pub(crate) fn begun(&self, input: &Json) -> StreamEvent {
-        self.of_graph("on_chain_start", "input", input)
+        self.of_graph("on_chain_start", &Json::object([("input", input)]))
+    }
+
+    /// A graph inside a task begins.
+    pub(crate) fn begun_inside(&self) -> Option<StreamEvent> {
+        self.input.as_ref().map(|input| self.begun(input))
     }
 
     /// The graph has ended with these values.
     pub(crate) fn ended(&self, values: &Json) -> StreamEvent {
-        self.of_graph("on_chain_end", "output", values)
+        let input = self.input.iter().map(|input| ("input", input));
+        let data = Json::object([("output", values)].into_iter().chain(input));
+        self.of_graph("on_chain_end", &data)
     }
 
     /// Work is about to begin, whose tasks `pregel` shows now.
@@ -103,27 +155,23 @@ impl Chain {
 
     fn metadata_of(&self, task: &TaskInfo) -> Json {
         let mut metadata = self.metadata.clone();
-        let facts = json!({
-            "langgraph_step": task.step,
-            "langgraph_node": task.name,
-            "langgraph_triggers": task.triggers,
-            "langgraph_path": task.path,
-            "langgraph_checkpoint_ns": task.namespace,
-        });
-        metadata.extend(members(&Json::from(facts)));
+        metadata.extend(of_task(task));
         Json::object(&metadata)
     }
 
-    fn of_graph(&self, event: &str, name: &str, value: &Json) -> StreamEvent {
-        let nothing = Json::array([]);
+    fn of_graph(&self, event: &str, data: &Json) -> StreamEvent {
+        let (run, parents) = match self.lineage.split_last() {
+            Some((run, around)) => (run.clone(), Json::array(around)),
+            None => (Json::null(), Json::array([])),
+        };
         chain_event([
             ("event", &Json::string(event)),
-            ("data", &Json::object([(name, value)])),
+            ("data", data),
             ("name", &Json::string(&self.graph)),
-            ("tags", &nothing),
-            ("run_id", &self.run),
+            ("tags", &self.tags),
+            ("run_id", &run),
             ("metadata", &Json::object(&self.metadata)),
-            ("parent_ids", &nothing),
+            ("parent_ids", &parents),
         ])
     }
 
@@ -143,9 +191,30 @@ impl Chain {
             ("tags", &task.tags),
             ("run_id", &Json::string(id)),
             ("metadata", &task.metadata),
-            ("parent_ids", &Json::array([&self.run])),
+            ("parent_ids", &Json::array(self.lineage.iter())),
         ])
     }
+}
+
+/// A graph inside a task.
+pub(crate) struct GraphInside<'a> {
+    pub(crate) task: &'a TaskInfo,
+    pub(crate) name: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) input: &'a Json,
+    /// By the task's node, which does not stand for it.
+    pub(crate) called: bool,
+}
+
+/// Where in its graph a task is.
+fn of_task(task: &TaskInfo) -> IndexMap<String, Json> {
+    members(&Json::from(json!({
+        "langgraph_step": task.step,
+        "langgraph_node": task.name,
+        "langgraph_triggers": task.triggers,
+        "langgraph_path": task.path,
+        "langgraph_checkpoint_ns": task.namespace,
+    })))
 }
 
 /// An event of this mode.

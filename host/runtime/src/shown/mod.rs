@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::graphs::Part;
 use crate::hub::RunStream;
+use chain::Lineage;
 use inspect::origin;
 use pieces::Pieces;
 use spoken::Spoken;
@@ -47,6 +48,8 @@ pub(crate) struct Place {
     /// What is shown of it.
     pub(crate) modes: Arc<[StreamMode]>,
     pub(crate) namespace: Arc<str>,
+    /// For the mode `events`: what the execution's nodes are part of.
+    pub(crate) lineage: Option<Lineage>,
     /// Whose channels hold messages.
     pub(crate) part: Part,
     /// The task that the execution is inside.
@@ -93,10 +96,10 @@ impl Shown {
             }
             _ => Json::null(),
         };
-        let task = task.filter(|_| modes.contains(&StreamMode::Events));
+        let spoken = place.lineage.as_ref().zip(task);
         Self {
             metadata,
-            spoken: task.map(|task| Mutex::new(Spoken::new(claimed.run.run_id, task))),
+            spoken: spoken.map(|(lineage, task)| Mutex::new(Spoken::new(lineage, task))),
             place,
             streamed: Mutex::default(),
         }

@@ -9,7 +9,7 @@ use selvedge_model::event::StreamEvent;
 use selvedge_model::{Json, RunId};
 use selvedge_pregel::TaskInfo;
 
-use super::chain::chain_event;
+use super::chain::{Lineage, chain_event};
 use super::pieces::Pieces;
 use crate::shown::{LONGEST_GROWING_BYTES, MOST_GROWING_BYTES};
 
@@ -21,7 +21,7 @@ const LONGEST_METADATA_BYTES: usize = 16 << 10;
 
 /// The models that speak in one task.
 pub(crate) struct Spoken {
-    /// The run and the task, as the ids of what a model's call is part of.
+    /// The ids of what a model's call is part of: the run, the task, and what lies between them.
     parents: Json,
     /// By the messages' ids.
     under_way: HashMap<String, Call>,
@@ -40,10 +40,10 @@ struct Call {
 }
 
 impl Spoken {
-    pub(crate) fn new(run: RunId, task: &TaskInfo) -> Self {
-        let parents = [run.to_string(), task.id.to_string()].map(|id| Json::string(&id));
+    pub(crate) fn new(lineage: &Lineage, task: &TaskInfo) -> Self {
+        let task = Json::string(&task.id.to_string());
         Self {
-            parents: Json::array(&parents),
+            parents: Json::array(lineage.iter().chain([&task])),
             under_way: HashMap::new(),
             bytes: 0,
         }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::UpdateError;
 use super::whose::built_for;
 use crate::Runtime;
+use crate::admit::assemble::members;
 use crate::execute::facts::{BUILT_FOR, CHECKPOINT_PARENTS, SUBGRAPH};
 use crate::graphs::{Part, ServedGraph};
 use crate::items::graph_store::GraphStore;
@@ -159,6 +160,7 @@ impl Runtime {
                 events: Arc::new(Unshown),
                 items,
                 calls: Arc::new(NoCalls),
+                around: None,
                 waiting_around: 0,
             })
             .await
@@ -193,10 +195,14 @@ fn options(base: &Base, served: &ServedGraph) -> selvedge_pregel::Options {
     let mut context = served.context.context(&assistant.context);
     if let Some(setting) = base.part.setting().and_then(Json::members) {
         // What decides which graph it is must be what the graph is told.
-        let given = |name: &str| setting.get(name).cloned();
-        let (configurable, given_context) = (given("configurable"), given("context"));
-        config = Json::object(configurable.iter().map(|given| ("configurable", given)));
-        context = given_context.unwrap_or(context);
+        let mut all = members(&config);
+        all.extend(
+            setting
+                .get("configurable")
+                .map(|given| ("configurable".to_owned(), given.clone())),
+        );
+        config = Json::object(&all);
+        context = setting.get("context").cloned().unwrap_or(context);
         let saved = base.saved.as_ref();
         if let Some(run) = saved.and_then(|s| built_for(&s.checkpoint.metadata)) {
             metadata[BUILT_FOR] = json!(run);

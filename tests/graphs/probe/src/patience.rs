@@ -1,7 +1,8 @@
 //! Nodes with policies of their own for time.
 //!
 //! `patience`: the first attempts, as many as the input says, take far too long; each may take 1 s, and there are three.
-//! `idle`: shows custom data `times` times, `every` so many milliseconds, and may go 3 s without.
+//! `idle`: shows custom data `times` times, `every` so many milliseconds, and may go 3 s without. `idle_inside`
+//! has a graph inside, and `idle_calling` calls one, that does the same (`busy`), and whose node alone may go 3 s without.
 
 use std::time::Duration;
 
@@ -50,17 +51,42 @@ pub struct Idle {
     done: Option<bool>,
 }
 
+fn work(state: Idle, ctx: &Context) -> NodeResult<Idle> {
+    for n in 0..state.times {
+        time::sleep(Duration::from_millis(state.every));
+        ctx.emit_custom(n)?;
+    }
+    Ok(Idle::update().done(true))
+}
+
+fn policy() -> NodeOptions {
+    NodeOptions::new().timeout(Timeout::new().idle(Duration::from_secs(3)))
+}
+
 pub fn idle() -> StateGraph<Idle> {
-    let work = |state: Idle, ctx: &Context| {
-        for n in 0..state.times {
-            time::sleep(Duration::from_millis(state.every));
-            ctx.emit_custom(n)?;
-        }
-        Ok(Idle::update().done(true))
-    };
-    let policy = Timeout::new().idle(Duration::from_secs(3));
     StateGraph::new()
-        .node_with("work", work, NodeOptions::new().timeout(policy))
+        .node_with("work", work, policy())
         .edge(START, "work")
         .edge("work", END)
+}
+
+pub fn busy() -> StateGraph<Idle> {
+    StateGraph::new().node("work", work).edge(START, "work")
+}
+
+pub fn idle_inside() -> StateGraph<Idle> {
+    StateGraph::new()
+        .subgraph_with("sub", busy(), policy())
+        .edge(START, "sub")
+}
+
+pub fn idle_calling() -> StateGraph<Idle> {
+    let call = |state: Idle, ctx: &Context| {
+        let input = json!({"times": state.times, "every": state.every});
+        let called: Idle = ctx.call_graph("busy", input)?;
+        Ok(Idle::update().done(called.done))
+    };
+    StateGraph::new()
+        .node_with("call", call, policy())
+        .edge(START, "call")
 }
