@@ -20,7 +20,18 @@ pub struct Guest {
     pub run_node: &'static str,
     pub route: &'static str,
     pub reduce: &'static str,
+    /// `Some`: a graph that depends on how a run is configured, of which `describe-for` says `text`.
+    pub describe_for: Option<&'static str>,
 }
+
+/// What such a component exports beside the others.
+const CONFIGURED: &str = r#"
+  (func (export "selvedge:graph/configured@0.1.2#describe-for") (param i32 i32 i32 i32) (result i32)
+    @describe_for
+    (call $ok (i32.const 524288) (i32.const @text_bytes)))
+  (func (export "selvedge:graph/configured@0.1.2#configure") (param i32 i32 i32 i32) (result i32)
+    (i32.store8 (i32.const 16) (i32.const 0))
+    (i32.const 16))"#;
 
 impl Guest {
     /// What a good description says, for those that change a little of it.
@@ -61,7 +72,15 @@ impl Guest {
             true => b"{}",
             false => self.text.as_slice(),
         };
+        let (world, configured) = match self.describe_for {
+            None => ("graph", String::new()),
+            Some(first) => (
+                "configured-graph",
+                CONFIGURED.replace("@describe_for", first),
+            ),
+        };
         let wat = template
+            .replace("@configured", &configured)
             .replace("@description_bytes", &description.len().to_string())
             .replace("@text_bytes", &text.len().to_string())
             .replace("@description", &literal(&description))
@@ -75,7 +94,7 @@ impl Guest {
         let mut resolve = wit_parser::Resolve::default();
         let (package, _) = resolve.push_path(root.join("wit")).expect("the contract");
         let world = resolve
-            .select_world(&[package], Some("graph"))
+            .select_world(&[package], Some(world))
             .expect("its world");
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
             .expect("a module of the contract");

@@ -181,6 +181,11 @@ fn a_component_that_lies_about_its_graphs_is_refused() {
             with(|graph| graph["nodes"][0]["name"] = json!("x".repeat(100_000))),
             "is longer than 1024 bytes",
         ),
+        (
+            "configured",
+            with(|graph| graph["configured"] = json!(true)),
+            "exports no selvedge:graph/configured",
+        ),
         ("many", many, "more than 10000"),
         ("huge", "x".repeat((1 << 20) + 1), "OutputLimitExceeded"),
     ] {

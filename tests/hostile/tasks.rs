@@ -289,6 +289,49 @@ async fn what_a_guest_says_that_is_too_long_too_deep_or_no_text_is_refused() {
 }
 
 #[tokio::test]
+async fn a_lie_about_a_graph_that_depends_on_its_configuration_ends_the_run_that_it_is_for() {
+    let graph = || Guest::description()["graphs"][0].clone();
+    let with = |name: &str, value: Value| {
+        let mut graph = graph();
+        graph[name] = value;
+        graph.to_string()
+    };
+    let saying = |text: String, first| {
+        let mut description = Guest::description();
+        description["graphs"][0]["configured"] = json!(true);
+        Guest {
+            text: text.into_bytes(),
+            describe_for: Some(first),
+            ..Guest::describing(&description)
+        }
+    };
+    let lie = |name, text: String| mistake(name, saying(text, ""), "InvalidGraphError");
+    suffer(vec![
+        lie("nothing", "{}".to_owned()),
+        lie("list", "[1]".to_owned()),
+        lie("another", with("name", json!("h"))),
+        lie(
+            "nowhere",
+            with("edges", json!([{"from": ["node"], "to": "nobody"}])),
+        ),
+        mistake("no_json", saying("{".to_owned(), ""), "InvalidGuestOutput"),
+        mistake(
+            "trap",
+            saying("{}".to_owned(), "unreachable"),
+            "GuestTrapped",
+        ),
+        case(
+            "spin",
+            saying("{}".to_owned(), "(call $spin)"),
+            json!({"cpu_ms": 200}),
+            "CpuLimitExceeded",
+            "cpu_ms",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn whoever_floods_readers_or_the_log_is_ended() {
     const EVENTS: &str =
         "(loop $again (call $emit_custom (i32.const 524288) (i32.const 2)) (br $again))";

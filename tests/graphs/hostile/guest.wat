@@ -15,6 +15,7 @@
   (data (i32.const 1024) "@description")
   (data (i32.const 524288) "@text")
   @items
+  @configured
 
   ;; What the host hands over is never given back: an instance lives for one task.
   (global $end (mut i32) (i32.const 1048576))

@@ -102,10 +102,16 @@ impl Shared {
             waiting_around: asker.waiting_around,
         };
         let answer = self.sandbox.describe_for(asked).await?;
-        Ok(Built {
-            graph: graph(&part.name, &answer)?,
-            description_bytes: answer.as_str().len(),
-        })
+        let name = part.name.clone();
+        // As large as a task's output may be: reading it must keep nobody waiting.
+        let reading = tokio::task::spawn_blocking(move || {
+            Ok(Built {
+                graph: graph(&name, &answer)?,
+                description_bytes: answer.as_str().len(),
+            })
+        });
+        let read = reading.await;
+        read.unwrap_or_else(|error| Err(invalid(&part.name, error)))
     }
 
     /// The graph that a node of another stands for, or that it calls, under a setting.
