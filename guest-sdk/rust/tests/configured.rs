@@ -50,8 +50,9 @@ mod bad {
     selvedge_sdk::graphs! { "demanding" => selvedge_sdk::configured(demanding) }
 }
 
-fn setting(configurable: Value) -> Setting {
-    serde_json::from_value(json!({"configurable": configurable})).unwrap()
+fn setting(configurable: &Value) -> Setting {
+    let given = json!({"configurable": configurable});
+    serde_json::from_value(given).expect("a setting")
 }
 
 #[test]
@@ -60,11 +61,11 @@ fn a_run_has_the_graph_that_it_is_configured_for() {
     graphs.check().unwrap();
     let plain = graphs.invoke("chosen", json!({})).unwrap();
     assert_eq!(plain, json!({"log": []}));
-    let tools = setting(json!({"tools": ["a", "b"]}));
+    let tools = setting(&json!({"tools": ["a", "b"]}));
     let run = Run::start_for(&graphs, "chosen", json!({}), tools).unwrap();
     assert_eq!(run.output(), json!({"log": ["a of 2", "b of 2"]}));
 
-    let wrong = setting(json!({"tools": 1}));
+    let wrong = setting(&json!({"tools": 1}));
     let failed = Run::start_for(&graphs, "chosen", json!({}), wrong);
     let error = failed.err().unwrap();
     assert_eq!(error.kind(), "ConfigError");

@@ -179,7 +179,7 @@ fn contained<'a>(
                 input: &call.input,
                 called: call.called,
             };
-            Chain::inside(&around.common.claimed, lineage, graph)
+            Chain::inside(&around.common.claimed, lineage, &graph)
         });
         let entry = inside.entry(&call.part.graph, base.as_ref(), call.input);
         let level = Arc::new(Level {

@@ -90,7 +90,7 @@ impl Shared {
             // It weighs something now.
             self.built_graphs.0.insert(key, cell);
         }
-        Ok(part.as_built(graph, setting.clone()))
+        Ok(part.built_as(graph, setting.clone()))
     }
 
     async fn build(&self, part: &Part, setting: &Setting, asker: Asker) -> Result<Built, Failure> {

@@ -69,7 +69,7 @@ impl Part {
     }
 
     /// The same as a setting has it.
-    pub(super) fn as_built(self, graph: Arc<Graph>, setting: Setting) -> Self {
+    pub(super) fn built_as(self, graph: Arc<Graph>, setting: Setting) -> Self {
         Self {
             graph,
             setting: Some(setting),

@@ -62,7 +62,7 @@ impl Chain {
     }
 
     /// That of a graph inside a task, whose lineage is that of its execution's nodes.
-    pub(crate) fn inside(claimed: &ClaimedRun, around: &Lineage, graph: GraphInside<'_>) -> Self {
+    pub(crate) fn inside(claimed: &ClaimedRun, around: &Lineage, graph: &GraphInside<'_>) -> Self {
         let task = graph.task;
         let mut metadata = origin(claimed);
         metadata.insert("ls_integration".into(), Json::string("langgraph"));
