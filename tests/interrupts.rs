@@ -282,3 +282,33 @@ async fn a_new_input_drops_the_question() {
     let done = server.wait(&thread, &resume(json!("yes"))).await;
     assert_eq!(done["log"], json!(["again", "asked", "after"]));
 }
+
+#[tokio::test]
+async fn a_graph_elsewhere_takes_up_the_one_that_is_a_node_of_it() {
+    let server = Setup::probes(&["hitl", "nested", "leaf"]).start().await;
+    for (graph, input) in [("hitl", json!({})), ("nested", json!({"foo": "x"}))] {
+        let thread = server.new_thread().await;
+        // As LangGraph's `RemoteGraph` asks, with the same input each time.
+        let run = |configurable: Value| json!({"assistant_id": graph, "input": input, "config": {"configurable": configurable}});
+        // What has not begun yet begins.
+        let again = json!({"__pregel_resuming": true});
+        let asked = server.wait(&thread, &run(again.clone())).await;
+        let id = text(&asked["__interrupt__"][0]["id"]);
+        assert_eq!(server.wait(&thread, &run(again)).await, asked, "{graph}");
+        // Some of the answers may be to questions of others.
+        let elsewhere = "0123456789abcdef0123456789abcdef";
+        let answers =
+            json!({"__pregel_resuming": true, "__pregel_resume_map": {id: "Y", elsewhere: "N"}});
+        let done = server.wait(&thread, &run(answers)).await;
+        assert_eq!(done.get("__interrupt__"), None, "{graph}: {done}");
+        assert_eq!(server.state(&thread).await["next"], json!([]));
+
+        // A run of its own begins anew, whatever is said of answers.
+        let answers = json!({"__pregel_resuming": false, "__pregel_resume_map": {id: "Y"}});
+        let other = server.wait(&thread, &run(answers)).await;
+        assert_ne!(
+            other["__interrupt__"][0]["id"],
+            asked["__interrupt__"][0]["id"]
+        );
+    }
+}

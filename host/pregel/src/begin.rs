@@ -70,7 +70,7 @@ impl Execution {
             Entry::Continue => {}
             Entry::Input(given) => input = Some(given),
             Entry::Command(command) => {
-                self.answers_by_id = command.resume.as_ref().and_then(interrupt::as_map);
+                self.answers_by_id = command.resume.as_ref().and_then(interrupt::answers_by_id);
                 if self.given_before.is_none() {
                     let of_command = match self.read_command(&command) {
                         Ok(writes) => writes,

@@ -87,7 +87,8 @@ pub(crate) fn loose_answer(pending: &[PendingWrite]) -> Option<&Json> {
 }
 
 /// The answers by interrupt id, if a resume value is such a map.
-pub(crate) fn as_map(resume: &Json) -> Option<IndexMap<String, Json>> {
+#[must_use]
+pub fn answers_by_id(resume: &Json) -> Option<IndexMap<String, Json>> {
     let members = resume.members()?;
     members
         .keys()

@@ -54,6 +54,7 @@ pub use execution::{
     Addressed, End, EndKind, Entry, Execution, Mint, Options, Outcome, Output, Step, Work, WorkId,
 };
 pub use graph::{Graph, Nested};
+pub use interrupt::answers_by_id;
 pub use nested::Inside;
 pub use problems::GraphProblem;
 pub use program::{Failure, GuestCall, Program};

@@ -132,6 +132,83 @@ hitl_loop = (
 )
 
 
+def ask_deep(state: Trail) -> Trail:
+    return {"foo": state.get("foo", "") + interrupt({"question": "deep?"}), "log": ["ask"]}
+
+
+leaf = (
+    StateGraph(Trail)
+    .add_node("i", passes("i"))
+    .add_node("ask", ask_deep)
+    .add_edge(START, "i")
+    .add_edge("i", "ask")
+    .add_edge("ask", END)
+    .compile(name="leaf")
+)
+
+mid = (
+    StateGraph(Trail)
+    .add_node("m", passes("m"))
+    .add_node("leaf", leaf)
+    .add_edge(START, "m")
+    .add_edge("m", "leaf")
+    .add_edge("leaf", END)
+    .compile(name="mid")
+)
+
+nested = (
+    StateGraph(Trail)
+    .add_node("a", passes("a"))
+    .add_node("mid", mid)
+    .add_node("b", passes("b"))
+    .add_edge(START, "a")
+    .add_edge("a", "mid")
+    .add_edge("mid", "b")
+    .add_edge("b", END)
+    .compile(name="nested")
+)
+
+
+class Log(TypedDict, total=False):
+    """The trail without the channel that takes one value a super-step."""
+
+    log: Annotated[list[str], operator.add]
+
+
+def asker(name: str) -> Any:
+    """A graph whose one node asks."""
+    return StateGraph(Log).add_node("ask", asks(name)).add_edge(START, "ask").add_edge("ask", END).compile(name=name)
+
+
+wide = (
+    StateGraph(Trail)
+    .add_node("left", asker("left"))
+    .add_node("right", asker("right"))
+    .add_node("after", lambda state: {"log": ["after"]})
+    .add_edge(START, "left")
+    .add_edge(START, "right")
+    .add_edge(["left", "right"], "after")
+    .add_edge("after", END)
+    .compile(name="wide")
+)
+
+
+def goes_to_b(state: Log) -> Any:
+    return Command(graph=Command.PARENT, update={"foo": "from inside ", "log": ["left"]}, goto="b")
+
+
+leave = StateGraph(Log).add_node("leave", goes_to_b).add_edge(START, "leave").compile(name="leave")
+
+handover = (
+    StateGraph(Trail)
+    .add_node("sub", leave, destinations=("b",))
+    .add_node("b", passes("b"))
+    .add_edge(START, "sub")
+    .add_edge("b", END)
+    .compile(name="handover")
+)
+
+
 class CustomError(Exception):
     """A class that is not on the reference's list of those whose message callers may see."""
 
@@ -271,6 +348,9 @@ chat = (
     .add_edge("post", END)
     .compile(name="chat")
 )
+
+
+talking = StateGraph(Chat).add_node("sub", chat).add_edge(START, "sub").add_edge("sub", END).compile(name="talking")
 
 
 def echo(state: Chat) -> Chat:

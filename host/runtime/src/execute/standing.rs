@@ -1,9 +1,10 @@
 //! Where an execution begins: which checkpoint, and with what.
 
+use indexmap::IndexMap;
 use selvedge_model::checkpoint::SavedCheckpoint;
-use selvedge_model::run::{ClaimedRun, Command};
+use selvedge_model::run::{ClaimedRun, Command, RunKwargs};
 use selvedge_model::{CheckpointId, Json, Scope};
-use selvedge_pregel::{Addressed, Entry};
+use selvedge_pregel::{Addressed, Entry, answers_by_id};
 
 use super::commit::{Unstored, insist};
 use crate::Shared;
@@ -69,6 +70,7 @@ pub(crate) async fn standing(
     let newest = saved.checkpoint.id;
     let here = Standing {
         newest: Some(newest),
+        entry: taken_up_again(kwargs).unwrap_or(from_nothing.entry),
         ..from_nothing
     };
     // A run that was cut off goes on where it stood, wherever it had begun.
@@ -99,7 +101,29 @@ pub(crate) async fn standing(
     }
 }
 
+/// A graph that runs elsewhere, with this one as a node, may be resumed: then the node runs again. LangGraph's
+/// `RemoteGraph` sends the node's input once more, and says in `configurable` that it is not meant, with the answers that
+/// the graph was given, by the ids of all questions in it.
+fn taken_up_again(kwargs: &RunKwargs) -> Option<Entry> {
+    let configurable = configurable(&kwargs.config)?;
+    let goes_on: bool = configurable.get("__pregel_resuming")?.decode().ok()?;
+    if !goes_on || kwargs.command.is_some() {
+        return None;
+    }
+    let answers = configurable.get("__pregel_resume_map");
+    let by_id = answers.filter(|answers| answers_by_id(answers).is_some());
+    Some(by_id.map_or(Entry::Continue, |answers| {
+        Entry::Command(Command {
+            resume: Some(answers.clone()),
+            ..Command::default()
+        })
+    }))
+}
+
 fn named_checkpoint(config: &Json) -> Option<CheckpointId> {
-    let configurable = config.members()?.get("configurable")?.members()?;
-    configurable.get("checkpoint_id")?.decode().ok()
+    configurable(config)?.get("checkpoint_id")?.decode().ok()
+}
+
+fn configurable(config: &Json) -> Option<IndexMap<String, Json>> {
+    config.members()?.get("configurable")?.members()
 }

@@ -70,14 +70,16 @@ class Client:
         self.runs = Area(client.runs)
         self.crons = Area(client.crons)
         self.store = Area(client.store)
-        self._client = client
+        self.flavour = flavour
+        # The SDK's own, for what is built on it.
+        self.sdk = client
 
     async def close(self) -> None:
         """Close the connections."""
-        if hasattr(self._client, "aclose"):
-            await self._client.aclose()
+        if self.flavour == "async":
+            await self.sdk.aclose()
         else:
-            self._client.close()
+            self.sdk.close()
 
 
 async def _streamed(begin: Callable[[], Any]) -> AsyncIterator[Any]:

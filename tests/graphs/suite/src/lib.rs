@@ -5,6 +5,7 @@
 
 mod failing;
 mod given;
+mod nesting;
 mod paths;
 mod people;
 mod policies;
@@ -22,6 +23,12 @@ selvedge_sdk::graphs! {
     "hitl" => people::hitl(),
     "hitl_many" => people::hitl_many(),
     "hitl_loop" => people::hitl_loop(),
+    "nested" => nesting::nested(),
+    "leaf" => nesting::leaf(),
+    "wide" => nesting::wide(),
+    "handover" => nesting::handover(),
+    "leave" => nesting::leave(),
+    "talking" => nesting::talking(),
     "fail" => failing::fail(),
     "fail_b" => failing::fail_b(),
     "retry" => failing::retry(),
@@ -92,6 +99,22 @@ mod tests {
             run.resume(answer).unwrap();
         }
         assert_eq!(run.output(), json!({"answers": ["one", "two", "done"]}));
+    }
+
+    #[test]
+    fn the_graphs_inside_give_what_their_twins_in_python_give() {
+        let mut run = Run::start(&graphs(), "nested", json!({"foo": "x"})).unwrap();
+        assert_eq!(run.questions(), [json!({"question": "deep?"})]);
+        run.resume("Y").unwrap();
+        let log = ["a", "a", "m", "a", "m", "i", "ask", "b"];
+        assert_eq!(run.output(), json!({"foo": "xamiYb", "log": log}));
+        assert_eq!(
+            output("handover", json!({"foo": "x"})),
+            json!({"foo": "from inside b", "log": ["left", "b"]})
+        );
+        let question = json!({"messages": [{"role": "user", "content": "hi"}]});
+        let run = Run::start(&graphs(), "talking", question).unwrap();
+        assert_eq!(run.tokens(), "hello there world");
     }
 
     #[test]
