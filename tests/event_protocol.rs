@@ -193,6 +193,38 @@ async fn a_run_that_is_cancelled_before_it_begins_says_so_too() {
     assert!(ids.contains(&json!(format!("synth:{second}:lc||interrupted"))));
 }
 
+/// While another task goes on, nobody could be told what becomes of an answer.
+#[tokio::test]
+async fn a_question_is_told_when_it_can_be_answered() {
+    let server = Setup::probes(&["nested", "leaf"]).start().await;
+    for _ in 0..5 {
+        let thread = server.new_thread().await;
+        server
+            .start_run(&thread, "nested", json!({"foo": "x"}))
+            .await;
+        let mut events = server
+            .thread_events(
+                &thread,
+                &json!({"channels": ["input", "lifecycle"], "depth": 9}),
+            )
+            .await;
+        let question = loop {
+            let event = events.next().await;
+            if event["method"] == "input.requested" {
+                break event;
+            }
+        };
+        let answer = json!({"interrupt_id": question["params"]["data"]["interrupt_id"],
+            "namespace": question["params"]["namespace"], "response": "Y"});
+        let answered = server.command(&thread, "input.respond", answer).await;
+        assert_eq!(answered["type"], "success", "{answered}");
+        for _ in 0..2 {
+            events.until_the_end().await;
+        }
+        assert_eq!(server.state(&thread).await["values"]["foo"], "xamiYb");
+    }
+}
+
 #[tokio::test]
 async fn questions_are_told_and_answered() {
     let server = Setup::probes(&["hitl", "both"]).start().await;
@@ -228,7 +260,7 @@ async fn questions_are_told_and_answered() {
         format!("Unknown or already-consumed interrupt: {}", text(id))
     );
 
-    // Two questions, told before the run ends, and answered at once.
+    // Two questions, answered together.
     let thread = server.new_thread().await;
     server.start_run(&thread, "both", json!({})).await;
     let asked = data(&server.run_shown(&thread).await, "input.requested");

@@ -21,6 +21,9 @@ use crate::tree::{Branch, Nest, Nested, Status};
 /// The most questions of one run that are told apart.
 const MOST_QUESTIONS: usize = 10_000;
 
+/// The most that is kept of questions until the run has stopped. What is beyond that is told at once.
+const MOST_WAITING_BYTES: usize = 1 << 20;
+
 /// The events of one thread, as somebody reads them.
 #[derive(Default)]
 pub struct Translator {
@@ -38,8 +41,11 @@ struct Run {
     pairs: bool,
     /// A state whose checkpoint has not come yet.
     held: Option<(EventId, Arc<StreamEvent>)>,
-    /// Ids of questions that were told.
+    /// Ids of questions that were heard.
     asked: HashSet<String>,
+    /// Those that are told when the run has stopped: nobody can answer before.
+    waiting: Vec<(Namespace, Question)>,
+    waiting_bytes: usize,
     nest: Nest,
     messages: Messages,
 }
@@ -240,6 +246,9 @@ impl Run {
             for nested in self.nest.end_all(status) {
                 put_end(said.run_id, &nested, out);
             }
+            for (place, question) in std::mem::take(&mut self.waiting) {
+                self.tell_question(&place, &question, out);
+            }
             self.status = Some(status);
         }
         let mut data = json!({"event": status.as_str(), "graph_name": said.graph_name});
@@ -398,21 +407,31 @@ impl Run {
         }
     }
 
-    /// Each question is told once, where it was first heard: the graphs around one that asks repeat it.
+    /// Each question counts once, where it was first heard: the graphs around one that asks repeat it.
     fn ask(&mut self, place: &Namespace, questions: &Json, out: &mut Out<'_>) {
         for question in questions.items().unwrap_or_default() {
-            let Ok(Question { id, value }) = question.decode() else {
+            let Ok(question) = question.decode::<Question>() else {
                 continue;
             };
-            if self.asked.len() >= MOST_QUESTIONS || !self.asked.insert(id.clone()) {
+            if self.asked.len() >= MOST_QUESTIONS || !self.asked.insert(question.id.clone()) {
                 continue;
             }
-            let address = Address::new(Method::Input, place);
-            let data = || Json::object([("interrupt_id", &Json::string(&id)), ("payload", &value)]);
-            match self.made_up(place, "input", &id) {
-                Some(made_up) => out.put_as(made_up, address, None, data),
-                None => out.put(address, None, data),
+            self.waiting_bytes += question.value.len();
+            if self.waiting_bytes > MOST_WAITING_BYTES {
+                self.tell_question(place, &question, out);
+            } else {
+                self.waiting.push((place.clone(), question));
             }
+        }
+    }
+
+    fn tell_question(&self, place: &Namespace, question: &Question, out: &mut Out<'_>) {
+        let Question { id, value } = question;
+        let address = Address::new(Method::Input, place);
+        let data = || Json::object([("interrupt_id", &Json::string(id)), ("payload", value)]);
+        match self.made_up(place, "input", id) {
+            Some(made_up) => out.put_as(made_up, address, None, data),
+            None => out.put(address, None, data),
         }
     }
 
