@@ -132,7 +132,12 @@ fn lagged() -> Bytes {
 }
 
 fn event_frame(id: Option<EventId>, event: &StreamEvent) -> Bytes {
-    frame(event.name(), &event.namespace, &event.data, id)
+    let namespace = match event.kind {
+        // In LangGraph their metadata say where they come from, and clients know them by these names alone.
+        EventKind::Messages(_) => "",
+        _ => &event.namespace,
+    };
+    frame(event.name(), namespace, &event.data, id)
 }
 
 fn frame(name: &str, namespace: &str, data: &Json, id: Option<EventId>) -> Bytes {
