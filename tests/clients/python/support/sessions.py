@@ -53,10 +53,10 @@ class Session:
             return [str(message.text) for message in await self.all(lambda session: session.messages)]
         return [await message.text for message in await self.all(lambda session: session.messages)]
 
-    async def events(self, channels: list[str], is_last: Callable[[Json], bool]) -> list[Json]:
-        """The events of these channels, from the thread's first on, until one is the last."""
+    async def events(self, channels: list[str], is_last: Callable[[Json], bool], **of: Any) -> list[Json]:
+        """The events of these channels and `namespaces`, from the thread's first on, until one is the last."""
         seen: list[Json] = []
-        reading = self._stream.subscribe(channels)
+        reading = self._stream.subscribe(channels, **of)
 
         def read() -> list[Json]:
             for event in reading:
