@@ -4,6 +4,7 @@
 import "./areas/assistants.js";
 import "./areas/threads.js";
 import "./areas/state.js";
+import "./areas/subgraphs.js";
 import "./areas/runs.js";
 import "./areas/streams.js";
 import "./areas/event_streams.js";

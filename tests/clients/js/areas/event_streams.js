@@ -126,6 +126,88 @@ for (const transport of ["sse", "websocket"]) {
       );
     });
 
+    const inside = ({ params }) => params.namespace.map((segment) => segment.split(":")[0]).join("|");
+
+    /** The questions of a session, once there are as many. */
+    const asked = (stream, count) =>
+      eventually(
+        () => stream.interrupts,
+        (questions) => questions.length === count,
+      );
+
+    const answer = (stream, { interruptId, namespace }, response) =>
+      stream.input.respond({ interrupt_id: interruptId, namespace, response });
+
+    const atRest = (stream) =>
+      eventually(
+        () => client.threads.getState(stream.threadId),
+        ({ next }) => next.length === 0,
+      );
+
+    test("graphs inside begin and end", () =>
+      session("handover", async (stream) => {
+        const lifecycle = await stream.subscribe({ channels: ["lifecycle"] });
+        await stream.run.start({ input: { foo: "x" } });
+        const told = (await untilTheEnd(lifecycle)).map((event) => [inside(event), event.params.data.event]);
+        assert.deepEqual(told, [
+          ["", "running"],
+          ["sub", "started"],
+          ["sub", "completed"],
+          ["", "completed"],
+        ]);
+      }));
+
+    test("a reader chooses among graphs by where they are", () =>
+      session("nested", async (stream) => {
+        const places = async (filter) => {
+          const events = await stream.subscribe({ channels: ["lifecycle"], ...filter });
+          const seen = [];
+          for await (const event of events) {
+            seen.push(inside(event));
+            if (seen.length === filter.count) break;
+          }
+          // They may come over several connections.
+          return seen.sort();
+        };
+        const chosen = Promise.all([
+          places({ namespaces: [["mid"]], depth: 0, count: 1 }),
+          places({ namespaces: [["mid"]], count: 2 }),
+          places({ count: 3 }),
+        ]);
+        await stream.run.start({ input: { foo: "x" } });
+        assert.deepEqual(await chosen, [["mid"], ["mid", "mid|leaf"], ["", "mid", "mid|leaf"]]);
+      }));
+
+    test("a deep question is answered", () =>
+      session("nested", async (stream) => {
+        await stream.run.start({ input: { foo: "x" } });
+        const [question] = await asked(stream, 1);
+        assert.deepEqual(question.payload, { question: "deep?" });
+        assert.equal(inside({ params: question }), "mid|leaf");
+        await answer(stream, question, "Y");
+        assert.equal((await atRest(stream)).values.foo, "xamiYb");
+      }));
+
+    test("questions of two graphs are answered one by one", () =>
+      session("wide", async (stream) => {
+        await stream.run.start({ input: { foo: "x" } });
+        const questions = await asked(stream, 2);
+        for (const question of [...questions]) await answer(stream, question, "ok");
+        assert.deepEqual((await atRest(stream)).values.log, ["left=ok", "right=ok", "after"]);
+      }));
+
+    test("a session finds the graphs inside, and what they say", () =>
+      session("talking", async (stream) => {
+        await stream.run.start({ input: { messages: [{ role: "user", content: "hi" }] } });
+        const found = [];
+        for await (const sub of stream.subgraphs) {
+          const texts = [];
+          for await (const message of sub.messages) texts.push(await message.text);
+          found.push([sub.name, texts]);
+        }
+        assert.deepEqual(found, [["sub", ["hello there world"]]]);
+      }));
+
     test("custom events are told", { skip: againstReference && "the reference needs a transformer" }, () =>
       session("custom", async (stream) => {
         const custom = await stream.subscribe({ channels: ["custom", "lifecycle"] });
