@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::support::callers::{ANN, As, BOB, let_in};
-use crate::support::protocol::{CHANNELS, data, is_end};
+use crate::support::protocol::{CHANNELS, data, is_end, seqs};
 use crate::support::server::text;
 use crate::support::wait::PATIENCE;
 use crate::support::{Server, Setup};
@@ -146,7 +146,7 @@ async fn commands_subscriptions_and_events_share_a_connection() {
     socket
         .done(
             "subscription.subscribe",
-            json!({"channels": ["values", "lifecycle"], "since": 1_000}),
+            json!({"channels": ["values", "lifecycle"], "since": seen[1]["seq"]}),
         )
         .await;
     socket.done("run.start", two("y")).await;
@@ -186,15 +186,18 @@ async fn a_client_that_comes_back_says_what_it_has_seen() {
     server.restart().await;
     let mut socket = Socket::open(&server, &thread).await;
     let half = seen.len() / 2;
-    let back = json!({"channels": CHANNELS, "since": half});
+    let back = json!({"channels": CHANNELS, "since": seen[half - 1]["seq"]});
     let restored = socket.done("subscription.reconnect", back).await;
     assert_eq!(restored["replayed_events"], seen.len() - half);
     assert_eq!(socket.events, seen[half..]);
-    let lost = json!({"channels": CHANNELS, "since": 10_000});
-    assert_eq!(
-        socket.refused("subscription.reconnect", lost).await,
-        "resume_gap"
-    );
+    // Before the first event that is kept, and after the last that there can be.
+    for since in [seqs(&seen)[0] - 1, 1 << 53] {
+        let lost = json!({"channels": CHANNELS, "since": since});
+        assert_eq!(
+            socket.refused("subscription.reconnect", lost).await,
+            "resume_gap"
+        );
+    }
     let nothing = json!({"channels": CHANNELS});
     assert_eq!(
         socket.refused("subscription.reconnect", nothing).await,

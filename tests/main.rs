@@ -37,6 +37,7 @@ mod discovery;
 mod disks;
 mod egress;
 mod event_protocol;
+mod event_since;
 mod event_socket;
 mod examples;
 mod faults;

@@ -117,6 +117,12 @@ pub fn data(events: &[Value], method: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The numbers of events.
+pub fn seqs(events: &[Value]) -> Vec<u64> {
+    let seqs = events.iter().map(|event| event["seq"].as_u64());
+    seqs.collect::<Option<_>>().expect("numbers")
+}
+
 pub fn methods(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| text(&event["method"])).collect()
 }

@@ -75,11 +75,15 @@ impl StreamEvent {
 pub struct EventId {
     /// Milliseconds since 1970.
     pub ms: i64,
-    /// Tells apart those of one millisecond.
+    /// Tells apart those of one millisecond, of which there are [`EventId::PER_MS`].
     pub n: i64,
 }
 
 impl EventId {
+    /// Ids that are given in one millisecond. A process that needs more of them is ahead of its clock for a while, so
+    /// that the event protocol can make numbers of ids.
+    pub const PER_MS: i64 = 128;
+
     /// Stands before every event.
     pub const BEFORE_ALL: Self = Self { ms: -1, n: -1 };
 
@@ -88,12 +92,14 @@ impl EventId {
     #[must_use]
     pub fn next(self, now_ms: i64) -> Self {
         if now_ms > self.ms {
-            Self { ms: now_ms, n: 0 }
-        } else {
-            Self {
-                ms: self.ms,
-                n: self.n.saturating_add(1),
-            }
+            return Self { ms: now_ms, n: 0 };
+        }
+        match self.n.saturating_add(1) {
+            n if n < Self::PER_MS => Self { ms: self.ms, n },
+            _ => Self {
+                ms: self.ms.saturating_add(1),
+                n: 0,
+            },
         }
     }
 }
@@ -154,6 +160,11 @@ mod tests {
         assert!(first < second && second < third && third < fourth);
         assert_eq!(texts[2].parse(), Ok(third));
         assert_eq!("5".parse(), Ok(EventId { ms: 5, n: 0 }));
+        let full = EventId {
+            ms: 5,
+            n: EventId::PER_MS - 1,
+        };
+        assert_eq!(full.next(3), EventId { ms: 6, n: 0 });
         for bad in [
             "",
             "-",

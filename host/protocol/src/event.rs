@@ -105,7 +105,7 @@ impl Address {
 /// An event as clients see it.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Its number within the thread, from 1.
+    /// Its number, which rises over the thread, is the same for everybody, and stays what it is.
     pub seq: u64,
     /// The same for everybody and whenever it is read: clients tell by it what they have seen.
     pub id: String,

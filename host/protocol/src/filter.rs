@@ -2,8 +2,10 @@
 
 use indexmap::IndexMap;
 use selvedge_model::Json;
+use selvedge_model::event::EventId;
 
 use crate::event::{Address, Method};
+use crate::number::{is_after, last_of};
 
 /// The most channels, and the most namespaces, that one filter names.
 const MOST_ENTRIES: usize = 256;
@@ -17,7 +19,7 @@ pub struct Filter {
     /// How far below such a beginning.
     depth: Option<usize>,
     /// Only what comes after this number.
-    pub since: u64,
+    since: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +112,28 @@ impl Filter {
         })
     }
 
+    /// The number of the last event that need not be told.
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// A number beyond the last that can have been given is of another server, or of a clock that went ahead: it says
+    /// nothing of what its reader has had, so all is wanted. Says whether it was so.
+    pub fn forget_since_beyond(&mut self, last_given: EventId) -> bool {
+        let is_beyond = self.since > last_of(last_given);
+        if is_beyond {
+            self.since = 0;
+        }
+        is_beyond
+    }
+
+    /// Whether an event with this number is wanted.
+    #[must_use]
+    pub fn wants_now(&self, seq: u64, address: &Address) -> bool {
+        is_after(seq, self.since) && self.wants(address)
+    }
+
     /// Whether an event of this kind from this place is wanted, whatever its number.
     #[must_use]
     pub fn wants(&self, address: &Address) -> bool {
@@ -182,7 +206,7 @@ mod tests {
     fn channels_are_those_that_are_named() {
         let wanted =
             filter(json!({"channels": ["values", "input", "custom:a"], "since": 3})).unwrap();
-        assert_eq!(wanted.since, 3);
+        assert_eq!(wanted.since(), 3);
         assert!(wants(&wanted, Method::Values, ""));
         assert!(wants(&wanted, Method::Input, "a:1|b:2"));
         assert!(!wants(&wanted, Method::Updates, ""));

@@ -1,8 +1,7 @@
 //! From the events of a thread's runs to the protocol's.
 //!
-//! What goes in are the events in the order of their ids, from the first that is kept; what comes out is numbered. Every
-//! reader has a translator of its own, and since it is told the same, it counts the same. Nothing that is not wanted is
-//! written down, only counted.
+//! What goes in are the events in the order of their ids, from the first that is kept; what comes out is numbered by
+//! them. Every reader has a translator of its own. Nothing that is not wanted is written down, only numbered.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use serde_json::json;
 use crate::compact::{self, INTERRUPT};
 use crate::event::{Address, Event, Method, Namespace, namespace};
 use crate::messages::{Messages, Told};
+use crate::number::number;
 use crate::tree::{Branch, Nest, Nested, Status};
 
 /// The most questions of one run that are told apart.
@@ -27,7 +27,8 @@ const MOST_WAITING_BYTES: usize = 1 << 20;
 /// The events of one thread, as somebody reads them.
 #[derive(Default)]
 pub struct Translator {
-    seq: u64,
+    first: Option<u64>,
+    through: u64,
     run: Run,
 }
 
@@ -71,14 +72,34 @@ struct Question {
 
 /// Where the events that one event becomes are put.
 struct Out<'a> {
-    seq: &'a mut u64,
     wants: &'a dyn Fn(u64, &Address) -> bool,
-    events: &'a mut Vec<Event>,
+    events: Vec<Event>,
+    /// Of the event that is being read. All that comes out now is numbered by it, also a state that was held.
+    now: EventId,
+    numbered: u64,
+    /// Of the event that is told of.
     id: EventId,
     parts: u32,
 }
 
-impl Out<'_> {
+impl<'a> Out<'a> {
+    fn new(now: EventId, wants: &'a dyn Fn(u64, &Address) -> bool) -> Self {
+        Self {
+            wants,
+            events: Vec::new(),
+            now,
+            numbered: 0,
+            id: now,
+            parts: 0,
+        }
+    }
+
+    /// What comes next is of this event.
+    fn of(&mut self, id: EventId) -> &mut Self {
+        (self.id, self.parts) = (id, 0);
+        self
+    }
+
     /// Under the id of the event that it is made of; further ones with a suffix.
     fn put(&mut self, address: Address, node: Option<String>, data: impl FnOnce() -> Json) {
         let suffix = match self.parts {
@@ -98,10 +119,11 @@ impl Out<'_> {
         node: Option<String>,
         data: impl FnOnce() -> Json,
     ) {
-        *self.seq += 1;
-        if (self.wants)(*self.seq, &address) {
+        let seq = number(self.now, self.numbered);
+        self.numbered += 1;
+        if (self.wants)(seq, &address) {
             self.events.push(Event {
-                seq: *self.seq,
+                seq,
                 id,
                 address,
                 timestamp: self.id.ms,
@@ -120,26 +142,37 @@ impl Translator {
         event: &Arc<StreamEvent>,
         wants: &dyn Fn(u64, &Address) -> bool,
     ) -> Vec<Event> {
-        let mut events = Vec::new();
-        let pairs = event.kind == EventKind::Mode(StreamMode::Checkpoints);
-        let held = self.run.held.take();
-        if let Some(held) = held {
-            let same_place = held.1.namespace == event.namespace;
-            if pairs && same_place {
-                self.read(id, event, wants, &mut events);
-                self.show_state(&held, wants, &mut events);
-                return events;
+        self.first.get_or_insert(number(id, 0));
+        let mut out = Out::new(id, wants);
+        let run = &mut self.run;
+        let is_checkpoint = event.kind == EventKind::Mode(StreamMode::Checkpoints);
+        match run.held.take() {
+            Some((state_id, state)) if is_checkpoint && state.namespace == event.namespace => {
+                run.read(event, &mut out);
+                run.show_state(&state, out.of(state_id));
             }
-            self.show_state(&held, wants, &mut events);
+            Some((state_id, state)) => {
+                run.show_state(&state, out.of(state_id));
+                run.read(event, out.of(id));
+            }
+            None => run.read(event, &mut out),
         }
-        self.read(id, event, wants, &mut events);
-        events
+        if let Some(last) = out.numbered.checked_sub(1) {
+            self.through = number(id, last);
+        }
+        out.events
     }
 
-    /// The number of the last event, wanted or not.
+    /// A number that nothing told so far exceeds, wanted or not, and all that comes does.
     #[must_use]
-    pub fn seq(&self) -> u64 {
-        self.seq
+    pub fn through(&self) -> u64 {
+        self.through
+    }
+
+    /// The number from which on there were events.
+    #[must_use]
+    pub fn first(&self) -> Option<u64> {
+        self.first
     }
 
     /// How the newest run and the graphs within it stand; `None` before there was one.
@@ -159,24 +192,12 @@ impl Translator {
     pub fn run(&self) -> Option<RunId> {
         self.run.id
     }
+}
 
-    fn read(
-        &mut self,
-        id: EventId,
-        event: &Arc<StreamEvent>,
-        wants: &dyn Fn(u64, &Address) -> bool,
-        events: &mut Vec<Event>,
-    ) {
-        let mut out = Out {
-            seq: &mut self.seq,
-            wants,
-            events,
-            id,
-            parts: 0,
-        };
-        let run = &mut self.run;
+impl Run {
+    fn read(&mut self, event: &Arc<StreamEvent>, out: &mut Out<'_>) {
         match event.kind {
-            EventKind::Lifecycle => run.lifecycle(event, &mut out),
+            EventKind::Lifecycle => self.lifecycle(event, out),
             // What they tell is in the run's lifecycle.
             EventKind::Metadata
             | EventKind::Error
@@ -186,36 +207,22 @@ impl Translator {
             EventKind::Messages(_) => {}
             EventKind::Mode(mode) => {
                 let place = namespace(&event.namespace);
-                run.hear_from(&place, &mut out);
-                if mode == StreamMode::Values && run.pairs {
-                    run.ask_within(&place, event, &mut out);
-                    run.held = Some((id, event.clone()));
+                self.hear_from(&place, out);
+                if mode == StreamMode::Values && self.pairs {
+                    self.ask_within(&place, event, out);
+                    self.held = Some((out.id, event.clone()));
                 } else {
-                    run.show(mode, &place, event, &mut out);
+                    self.show(mode, &place, event, out);
                 }
             }
         }
     }
 
-    fn show_state(
-        &mut self,
-        (id, event): &(EventId, Arc<StreamEvent>),
-        wants: &dyn Fn(u64, &Address) -> bool,
-        events: &mut Vec<Event>,
-    ) {
-        let mut out = Out {
-            seq: &mut self.seq,
-            wants,
-            events,
-            id: *id,
-            parts: 0,
-        };
+    fn show_state(&mut self, event: &StreamEvent, out: &mut Out<'_>) {
         let place = namespace(&event.namespace);
-        self.run.show(StreamMode::Values, &place, event, &mut out);
+        self.show(StreamMode::Values, &place, event, out);
     }
-}
 
-impl Run {
     fn lifecycle(&mut self, event: &StreamEvent, out: &mut Out<'_>) {
         let Ok(said) = event.data.decode::<Lifecycle>() else {
             return;

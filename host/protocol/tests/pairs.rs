@@ -98,8 +98,8 @@ fn translated(events: &[StreamEvent]) -> Vec<Event> {
         all.extend(translator.take(id, &Arc::new(event.clone()), &|_, _| true));
     }
     let numbers: Vec<u64> = all.iter().map(|event| event.seq).collect();
-    let expected: Vec<u64> = (1..=translator.seq()).collect();
-    assert_eq!(numbers, expected);
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    assert_eq!(numbers.last(), Some(&translator.through()));
     all
 }
 
@@ -191,7 +191,7 @@ fn ids_are_the_same_whenever_the_events_are_read_and_whoever_reads_them() {
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), count, "{}", pair.graph);
-        // A reader of one channel counts the same.
+        // A reader of one channel has them under the same numbers.
         let mut translator = Translator::default();
         let mut some = Vec::new();
         for (n, event) in (1..).zip(&events) {

@@ -37,12 +37,12 @@ pub(crate) async fn events(
     JsonValue(body): JsonValue,
 ) -> ApiResult<Response> {
     let thread = path.thread()?;
-    let filter = Filter::read(&body.members().unwrap_or_default())?;
+    let mut filter = Filter::read(&body.members().unwrap_or_default())?;
+    filter.forget_since_beyond(edge.runtime.last_event_id_given());
     let reader = Reader::open(&edge.runtime, &caller.scope, thread).await?;
     let reading = Reading {
         reader: reader.ok_or_else(|| missing(thread))?,
         filter,
-        is_counting_checked: false,
         settled_at: Instant::now() + SETTLING,
     };
     let frames = stream::unfold(reading, |mut reading| async {
@@ -61,8 +61,6 @@ impl From<FilterError> for ApiError {
 struct Reading {
     reader: Reader,
     filter: Filter,
-    /// Whether `since` is known to be of the thread's present counting.
-    is_counting_checked: bool,
     settled_at: Instant,
 }
 
@@ -72,21 +70,11 @@ impl Reading {
         let beat = Instant::now() + HEARTBEAT;
         loop {
             let filter = &self.filter;
-            let wants = |seq: u64, address: &Address| seq > filter.since && filter.wants(address);
-            let events = if self.is_counting_checked {
-                match tokio::time::timeout_at(beat, self.reader.next(&wants)).await {
-                    Ok(events) => events?,
-                    Err(_) => return Some(Bytes::from_static(b": heartbeat\r\n\r\n")),
-                }
-            } else {
-                match self.reader.next_kept(&wants).await {
-                    Some(events) => events,
-                    None => {
-                        self.check_the_counting().await?;
-                        continue;
-                    }
-                }
+            let wants = |seq: u64, address: &Address| filter.wants_now(seq, address);
+            let Ok(events) = tokio::time::timeout_at(beat, self.reader.next(&wants)).await else {
+                return Some(Bytes::from_static(b": heartbeat\r\n\r\n"));
             };
+            let events = events?;
             if !events.is_empty() {
                 if events.iter().any(Event::ends_a_run) {
                     tokio::time::sleep_until(self.settled_at).await;
@@ -94,17 +82,6 @@ impl Reading {
                 return Some(frames(&events));
             }
         }
-    }
-
-    /// A number beyond the last event is of an earlier counting: events are counted from the first that is kept, and kept
-    /// for a while only. Whoever comes back with one is told all that there is; the clients know events by their ids.
-    async fn check_the_counting(&mut self) -> Option<()> {
-        self.is_counting_checked = true;
-        if self.reader.translator().seq() < self.filter.since {
-            self.filter.since = 0;
-            self.reader.begin_again().await?;
-        }
-        Some(())
     }
 }
 

@@ -84,13 +84,6 @@ impl Reader {
         self.translator.take(id, event, wants)
     }
 
-    /// Reads from the first event again.
-    pub(crate) async fn begin_again(&mut self) -> Option<()> {
-        let again = Self::open(&self.runtime, &self.scope, self.thread).await;
-        *self = again.ok()??;
-        Some(())
-    }
-
     /// A reader that was too slow goes on with what was kept meanwhile. One that gets nowhere is sent away.
     async fn come_back(&mut self) -> Option<()> {
         if self.came_back_at.replace(self.last) == Some(self.last) {

@@ -77,6 +77,14 @@ struct Subscription {
     filter: Filter,
 }
 
+/// What became of a subscription.
+struct Added {
+    id: String,
+    replayed: u64,
+    /// The number from which on anything of the thread is kept.
+    first_kept: Option<u64>,
+}
+
 /// Why a connection is over.
 enum Over {
     /// The client has gone.
@@ -167,40 +175,45 @@ impl Connection {
         let through = self
             .reader
             .as_ref()
-            .map_or(0, |reader| reader.translator().seq());
+            .map_or(0, |reader| reader.translator().through());
         self.say(&answer(command.id, outcome, through)).await
     }
 
     async fn subscribe(&mut self, command: &Command) -> Result<Result<Value, Refusal>, Over> {
         match command::filter(&command.params) {
-            Ok(filter) => Ok(self.add(filter).await?.map(
-                |(id, replayed, _)| json!({"subscription_id": id, "replayed_events": replayed}),
-            )),
+            Ok(mut filter) => {
+                filter.forget_since_beyond(self.edge.runtime.last_event_id_given());
+                Ok(self.add(filter).await?.map(
+                    |added| json!({"subscription_id": added.id, "replayed_events": added.replayed}),
+                ))
+            }
             Err(refusal) => Ok(Err(refusal)),
         }
     }
 
-    /// As a subscription, from a number on that must be of the thread's present counting.
+    /// As a subscription, from a number on behind which nothing may be missing.
     async fn reconnect(&mut self, command: &Command) -> Result<Result<Value, Refusal>, Over> {
         if command.params.json("since").is_none() {
             let message = "subscription.reconnect requires a non-negative integer since.";
             return Ok(Err(Refusal::invalid(message)));
         }
-        let filter = match command::filter(&command.params) {
+        let mut filter = match command::filter(&command.params) {
             Ok(filter) => filter,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let since = filter.since;
-        Ok(self.add(filter).await?.and_then(|(id, replayed, through)| {
-            if through < since {
+        let since = filter.since();
+        let is_beyond = filter.forget_since_beyond(self.edge.runtime.last_event_id_given());
+        Ok(self.add(filter).await?.and_then(|added| {
+            let is_gap = since > 0 && added.first_kept.is_none_or(|first| first > since);
+            if is_beyond || is_gap {
                 self.subscriptions
-                    .retain(|subscription| subscription.id != id);
-                let message = format!(
-                    "the events up to {since} are not kept any more; the last is {through}"
-                );
+                    .retain(|subscription| subscription.id != added.id);
+                let message = format!("nothing is kept any more of the events up to {since}");
                 return Err(Refusal::new(Code::ResumeGap, message));
             }
-            Ok(json!({"subscription_id": id, "restored": true, "replayed_events": replayed}))
+            Ok(
+                json!({"subscription_id": added.id, "restored": true, "replayed_events": added.replayed}),
+            )
         }))
     }
 
@@ -215,11 +228,12 @@ impl Connection {
         Ok(json!({}))
     }
 
-    /// Adds a subscription and sends it what is kept; its id, how many events those were, and the number of the last.
+    /// Adds a subscription and sends it what is kept; its id, how many events those were, and the number from which on
+    /// anything is kept.
     ///
-    /// The thread is read from its beginning again. What the other subscriptions were told already is told to the new one
-    /// alone; from there on one reader serves all.
-    async fn add(&mut self, filter: Filter) -> Result<Result<(String, u64, u64), Refusal>, Over> {
+    /// The thread is read from its beginning again, up to where the reader of the connection is, which serves all
+    /// subscriptions from there on. It stays: of what is not kept nobody else has what it is about to tell.
+    async fn add(&mut self, filter: Filter) -> Result<Result<Added, Refusal>, Over> {
         if self.subscriptions.len() >= MOST_SUBSCRIPTIONS {
             let message = format!("a connection has {MOST_SUBSCRIPTIONS} subscriptions at most");
             return Ok(Err(Refusal::invalid(message)));
@@ -233,33 +247,29 @@ impl Connection {
         let told = self
             .reader
             .as_ref()
-            .map_or(0, |reader| reader.translator().seq());
-        let others = std::mem::take(&mut self.subscriptions);
+            .map(|reader| reader.translator().through());
+        let wants = |seq: u64, address: &Address| {
+            told.is_none_or(|told| seq <= told) && filter.wants_now(seq, address)
+        };
         let mut replayed = 0;
-        loop {
-            let wants = |seq: u64, address: &Address| {
-                (seq > filter.since && filter.wants(address))
-                    || (seq > told && is_wanted(&others, seq, address))
-            };
-            let Some(events) = reader.next_kept(&wants).await else {
-                break;
-            };
+        while let Some(events) = reader.next_kept(&wants).await {
             for event in events {
-                if event.seq > filter.since && filter.wants(&event.address) {
-                    replayed += 1;
-                }
+                replayed += 1;
                 self.tell(&event).await?;
             }
         }
-        let through = reader.translator().seq();
-        self.reader = Some(reader);
-        self.subscriptions = others;
+        let first_kept = reader.translator().first();
+        self.reader.get_or_insert(reader);
         let id = Uuid::new_v4().to_string();
         self.subscriptions.push(Subscription {
             id: id.clone(),
             filter,
         });
-        Ok(Ok((id, replayed, through)))
+        Ok(Ok(Added {
+            id,
+            replayed,
+            first_kept,
+        }))
     }
 
     async fn tell(&mut self, event: &Event) -> Result<(), Over> {
@@ -279,5 +289,5 @@ fn is_wanted(subscriptions: &[Subscription], seq: u64, address: &Address) -> boo
     let mut filters = subscriptions
         .iter()
         .map(|subscription| &subscription.filter);
-    filters.any(|filter| seq > filter.since && filter.wants(address))
+    filters.any(|filter| filter.wants_now(seq, address))
 }

@@ -48,6 +48,15 @@ impl ThreadHub {
         *last = id.max(*last);
     }
 
+    /// No id that was given so far is greater.
+    pub(crate) fn last_given(&self) -> EventId {
+        let now = EventId {
+            ms: Timestamp::now().as_millis(),
+            n: EventId::PER_MS,
+        };
+        now.max(*self.clock.lock())
+    }
+
     pub(crate) fn is_watched(&self) -> bool {
         self.watching.load(Ordering::Relaxed) > 0
     }
@@ -178,6 +187,12 @@ impl Drop for Watch {
 }
 
 impl Runtime {
+    /// No event that was told of so far has a greater id, unless the system's clock has been set back since.
+    #[must_use]
+    pub fn last_event_id_given(&self) -> EventId {
+        self.0.hub.threads.last_given()
+    }
+
     /// The stream of a thread: the events of all its runs from now on, or from what is
     /// kept after an event. It ends when the thread is deleted, or this process ends. Where nobody is told from anybody
     /// one may watch a thread that is not there yet; elsewhere there is `None`, since it may become anybody's.
@@ -196,6 +211,9 @@ impl Runtime {
             thread,
             owner: found.and_then(|found| found.owner),
         };
+        // What this reader is told later has greater ids than what it finds.
+        let last = shared.storage.last_event_id(thread).await?;
+        shared.hub.threads.is_past(last.unwrap_or_default());
         let subscription = shared.hub.threads.watch(owned.clone(), &shared.options);
         let Some(after) = after else {
             return Ok(Some(subscription));
