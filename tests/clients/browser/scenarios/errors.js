@@ -11,7 +11,7 @@ scenario("errors: a graph that fails says why, and what it had said stays", "tel
   gate.open("boom");
   await view.showing("#error", ([error]) => /boom$/.test(error));
   await view.state("idle");
-  await view.run("error");
+  await view.runs("error");
 
   await say("one");
   await view.amongMessages("human: one", "ai: one");

@@ -20,8 +20,7 @@ scenario("interrupts: one question is answered", "hitl", async ({ view }) => {
   await view.submit({});
   await view.asks(GO_ON);
   await view.state("idle");
-  const send = await view.answer(GO_ON, "yes");
-  await send.click();
+  await view.answerAlone(GO_ON, "yes");
   await ended(view, { answer: "yes", log: ["asked", "after"] });
 });
 
@@ -30,8 +29,7 @@ scenario("interrupts: a question is there after a reload, and its answer after a
   await view.asks(GO_ON);
   await view.reload();
   await view.asks(GO_ON);
-  const send = await view.answer(GO_ON, "later");
-  await send.click();
+  await view.answerAlone(GO_ON, "later");
   const values = { answer: "later", log: ["asked", "after"] };
   await ended(view, values);
   await view.reload();
@@ -54,12 +52,11 @@ scenario("interrupts: two questions of one step are answered one after the other
   await view.submit({});
   await view.asks("left", "right");
   await view.state("idle");
-  const right = await view.answer("right", "R");
-  await right.click();
+  await view.answerAlone("right", "R");
+  await view.runs("success", "success");
   await view.asks("left");
   await view.state("idle");
-  const left = await view.answer("left", "L");
-  await left.click();
+  await view.answerAlone("left", "L");
   await ended(view, BOTH);
 });
 
@@ -69,8 +66,7 @@ scenario("interrupts: a question three graphs down", "nested", async ({ view }) 
   await view.submit({ foo: "x" }, { streamSubgraphs: true });
   await view.asks(OK);
   await view.state("idle");
-  const send = await view.answer(OK, "Y");
-  await send.click();
+  await view.answerAlone(OK, "Y");
   await ended(view, { foo: "xamiYb", log: ["a", "a", "m", "a", "m", "i", "asked", "b"] });
 });
 
@@ -78,12 +74,11 @@ scenario("interrupts: questions of two graphs in one step", "wide", async ({ vie
   await view.submit({}, { streamSubgraphs: true });
   await view.asks("ok?", "ok?");
   await view.state("idle");
-  const send = await view.answer("ok?", "first");
-  await send.click();
+  await view.answerAlone("ok?", "first");
+  await view.runs("success", "success");
   await view.asks("ok?");
   await view.state("idle");
-  const last = await view.answer("ok?", "second");
-  await last.click();
+  await view.answerAlone("ok?", "second");
   await view.asks();
   await view.showing("#values", ([shown]) => JSON.parse(shown).log?.at(-1) === "after");
   await view.state("idle");

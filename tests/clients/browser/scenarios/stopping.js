@@ -9,11 +9,11 @@ scenario("cancel: the run ends on the server, and the page can go on", "telling"
   await view.messages("human: one two three", "ai: one ");
   await view.click("#stop");
   await view.state("idle");
-  await view.run("interrupted");
+  await view.runs("interrupted");
   await view.shows("#error", [""]);
 
   await say("one");
   await view.amongMessages("human: one", "ai: one");
   await view.state("idle");
-  await view.run("success");
+  await view.runs("interrupted", "success");
 });

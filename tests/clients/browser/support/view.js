@@ -61,11 +61,11 @@ export class View {
     return (this.#thread = new URL(this.#tab.url()).searchParams.get("thread") ?? this.#thread);
   }
 
-  /** Waits until the newest run of the thread has this status. */
-  run(status) {
+  /** Waits until the thread's runs have these statuses, the oldest first. */
+  runs(...statuses) {
     return eventually(
-      async () => (await ask("GET", `/threads/${this.thread}/runs`))[0].status,
-      (seen) => seen === status,
+      async () => (await ask("GET", `/threads/${this.thread}/runs`)).map(({ status }) => status).reverse(),
+      (seen) => isDeepStrictEqual(seen, statuses),
     );
   }
 
@@ -127,21 +127,30 @@ export class View {
     return this.#until(() => this.texts("#questions .asked"), same, wanted);
   }
 
-  /** Types an answer to the first such question, and gives the button that sends it alone. */
+  /** Types an answer to the first such question. */
   async answer(question, text) {
-    const asked = await this.texts("#questions .asked");
-    const index = asked.indexOf(JSON.stringify(question));
-    const [inputs, buttons] = [await this.#tab.$$("#questions input"), await this.#tab.$$("#questions button")];
-    await inputs[index].type(text);
-    return buttons[index];
+    await this.type(`${await this.#item(question)} input`, text);
   }
 
+  /** Types an answer to the first such question, and sends it alone. */
+  async answerAlone(question, text) {
+    const item = await this.#item(question);
+    await this.type(`${item} input`, text);
+    await this.click(`${item} button`);
+  }
+
+  /** By the element, since its place may change while a mouse is on its way. */
   click(selector) {
-    return this.#tab.click(selector);
+    return this.#tab.$eval(selector, (element) => element.click());
   }
 
   type(selector, text) {
     return this.#tab.type(selector, text);
+  }
+
+  async #item(question) {
+    const asked = await this.texts("#questions .asked");
+    return `#questions li:nth-child(${asked.indexOf(JSON.stringify(question)) + 1})`;
   }
 
   #fill(selector, text) {
