@@ -239,3 +239,22 @@ async fn a_graph_is_built_without_the_cache_as_with_it() {
         assert_eq!(server.wait(&thread, &run).await["log"], json!([tool]));
     }
 }
+
+#[tokio::test]
+async fn graphs_are_built_with_no_more_instances_than_there_are() {
+    let setup = Setup::probes(&["chosen"]).set("sandbox.max_instances", 1);
+    let server = setup.start().await;
+    // A node holds the only instance while the graph that it calls is built, and others wait to build the same.
+    let setting = json!({"tools": ["a"], "helper": true});
+    let mut runs = Vec::new();
+    for _ in 0..8 {
+        let thread = server.new_thread().await;
+        let run = configured("chosen", setting.clone());
+        runs.push(server.create_run(&thread, &run).await);
+    }
+    for run in &runs {
+        assert_eq!(server.ended_run(run).await["status"], "success");
+        let state = server.state(text(&run["thread_id"])).await;
+        assert_eq!(state["values"]["log"], json!(["a", "help_with_1"]));
+    }
+}

@@ -24,7 +24,8 @@ const OVERHEAD_BYTES: usize = 512;
 /// An entry without a graph is one that is being asked for: who wants the same waits for it.
 pub(crate) struct BuiltGraphs(Cache<Key, Arc<OnceCell<Built>>>);
 
-/// Of the component, the graph's name and the setting. Too wide to be met twice by chance or on purpose.
+/// Of the component, the graph's name and the setting, and of how many tasks wait with an instance: whoever holds one must
+/// not wait for the answer to somebody who waits for one. Too wide to be met twice by chance or on purpose.
 type Key = [u8; 32];
 
 struct Built {
@@ -78,7 +79,7 @@ impl Shared {
         if !part.is_to_be_configured() {
             return Ok(part);
         }
-        let key = key(&part, setting);
+        let key = key(&part, setting, asker);
         let cell = self.built_graphs.0.get_with(key, Arc::default);
         let mut is_new = false;
         let built = cell.get_or_try_init(|| {
@@ -149,8 +150,9 @@ fn invalid(name: &str, why: impl std::fmt::Display) -> Failure {
     }
 }
 
-fn key(part: &Part, setting: &Setting) -> Key {
+fn key(part: &Part, setting: &Setting, asker: Asker) -> Key {
     let mut hash = Sha256::new();
+    hash.update(asker.waiting_around.to_le_bytes());
     for text in [
         part.component.digest(),
         &part.name,
