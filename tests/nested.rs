@@ -479,7 +479,9 @@ async fn a_message_from_inside_is_shown_once_where_it_is_made_or_else_when_the_n
         // As in LangGraph, events of the mode `messages` say only in their metadata where they come from.
         let says_where = mode == "messages-tuple";
         assert!(
-            inside.iter().all(|name| name.contains("|sub:") == says_where),
+            inside
+                .iter()
+                .all(|name| name.contains("|sub:") == says_where),
             "{mode}: {inside:?}"
         );
         let outside = shown(false).await;

@@ -169,6 +169,32 @@ async fn neither_a_failure_nor_what_follows_from_an_answer_is_reused() {
     }
 }
 
+/// `asking` stops at a breakpoint once it was answered, so that a run which has no answer brings it to its end.
+#[tokio::test]
+async fn what_follows_from_an_answer_inside_a_nested_graph_is_not_reused() {
+    let server = Setup::probes(&["kept_node", "kept_call", "asking"])
+        .start()
+        .await;
+    for graph in ["kept_node", "kept_call"] {
+        let command = |resume: Value| json!({"assistant_id": graph, "command": {"resume": resume}});
+        for answer in ["one", "two"] {
+            let thread = server.new_thread().await;
+            let run = json!({"assistant_id": graph, "input": {"foo": "a"}});
+            let asked = server.wait(&thread, &run).await;
+            let question = &asked["__interrupt__"][0];
+            assert_eq!(question["value"], "ok?", "{graph} {answer}: {asked}");
+            let resume = match answer {
+                "one" => json!(answer),
+                _ => json!({text(&question["id"]): answer}),
+            };
+            server.wait(&thread, &command(resume)).await;
+            let go_on = json!({"assistant_id": graph, "input": null});
+            let values = server.wait(&thread, &go_on).await;
+            assert_eq!(values["answer"], answer, "{graph}: {values}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_reused_where_the_operator_gives_no_room() {
     let server = Setup::probes(&["cached"])

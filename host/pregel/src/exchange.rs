@@ -109,6 +109,16 @@ impl Work {
         &self.answers
     }
 
+    /// Whether an answer decides what the task writes, or may: one that it was given, or that a graph inside it was given
+    /// or will be. Of graphs that its node calls only those in this run are known here: see
+    /// [`Inside::went_on`].
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        let contains = self.task.as_ref().is_some_and(|task| task.nested.is_some());
+        let inside = self.around.answers_below() || (contains && self.inside().goes_on());
+        !self.answers.is_empty() || self.below.is_some() || inside
+    }
+
     /// What graphs inside the task begin with.
     #[must_use]
     pub fn inside(&self) -> Inside {

@@ -42,6 +42,14 @@ pub struct Inside {
     around: Arc<Around>,
     task_namespace: String,
     answer: Option<Json>,
+    went_on: bool,
+}
+
+impl Around {
+    /// Whether there are answers that may be for a graph inside one of the tasks.
+    pub(crate) fn answers_below(&self) -> bool {
+        self.goes_on && self.answers.is_some()
+    }
 }
 
 impl Inside {
@@ -53,7 +61,15 @@ impl Inside {
                 None => String::new(),
             },
             answer: work.below.clone(),
+            went_on: false,
         }
+    }
+
+    /// Whether one of the graphs went on where an earlier run had left it, so that what it came to is more than what its
+    /// input leads to: it may have been answered, or changed.
+    #[must_use]
+    pub fn went_on(&self) -> bool {
+        self.went_on
     }
 
     /// The namespace of the n-th graph that the task contains; the first is number 0.
@@ -89,6 +105,7 @@ impl Inside {
         let Some(base) = base else {
             return Entry::Input(input);
         };
+        self.went_on |= self.around.goes_on;
         let statuses = interrupt::statuses(&base.pending);
         let waits = statuses.values().any(|status| !status.open().is_empty());
         let resume = match &self.around.answers {

@@ -28,6 +28,7 @@ use tokio::sync::Mutex;
 use super::commit::{Unstored, insist};
 use super::facts::{CHECKPOINT_PARENTS, SUBGRAPH};
 use super::level::Level;
+use super::perform::Attempt;
 use super::together::Together;
 use crate::graphs::Part;
 use crate::mint::SystemMint;
@@ -35,13 +36,8 @@ use crate::shown::Shown;
 use crate::shown::chain::{Chain, GraphInside, UNNAMED_GRAPH};
 
 /// Runs the graph that a node stands for, and makes of it what the node wrote.
-pub(super) async fn instead(
-    level: &Arc<Level>,
-    work: &Work,
-    nested: &Nested,
-    attempt: u32,
-    shown: &Arc<Shown>,
-) -> Outcome {
+pub(super) async fn instead(level: &Arc<Level>, attempt: &Attempt<'_>, nested: &Nested) -> Outcome {
+    let work = attempt.work;
     let part = match level.within(nested, false).await {
         Ok(part) => part,
         Err(failure) => return Outcome::Failed(failure),
@@ -55,13 +51,13 @@ pub(super) async fn instead(
         },
         number: 0,
         input: work.input(),
-        goes_on: work.inside().goes_on() || attempt > 1,
+        goes_on: attempt.goes_on(),
         called: false,
         task: work.task.as_deref(),
-        shown: shown.clone(),
+        shown: attempt.shown.clone(),
         progress: progress.clone(),
     };
-    let mut inside = work.inside();
+    let mut inside = attempt.inside.lock().await;
     let (timeout, node) = match work.task.as_deref() {
         Some(task) => (task.timeout, task.name.as_str()),
         None => Default::default(),
@@ -74,10 +70,10 @@ pub(super) async fn instead(
         Called::Stopped(questions) => return Outcome::Stopped(questions),
         Called::Failed(failure) => return Outcome::Failed(failure),
     };
-    let mut program = work.program(attempt);
+    let mut program = work.program(attempt.number);
     program.answer(Ok(answer));
     if program.next().is_some() {
-        return level.in_sandbox(work, program, attempt, shown).await;
+        return level.in_sandbox(attempt, program).await;
     }
     program.finish().map_or_else(Outcome::Failed, Outcome::Done)
 }
@@ -85,22 +81,20 @@ pub(super) async fn instead(
 /// The graphs that a task's node calls.
 pub(super) struct Calls {
     level: Arc<Level>,
-    /// A node makes one call at a time.
-    inside: Mutex<Inside>,
+    inside: Arc<Mutex<Inside>>,
     goes_on: bool,
     task: Option<Arc<TaskInfo>>,
     shown: Arc<Shown>,
 }
 
 impl Calls {
-    pub(super) fn new(level: &Arc<Level>, work: &Work, attempt: u32, shown: &Arc<Shown>) -> Self {
-        let inside = work.inside();
+    pub(super) fn new(level: &Arc<Level>, attempt: &Attempt<'_>) -> Self {
         Self {
             level: level.clone(),
-            goes_on: inside.goes_on() || attempt > 1,
-            inside: Mutex::new(inside),
-            task: work.task.clone(),
-            shown: shown.clone(),
+            goes_on: attempt.goes_on(),
+            inside: attempt.inside.clone(),
+            task: attempt.work.task.clone(),
+            shown: attempt.shown.clone(),
         }
     }
 }

@@ -52,11 +52,11 @@ impl NodeCache {
     }
 
     /// Where the writes of this task are kept, if its node has a cache policy. A task that was given answers has no such
-    /// place: they are not part of its input.
+    /// place, nor has one with a graph inside it that was: they are not part of its input.
     pub(crate) fn slot(part: &Part, owner: Option<&Identity>, work: &Work) -> Option<Slot> {
         let task = work.task.as_ref()?;
         let policy = task.cache.as_ref()?;
-        if !work.answers().is_empty() {
+        if work.is_answered() {
             return None;
         }
         let setting = part.setting().map_or("", Json::as_str);

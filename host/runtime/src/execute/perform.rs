@@ -5,14 +5,32 @@ use std::future::Future;
 use std::sync::Arc;
 
 use selvedge_model::Scope;
-use selvedge_pregel::{Outcome, Program, Work, WorkId, retry};
+use selvedge_pregel::{Inside, Outcome, Program, Work, WorkId, retry};
 use selvedge_sandbox::{GraphCalls, Job, NoCalls};
+use tokio::sync::Mutex;
 
 use super::level::Level;
 use super::nested;
 use super::node_cache::NodeCache;
 use crate::items::graph_store::GraphStore;
 use crate::shown::{Place, Shown};
+
+/// One of the times that a piece of work is tried.
+pub(super) struct Attempt<'a> {
+    pub(super) work: &'a Work,
+    /// The first is number 1.
+    pub(super) number: u32,
+    pub(super) shown: &'a Arc<Shown>,
+    /// What the graphs inside the task begin with. A task has one of them at a time.
+    pub(super) inside: Arc<Mutex<Inside>>,
+}
+
+impl Attempt<'_> {
+    /// Whether the namespaces of graphs inside the task may hold what they left before.
+    pub(super) fn goes_on(&self) -> bool {
+        self.work.inside().goes_on() || self.number > 1
+    }
+}
 
 impl Level {
     /// Needs nothing of the execution while it goes on, so that tasks go on side by side.
@@ -48,33 +66,37 @@ impl Level {
             &self.common.claimed,
             task,
         ));
-        let mut attempt = 1;
+        let mut number = 1;
         loop {
+            let attempt = Attempt {
+                work,
+                number,
+                shown: &shown,
+                inside: Arc::new(Mutex::new(work.inside())),
+            };
             let outcome = match task.and_then(|task| task.nested.as_ref()) {
-                None => {
-                    let program = work.program(attempt);
-                    self.in_sandbox(work, program, attempt, &shown).await
-                }
-                Some(graph) => nested::instead(self, work, graph, attempt, &shown).await,
+                None => self.in_sandbox(&attempt, work.program(number)).await,
+                Some(graph) => nested::instead(self, &attempt, graph).await,
             };
             match &outcome {
                 Outcome::Done(writes) => {
                     shown.finished(writes, work);
-                    if let Some(slot) = kept {
+                    if let Some(slot) = kept
+                        && !attempt.inside.lock().await.went_on()
+                    {
                         shared.node_cache.keep(slot, writes);
                     }
                 }
                 Outcome::Failed(failure) => {
                     let policies = task.map_or(&[][..], |task| &task.retry);
-                    let pause = retry::matching(policies, failure).and_then(|policy| {
-                        retry::delay_before(policy, attempt + 1, rand::random())
-                    });
+                    let pause = retry::matching(policies, failure)
+                        .and_then(|policy| retry::delay_before(policy, number + 1, rand::random()));
                     if let Some(pause) = pause {
                         let run = self.common.claimed.run.run_id;
-                        tracing::debug!(%run, attempt, ?pause, kind = failure.kind, "a task is tried again");
+                        tracing::debug!(%run, attempt = number, ?pause, kind = failure.kind, "a task is tried again");
                         tokio::time::sleep(pause).await;
                         shown.begins_again();
-                        attempt += 1;
+                        number += 1;
                         continue;
                     }
                 }
@@ -87,18 +109,15 @@ impl Level {
     /// Makes the calls of a program on a guest instance.
     pub(super) async fn in_sandbox(
         self: &Arc<Self>,
-        work: &Work,
+        attempt: &Attempt<'_>,
         program: Program,
-        attempt: u32,
-        shown: &Arc<Shown>,
     ) -> Outcome {
         let common = &self.common;
+        let work = attempt.work;
         let scope = Scope::of_owner(common.claimed.owner.clone());
         let task = work.task.as_deref();
         let calls: Arc<dyn GraphCalls> = match task {
-            Some(task) if task.nested.is_none() => {
-                Arc::new(nested::Calls::new(self, work, attempt, shown))
-            }
+            Some(task) if task.nested.is_none() => Arc::new(nested::Calls::new(self, attempt)),
             // There is no namespace for a graph: this is no task, or what its node stands for has it.
             _ => Arc::new(NoCalls),
         };
@@ -111,7 +130,7 @@ impl Level {
             run: common.claimed.run.run_id,
             node: task.map(|t| t.name.clone()).unwrap_or_default(),
             timeout: task.map(|t| t.timeout).unwrap_or_default(),
-            events: shown.clone(),
+            events: attempt.shown.clone(),
             items: GraphStore::new(&common.shared, scope, common.put_into_store.clone()),
             calls,
             around: self.progress.clone(),

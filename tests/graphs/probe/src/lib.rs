@@ -12,6 +12,7 @@ mod fork;
 mod garbage;
 mod hitl;
 mod hoarding;
+mod inside;
 mod luring;
 mod memory;
 mod nested;
@@ -82,6 +83,15 @@ selvedge_sdk::graphs! {
     "telling" => watched::telling(),
     "six" => watched::six(),
     "toolbox" => watched::toolbox(),
+    "asking" => inside::asking(),
+    "kept_node" => inside::kept_node(),
+    "kept_call" => inside::kept_call(),
+    "rounds" => inside::rounds(),
+    "mirrors" => inside::mirrors(),
+    "many" => inside::many(),
+    "effects_within" => inside::effects_within(),
+    "leaving" => inside::leaving(),
+    "late" => inside::late(),
 }
 
 #[cfg(test)]
