@@ -1,6 +1,7 @@
 //! Graphs in graphs: what a node that is a graph shows, keeps and asks, at any depth. What becomes of that is in
-//! `changes`; graphs that a node calls are in `calls`.
+//! `changes`; graphs that a node calls are in `calls`; what they may cost is in `bounds`.
 
+mod bounds;
 mod calls;
 mod changes;
 mod events;

@@ -31,6 +31,15 @@ impl ChannelValue {
             Self::List(items) => Json::array(items.iter()),
         }
     }
+
+    /// What its texts weigh.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(json) => json.len(),
+            Self::List(items) => items.iter().map(|item| item.len()).sum(),
+        }
+    }
 }
 
 /// Why a checkpoint was made.
@@ -106,6 +115,18 @@ pub enum Change {
     Append(Vec<Json>),
     /// It holds nothing now.
     Clear,
+}
+
+impl Change {
+    /// What its texts weigh.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Clear => 0,
+            Self::Set(value) => value.bytes(),
+            Self::Append(items) => items.iter().map(|item| item.len()).sum(),
+        }
+    }
 }
 
 /// What a step leaves behind. Channels that are not in `changes` are as they were in `parent`.

@@ -19,6 +19,9 @@ pub struct Options {
     pub max_step_sends: usize,
     /// Bytes that the tasks of one super-step write together (`max_step_bytes`); the task that goes beyond it fails.
     pub max_step_bytes: usize,
+    /// Bytes that a run in the mode `exit` holds until they are stored at its end (`max_exit_bytes`); one that goes
+    /// beyond it fails.
+    pub max_exit_bytes: usize,
     /// Items that the tasks of one run put into the store together (`max_run_store_items`); more are refused.
     pub max_run_store_items: u64,
     /// What they weigh, names included (`max_run_store_bytes`); more is refused.
@@ -60,6 +63,7 @@ impl Default for Options {
             max_parallel_tasks: 64,
             max_step_sends: 50_000,
             max_step_bytes: 256 << 20,
+            max_exit_bytes: 512 << 20,
             max_run_store_items: 100_000,
             max_run_store_bytes: 1 << 30,
             node_cache_bytes: 64 << 20,

@@ -9,7 +9,7 @@ mod items;
 mod threads;
 
 use selvedge_model::cancel::{CancelAction, CancelRequest};
-use selvedge_model::checkpoint::{Change, ChannelValue, CheckpointWrite, PendingWrite};
+use selvedge_model::checkpoint::{Change, CheckpointWrite, PendingWrite};
 use selvedge_model::delivery::NewDelivery;
 use selvedge_model::event::StoredEvent;
 use selvedge_model::run::{ClaimedRun, Run, RunStatus};
@@ -175,16 +175,12 @@ impl StepCommit {
     /// What its texts weigh.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let value = |change: &Change| match change {
-            Change::Clear => 0,
-            Change::Set(ChannelValue::Whole(json)) => json.len(),
-            Change::Set(ChannelValue::List(items)) => items.iter().map(|item| item.len()).sum(),
-            Change::Append(items) => items.iter().map(|item| item.len()).sum(),
-        };
+        let changes =
+            |write: &CheckpointWrite| write.changes.values().map(Change::bytes).sum::<usize>();
         let checkpoints = self
             .checkpoints
             .iter()
-            .map(|write| write.metadata.len() + write.changes.values().map(value).sum::<usize>());
+            .map(|write| write.metadata.len() + changes(write));
         let pending = self.pending.iter().flat_map(|commit| &commit.writes);
         let events = self.events.iter().map(|stored| stored.event.data.len());
         checkpoints.sum::<usize>()

@@ -47,6 +47,7 @@ impl Config {
             max_parallel_tasks: self.runtime.max_parallel_tasks,
             max_step_sends: self.runtime.max_step_sends,
             max_step_bytes: self.runtime.max_step_bytes,
+            max_exit_bytes: self.runtime.max_exit_bytes,
             max_run_store_items: self.runtime.max_run_store_items,
             max_run_store_bytes: self.runtime.max_run_store_bytes,
             node_cache_bytes: self.runtime.node_cache_bytes,

@@ -514,6 +514,7 @@ fn runtime(group: Group<'_>) -> RuntimeConfig {
         max_parallel_tasks: group.size("max_parallel_tasks"),
         max_step_sends: group.size("max_step_sends"),
         max_step_bytes: group.size("max_step_bytes"),
+        max_exit_bytes: group.size("max_exit_bytes"),
         max_run_store_items: group.number("max_run_store_items"),
         max_run_store_bytes: group.number("max_run_store_bytes"),
         node_cache_bytes: group.number("node_cache_bytes"),

@@ -220,6 +220,7 @@ pub const KEYS: &[Key] = &[
     key("runtime.max_parallel_tasks", COUNT, Json("64"), "Tasks of one run at once, and as many again at each depth of graphs inside its tasks."),
     key("runtime.max_step_sends", COUNT, Json("50000"), "`Send`s that the tasks of one super-step make together."),
     key("runtime.max_step_bytes", BYTES, Json("268435456"), "What the tasks of one super-step write together."),
+    key("runtime.max_exit_bytes", BYTES, Json("536870912"), "What a run with `durability: exit` holds in memory until it is stored at its end; beyond it the run fails."),
     key("runtime.max_run_store_items", COUNT, Json("100000"), "Items that the tasks of one run put into the store together; more are refused."),
     key("runtime.max_run_store_bytes", BYTES, Json("1073741824"), "What these items weigh, names included; more is refused."),
     key("runtime.node_cache_bytes", Uint { min: 0, max: MOST }, Json("67108864"), "What is kept in memory of the writes of nodes with a cache policy; 0: nothing."),

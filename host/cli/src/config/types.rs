@@ -238,6 +238,8 @@ pub struct RuntimeConfig {
     pub max_step_sends: usize,
     /// `runtime.max_step_bytes`
     pub max_step_bytes: usize,
+    /// `runtime.max_exit_bytes`
+    pub max_exit_bytes: usize,
     /// `runtime.max_run_store_items`
     pub max_run_store_items: u64,
     /// `runtime.max_run_store_bytes`

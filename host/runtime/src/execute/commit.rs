@@ -9,6 +9,7 @@ use selvedge_model::checkpoint::CheckpointWrite;
 use selvedge_model::run::{Durability, Lease};
 use selvedge_storage::{PendingCommit, StepCommit, StorageError};
 
+use super::exit::AtExit;
 use crate::Shared;
 use crate::hub::RunStream;
 
@@ -34,6 +35,8 @@ pub(crate) struct Committer {
     stream: Arc<RunStream>,
     mode: Mode,
     gathered: StepCommit,
+    /// The same in the mode `exit`.
+    at_exit: AtExit,
     under_way: Option<Commit>,
 }
 
@@ -66,6 +69,7 @@ impl Committer {
             stream,
             mode,
             gathered: StepCommit::default(),
+            at_exit: AtExit::default(),
             under_way: None,
         }
     }
@@ -73,38 +77,33 @@ impl Committer {
     pub(crate) fn add_checkpoint(&mut self, checkpoint: CheckpointWrite) {
         match self.mode {
             Mode::Steps => self.gathered.checkpoints.push(checkpoint),
-            Mode::Exit => self.replace_last(checkpoint),
+            Mode::Exit => self.at_exit.add_checkpoint(checkpoint),
             Mode::Never => {}
         }
     }
 
     pub(crate) fn add_pending(&mut self, pending: PendingCommit) {
-        if self.mode != Mode::Never {
-            self.gathered.pending.push(pending);
+        match self.mode {
+            Mode::Steps => self.gathered.pending.push(pending),
+            Mode::Exit => self.at_exit.add_pending(pending),
+            Mode::Never => {}
         }
     }
 
-    /// Takes a checkpoint in the place of the one before it, which is never stored, nor are the writes on it.
-    fn replace_last(&mut self, mut checkpoint: CheckpointWrite) {
-        let before = self
-            .gathered
-            .checkpoints
-            .iter()
-            .position(|earlier| Some(earlier.id) == checkpoint.parent);
-        if let Some(index) = before {
-            let earlier = self.gathered.checkpoints.remove(index);
-            self.gathered
-                .pending
-                .retain(|pending| pending.checkpoint != earlier.id);
-            checkpoint.absorb(earlier);
-        }
-        self.gathered.checkpoints.push(checkpoint);
+    /// A task of this namespace is done.
+    pub(crate) fn task_is_done(&mut self, namespace: &str) {
+        self.at_exit.forget(namespace);
+    }
+
+    /// Whether more waits for the end of the run than may.
+    pub(crate) fn has_too_much(&self) -> bool {
+        self.at_exit.bytes() > self.shared.options.max_exit_bytes
     }
 
     fn has_work(&self) -> bool {
         let has_progress =
             !(self.gathered.checkpoints.is_empty() && self.gathered.pending.is_empty());
-        (self.mode == Mode::Steps && has_progress) || self.stream.has_unstored()
+        has_progress || self.stream.has_unstored()
     }
 
     /// Whether so much waits behind the commit under way that the run should wait too.
@@ -115,11 +114,8 @@ impl Committer {
     /// Begins the next commit unless one is under way.
     pub(crate) fn begin(&mut self) {
         if self.under_way.is_none() && self.has_work() {
-            let mut step = match self.mode {
-                Mode::Steps => std::mem::take(&mut self.gathered),
-                // What is gathered waits for the end; events do not.
-                Mode::Exit | Mode::Never => StepCommit::default(),
-            };
+            // What is stored at the end waits for it; events do not.
+            let mut step = std::mem::take(&mut self.gathered);
             step.events = self.stream.to_store();
             let (shared, lease, stream) = (self.shared.clone(), self.lease, self.stream.clone());
             self.under_way = Some(Box::pin(async move {
@@ -157,7 +153,10 @@ impl Committer {
         if let Some(commit) = self.under_way.take() {
             commit.await?;
         }
-        Ok(std::mem::take(&mut self.gathered))
+        Ok(match self.mode {
+            Mode::Steps | Mode::Never => std::mem::take(&mut self.gathered),
+            Mode::Exit => self.at_exit.take(),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use selvedge_model::Json;
-use selvedge_model::run::{ClaimedRun, StreamMode};
+use selvedge_model::run::{ClaimedRun, Durability, StreamMode};
 use selvedge_pregel::nested::DEEPEST;
 use selvedge_pregel::{Failure, Nested, Output, Work};
 use selvedge_sandbox::Progress;
@@ -45,6 +45,8 @@ pub(super) enum Told {
     Left(Vec<Output>, oneshot::Sender<()>),
     /// The answer comes when all that was left so far is stored.
     Store(oneshot::Sender<()>),
+    /// The task with this namespace is done, so that nobody goes on with the graphs inside it.
+    Done(String),
 }
 
 /// One execution among those of its run.
@@ -110,6 +112,14 @@ impl Common {
     pub(super) async fn tell(&self, outputs: Vec<Output>) {
         if !outputs.is_empty() {
             self.ask(|done| Told::Left(outputs, done)).await;
+        }
+    }
+
+    /// Says that a task is done, where what graphs inside it left is not stored anyway.
+    pub(super) async fn tell_done(&self, namespace: &str) {
+        if self.claimed.run.kwargs.durability == Durability::Exit {
+            // Without anybody to hear it the run is over.
+            let _ = self.told.send(Told::Done(namespace.to_owned())).await;
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod commit;
 mod configured;
+mod exit;
 pub(crate) mod facts;
 mod level;
 mod nested;
@@ -48,6 +49,8 @@ enum Cut {
     Stopping,
     /// `run_timeout` has passed.
     TimedOut,
+    /// More than `max_exit_bytes` waits to be stored at its end.
+    TooMuch,
     /// Someone wants it cancelled.
     Cancelled(CancelRequest),
 }
@@ -159,6 +162,14 @@ async fn settle(
     let how = match result {
         Ok(end) => How::ended(end),
         Err(Cut::TimedOut) => How::timed_out(walk.execution.values()),
+        Err(Cut::TooMuch) => {
+            let most = shared.options.max_exit_bytes;
+            let what = format!(
+                "the run left more than {most} bytes to be stored at its end (runtime.max_exit_bytes)"
+            );
+            let error = RunError::new("ExitLimitExceeded", what);
+            How::failed(error).with_values(walk.execution.values())
+        }
         // It was doing something: there are nodes to run next.
         Err(Cut::Cancelled(wish)) => {
             let values = walk.execution.values();

@@ -81,6 +81,9 @@ impl Level {
             match &outcome {
                 Outcome::Done(writes) => {
                     shown.finished(writes, work);
+                    if let Some(task) = task {
+                        self.common.tell_done(&task.namespace).await;
+                    }
                     if let Some(slot) = kept
                         && !attempt.inside.lock().await.went_on()
                     {

@@ -192,6 +192,9 @@ impl Walk {
                 }
             }
             self.put_out(events).await?;
+            if self.committer.has_too_much() {
+                return Err(Cut::TooMuch);
+            }
             while running.len() < max_parallel
                 && let Some(work) = waiting.pop_front()
             {
@@ -227,6 +230,10 @@ impl Walk {
             Told::Store(done) => {
                 self.committer.flush().await?;
                 done
+            }
+            Told::Done(namespace) => {
+                self.committer.task_is_done(&namespace);
+                return Ok(());
             }
         };
         let _ = done.send(());

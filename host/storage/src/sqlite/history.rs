@@ -69,11 +69,12 @@ fn shown(checkpoint: &Checkpoint) -> Value {
 }
 
 fn weight(saved: &SavedCheckpoint) -> usize {
-    let value = |value: &ChannelValue| match value {
-        ChannelValue::Whole(json) => json.len(),
-        ChannelValue::List(items) => items.iter().map(|item| item.len()).sum(),
-    };
-    let values: usize = saved.checkpoint.values.values().map(value).sum();
+    let values: usize = saved
+        .checkpoint
+        .values
+        .values()
+        .map(ChannelValue::bytes)
+        .sum();
     let pending: usize = saved.pending.iter().map(|write| write.value.len()).sum();
     saved.checkpoint.metadata.len() + values + pending
 }
