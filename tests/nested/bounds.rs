@@ -2,8 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Setup;
 use crate::support::server::text;
+use crate::support::{Server, Setup};
+
+async fn assistant(server: &Server, graph: &str) -> String {
+    let search = json!({"graph_id": graph});
+    let found = server.post_json("/assistants/search", &search).await;
+    text(&found[0]["assistant_id"]).to_owned()
+}
 
 /// Graphs side by side that each hold so many bytes and ask.
 fn many(n: usize, bytes: usize) -> Value {
@@ -60,4 +66,20 @@ async fn a_run_that_leaves_more_until_its_end_than_the_bound_fails() {
             assert!(error.is_null(), "{n} {durability}: {error}");
         }
     }
+}
+
+/// Every node stands for the graph itself: opened all the way there would be 40 to the power of 8.
+#[tokio::test]
+async fn a_drawing_has_so_many_nodes_and_no_more() {
+    let server = Setup::probes(&["mirrors"]).start().await;
+    let id = assistant(&server, "mirrors").await;
+    let drawing = server
+        .get_json(&format!("/assistants/{id}/graph?xray=true"))
+        .await;
+    let nodes = drawing["nodes"].as_array().expect("nodes").len();
+    let edges = drawing["edges"].as_array().expect("edges").len();
+    assert!(
+        (1_000..=10_000).contains(&(nodes + edges)),
+        "{nodes} {edges}"
+    );
 }

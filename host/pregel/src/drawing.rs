@@ -1,7 +1,7 @@
 //! The picture of a graph as data: what `GET /assistants/{id}/graph` answers. `expand` opens the graphs
 //! in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use selvedge_model::Json;
 use selvedge_model::graph::{END, GraphDescription, START};
@@ -139,26 +139,21 @@ fn edges(graph: &GraphDescription) -> Vec<DrawnEdge> {
         all.extend(targets.map(|to| edge(&node.name, to, true, None)));
     }
     // A node that nothing leaves ends the graph.
+    let left: HashSet<&str> = all.iter().map(|e| e.source.as_str()).collect();
     let last: Vec<DrawnEdge> = graph
         .nodes
         .iter()
-        .filter(|n| all.iter().all(|e| e.source != n.name))
+        .filter(|n| !left.contains(n.name.as_str()))
         .map(|n| edge(&n.name, END, false, None))
         .collect();
     all.extend(last);
     let (ends, others): (Vec<_>, Vec<_>) = all
         .into_iter()
         .partition(|e| e.target == END && !e.conditional);
-    let mut drawn: Vec<DrawnEdge> = Vec::new();
-    for edge in others.into_iter().chain(ends) {
-        // One line between two nodes, as LangGraph draws.
-        if !drawn
-            .iter()
-            .any(|d| d.source == edge.source && d.target == edge.target)
-        {
-            drawn.push(edge);
-        }
-    }
+    let mut drawn: Vec<DrawnEdge> = others.into_iter().chain(ends).collect();
+    // One line between two nodes, as LangGraph draws.
+    let mut seen = HashSet::new();
+    drawn.retain(|e| seen.insert((e.source.clone(), e.target.clone())));
     drawn
 }
 

@@ -3,9 +3,17 @@
 //! Follows LangGraph: START and END of the inner graph go where one line leads from or to them, its nodes are called
 //! `node:inner`, and what led to the node leads to the first of them, what left it leaves the last.
 
+use std::collections::HashSet;
+
 use crate::drawing::{Drawing, DrawnData, DrawnEdge, DrawnNode};
 
 impl Drawing {
+    /// Nodes and edges.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.nodes.len() + self.edges.len()
+    }
+
     /// Opens a node. A graph that has no single first and last node is not drawn, as in LangGraph: the node stays.
     #[must_use]
     pub fn open(mut self, node: &str, mut inner: Drawing) -> Drawing {
@@ -46,16 +54,21 @@ impl Drawing {
 
     /// The only node that nothing leads to.
     fn first(&self) -> Option<&str> {
-        self.only(|id, edges| edges.iter().all(|e| e.target != id))
+        self.only_one_beside(|edge| &edge.target)
     }
 
     /// The only node that nothing leaves.
     fn last(&self) -> Option<&str> {
-        self.only(|id, edges| edges.iter().all(|e| e.source != id))
+        self.only_one_beside(|edge| &edge.source)
     }
 
-    fn only(&self, is_one: impl Fn(&str, &[DrawnEdge]) -> bool) -> Option<&str> {
-        let mut found = self.nodes.iter().filter(|n| is_one(&n.id, &self.edges));
+    /// The only node that is not at this end of any edge. Costs as much as there are nodes and edges.
+    fn only_one_beside(&self, end: impl Fn(&DrawnEdge) -> &String) -> Option<&str> {
+        let touched: HashSet<&str> = self.edges.iter().map(|e| end(e).as_str()).collect();
+        let mut found = self
+            .nodes
+            .iter()
+            .filter(|n| !touched.contains(n.id.as_str()));
         match (found.next(), found.next()) {
             (Some(only), None) => Some(&only.id),
             _ => None,

@@ -13,11 +13,16 @@ use crate::Shared;
 /// Graphs inside one that are listed or drawn; a graph that contains itself would have more than anybody can read.
 const MOST_INSIDE: usize = 256;
 
+/// Nodes and edges of one drawing; beyond it the nodes that stand for graphs stay closed. A graph itself is always drawn.
+const MOST_DRAWN: usize = 10_000;
+
 /// A walk through the graphs inside one.
 pub(crate) struct Tour<'a> {
     shared: &'a Shared,
     setting: &'a Setting,
     left: usize,
+    /// Nodes and edges that may still be drawn.
+    to_draw: usize,
 }
 
 impl<'a> Tour<'a> {
@@ -26,6 +31,7 @@ impl<'a> Tour<'a> {
             shared,
             setting,
             left: MOST_INSIDE,
+            to_draw: MOST_DRAWN,
         }
     }
 
@@ -65,22 +71,31 @@ impl<'a> Tour<'a> {
 
     /// The picture of the graph, with those inside opened down to a depth.
     pub(crate) async fn draw(mut self, part: &Part, depth: usize) -> Result<Drawing, Failure> {
-        self.drawing(part, depth.min(DEEPEST)).await
+        let drawing = part.graph.drawing();
+        self.to_draw = self.to_draw.saturating_sub(drawing.size());
+        self.opened(part, drawing, depth.min(DEEPEST)).await
     }
 
-    fn drawing<'b>(
+    fn opened<'b>(
         &'b mut self,
         part: &'b Part,
+        mut drawing: Drawing,
         depth: usize,
     ) -> BoxFuture<'b, Result<Drawing, Failure>> {
         async move {
-            let mut drawing = part.graph.drawing();
             for (node, nested) in part.graph.nested() {
                 let Some(within) = self.enter(part, nested, depth).await? else {
                     continue;
                 };
-                let inner = self.drawing(&within, depth - 1).await?;
+                let inner = within.graph.drawing();
+                let Some(left) = self.to_draw.checked_sub(inner.size()) else {
+                    continue;
+                };
+                self.to_draw = left;
+                let inner = self.opened(&within, inner, depth - 1).await?;
                 drawing = drawing.open(node, inner);
+                // A large one is many such steps: whoever else is served by this thread comes in between.
+                tokio::task::yield_now().await;
             }
             Ok(drawing)
         }
