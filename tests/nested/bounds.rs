@@ -68,6 +68,19 @@ async fn a_run_that_leaves_more_until_its_end_than_the_bound_fails() {
     }
 }
 
+#[tokio::test]
+async fn questions_count_among_what_the_tasks_of_a_step_leave() {
+    // Of each question the value counts, and the id.
+    let setup = Setup::probes(&["wide"]).set("runtime.max_step_bytes", 60);
+    let server = setup.start().await;
+    let run = json!({"assistant_id": "wide", "input": {}});
+    let came = server.post_json("/runs/wait", &run).await;
+    assert_eq!(
+        came["__error__"]["error"], "StepOutputLimitExceeded",
+        "{came}"
+    );
+}
+
 /// Every node stands for the graph itself: opened all the way there would be 40 to the power of 8.
 #[tokio::test]
 async fn a_drawing_has_so_many_nodes_and_no_more() {

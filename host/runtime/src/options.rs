@@ -15,9 +15,10 @@ pub struct Options {
     /// Tasks of one run that are executed at once, and as many again at each depth of graphs inside its tasks
     /// (`max_parallel_tasks`); others wait.
     pub max_parallel_tasks: usize,
-    /// `Send`s that the tasks of one super-step make together (`max_step_sends`); the task that goes beyond it fails.
+    /// `Send`s that the tasks of one super-step make together, with those of the graphs inside them (`max_step_sends`);
+    /// the task that goes beyond it fails.
     pub max_step_sends: usize,
-    /// Bytes that the tasks of one super-step write together (`max_step_bytes`); the task that goes beyond it fails.
+    /// Bytes that they write and ask together (`max_step_bytes`); the task that goes beyond it fails.
     pub max_step_bytes: usize,
     /// Bytes that a run in the mode `exit` holds until they are stored at its end (`max_exit_bytes`); one that goes
     /// beyond it fails.

@@ -9,6 +9,7 @@ use selvedge_pregel::{Failure, Nested, Output, Work};
 use selvedge_sandbox::Progress;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::together::Sums;
 use crate::Shared;
 use crate::graphs::Part;
 use crate::graphs::configured::Asker;
@@ -35,6 +36,8 @@ pub(super) struct Common {
     pub(super) recursion_limit: u32,
     /// To the run's own execution, which stores and shows what the others leave.
     pub(super) told: mpsc::Sender<Told>,
+    /// What the tasks of all of them leave.
+    pub(super) sums: Arc<Sums>,
     /// For the tasks of nested executions, by how many graphs lie around them.
     pub(super) turns: [Semaphore; DEEPEST],
 }

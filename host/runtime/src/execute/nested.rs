@@ -215,7 +215,7 @@ async fn walk(
     if let Some(begun) = chain.as_ref().and_then(Chain::begun_inside) {
         level.common.tell(vec![Output::Event(begun)]).await;
     }
-    let mut together = Together::new(&level.common.shared.options);
+    let mut together = Together::new(&level.common.sums);
     let mut running = FuturesUnordered::new();
     let mut outstanding = BTreeSet::new();
     loop {

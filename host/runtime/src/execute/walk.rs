@@ -17,7 +17,7 @@ use super::commit::{Committer, Unstored};
 use super::facts::{checkpoint_metadata, facts, recursion_limit};
 use super::level::{Common, Level, Told};
 use super::standing::{NoStanding, Standing, standing};
-use super::together::Together;
+use super::together::{Sums, Together};
 use crate::Shared;
 use crate::graphs::setting::Setting;
 use crate::graphs::{Part, ServedGraph};
@@ -80,6 +80,7 @@ impl Walk {
             metadata,
             recursion_limit: recursion_limit(&kwargs.config, limit),
             told: tell,
+            sums: Arc::new(Sums::new(&shared.options)),
             turns: std::array::from_fn(|_| {
                 Semaphore::new(shared.options.max_parallel_tasks.max(1))
             }),
@@ -95,6 +96,7 @@ impl Walk {
             waiting_around: 0,
         };
         let common = &level.common;
+        let together = Together::new(&common.sums);
         let options = selvedge_pregel::Options {
             namespace: String::new(),
             recursion_limit: common.recursion_limit,
@@ -124,7 +126,7 @@ impl Walk {
             level: Arc::new(level),
             execution,
             mint,
-            together: Together::new(&shared.options),
+            together,
             stream,
             inspection: Inspection::new(claimed),
             chain,
