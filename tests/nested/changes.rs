@@ -125,6 +125,41 @@ async fn after_a_crash_a_graph_inside_goes_on_at_its_own_last_checkpoint() {
 }
 
 #[tokio::test]
+async fn after_a_crash_a_run_from_a_changed_state_does_no_step_inside_again() {
+    let receiver = Receiver::behaving(|_, before| match before {
+        3 => Answer::Hang,
+        _ => Answer::Status(200),
+    })
+    .await;
+    let egress = json!({
+        "allowed_networks": ["127.0.0.0/8"], "require_https": false, "allowed_ports": [receiver.address.port()],
+    });
+    let setup = Setup::probes(&["effects_within"]).set("egress", egress);
+    let mut server = setup.start().await;
+    let thread = json!({"metadata": {"graph_id": "effects_within"}});
+    let thread = server.post_json("/threads", &thread).await;
+    let thread = text(&thread["thread_id"]).to_owned();
+    let change = json!({"values": {"counter": receiver.url("/")}, "as_node": "__start__"});
+    let path = format!("/threads/{thread}/state");
+    let changed = server.post_json(&path, &change).await;
+    let run = json!({
+        "assistant_id": "effects_within", "input": null, "durability": "sync",
+        "checkpoint_id": changed["checkpoint"]["checkpoint_id"],
+    });
+    let run = server.create_run(&thread, &run).await;
+    receiver.wait_for(4).await;
+    server.kill();
+    server.restart().await;
+    assert_eq!(server.ended_run(&run).await["status"], "success");
+    let mut tasks: Vec<String> = receiver.received().iter().map(|r| r.path.clone()).collect();
+    tasks.sort();
+    assert_eq!(
+        tasks,
+        ["after", "after", "one", "three", "two"].map(|task| format!("/?task={task}"))
+    );
+}
+
+#[tokio::test]
 async fn what_a_rolled_back_run_did_inside_is_undone() {
     let gate = Gate::closed().await;
     let server = gate.setup(&["within"]).start().await;

@@ -9,7 +9,7 @@ use selvedge_model::run::{Breakpoints, Command, RunError, StreamMode};
 use selvedge_model::thread::Interrupt;
 use selvedge_model::{CheckpointId, Json, TaskId, Timestamp};
 
-use crate::nested::{Around, Inside, Parents};
+use crate::nested::{Around, GoesOn, Inside, Parents};
 use crate::program::{Failure, Plan, Program};
 use crate::task::TaskInfo;
 use crate::writes::Writes;
@@ -115,7 +115,8 @@ impl Work {
     #[must_use]
     pub fn is_answered(&self) -> bool {
         let contains = self.task.as_ref().is_some_and(|task| task.nested.is_some());
-        let inside = self.around.answers_below() || (contains && self.inside().goes_on());
+        let inside =
+            self.around.answers_below() || (contains && self.around.goes_on == GoesOn::Anything);
         !self.answers.is_empty() || self.below.is_some() || inside
     }
 

@@ -33,7 +33,20 @@ pub(crate) struct Around {
     parents: Arc<Parents>,
     /// Answers by the ids of questions, for whoever asked.
     answers: Option<Json>,
-    goes_on: bool,
+    pub(crate) goes_on: GoesOn,
+}
+
+/// On what a graph inside a task may go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GoesOn {
+    /// The task is new: whatever lies in its namespaces belongs to another branch of history.
+    #[default]
+    Nothing,
+    /// On what this very run left, before a crash or when the task was tried before: an earlier run's belongs to another
+    /// branch of history.
+    OwnRun,
+    /// On whatever is there: the task may have begun in an earlier run.
+    Anything,
 }
 
 /// What an execution inside a task begins with.
@@ -48,7 +61,7 @@ pub struct Inside {
 impl Around {
     /// Whether there are answers that may be for a graph inside one of the tasks.
     pub(crate) fn answers_below(&self) -> bool {
-        self.goes_on && self.answers.is_some()
+        self.goes_on == GoesOn::Anything && self.answers.is_some()
     }
 }
 
@@ -87,10 +100,9 @@ impl Inside {
         &self.around.parents
     }
 
-    /// Whether the task may have begun in an earlier run, or before a crash: then its namespaces may hold checkpoints
-    /// to go on from. If not, whatever lies there belongs to another branch of history.
+    /// Which checkpoints that its namespaces may hold are there to go on from, when the task is tried for the first time.
     #[must_use]
-    pub fn goes_on(&self) -> bool {
+    pub fn goes_on(&self) -> GoesOn {
         self.around.goes_on
     }
 
@@ -105,7 +117,7 @@ impl Inside {
         let Some(base) = base else {
             return Entry::Input(input);
         };
-        self.went_on |= self.around.goes_on;
+        self.went_on |= self.around.goes_on == GoesOn::Anything;
         let statuses = interrupt::statuses(&base.pending);
         let waits = statuses.values().any(|status| !status.open().is_empty());
         let resume = match &self.around.answers {
@@ -137,7 +149,11 @@ impl Execution {
         Around {
             parents: Arc::new(parents),
             answers: self.answers_by_id.as_ref().map(Json::object),
-            goes_on: self.began_on == Some(self.at.id) && !self.travels,
+            goes_on: match self.began_on == Some(self.at.id) {
+                true if self.travels => GoesOn::OwnRun,
+                true => GoesOn::Anything,
+                false => GoesOn::Nothing,
+            },
         }
     }
 }

@@ -4,6 +4,7 @@ use selvedge_model::Json;
 use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::run::Command;
 use selvedge_model::thread::Interrupt;
+use selvedge_pregel::nested::GoesOn;
 use selvedge_pregel::{EndKind, Entry, Options, Outcome, Work};
 use serde_json::{Value, json};
 
@@ -92,7 +93,7 @@ fn a_graph_begins_with_what_its_node_reads_in_a_namespace_of_its_task() {
     let mut guest = |work: &Work| {
         let task = work.task.as_ref().unwrap();
         let mut inside = work.inside();
-        assert!(!inside.goes_on());
+        assert_eq!(inside.goes_on(), GoesOn::Nothing);
         assert_eq!(inside.namespace(0), format!("{}:{}", task.name, task.id));
         assert_eq!(inside.namespace(2), format!("{}:{}|2", task.name, task.id));
         assert_eq!(inside.parents().keys().collect::<Vec<_>>(), [""]);
@@ -150,7 +151,7 @@ fn an_answer_goes_down_to_the_graph_that_waits_and_to_no_other() {
 
         let mut guest = |work: &Work| {
             assert_eq!(work.task.as_ref().unwrap().name, "left");
-            assert!(work.inside().goes_on());
+            assert_eq!(work.inside().goes_on(), GoesOn::Anything);
             assert_eq!(work.answers(), []);
             let entry = |base| work.inside().entry(&graph, base, work.input());
             assert_eq!(resumed_with(&entry(Some(&waits))), Some(answer.clone()));

@@ -16,10 +16,10 @@ use selvedge_model::checkpoint::SavedCheckpoint;
 use selvedge_model::event::EventKind;
 use selvedge_model::run::StreamMode;
 use selvedge_model::{Json, Scope};
-use selvedge_pregel::nested::{DEEPEST, command_to_parent};
+use selvedge_pregel::nested::{DEEPEST, GoesOn, command_to_parent};
 use selvedge_pregel::{
     Addressed, End, EndKind, Execution, Failure, Inside, Nested, Outcome, Output, Step, TaskInfo,
-    Work, WorkId,
+    Work, WorkId, made_by,
 };
 use selvedge_sandbox::{Called, GraphCalls, Progress, within_patience};
 use serde_json::json;
@@ -82,7 +82,7 @@ pub(super) async fn instead(level: &Arc<Level>, attempt: &Attempt<'_>, nested: &
 pub(super) struct Calls {
     level: Arc<Level>,
     inside: Arc<Mutex<Inside>>,
-    goes_on: bool,
+    goes_on: GoesOn,
     task: Option<Arc<TaskInfo>>,
     shown: Arc<Shown>,
 }
@@ -137,8 +137,8 @@ struct Call<'a> {
     /// Which of those that the task contains.
     number: usize,
     input: Json,
-    /// Whether its namespace may hold what it left before.
-    goes_on: bool,
+    /// On what in its namespace.
+    goes_on: GoesOn,
     /// Whether the task waits for it with an instance.
     called: bool,
     task: Option<&'a TaskInfo>,
@@ -318,10 +318,10 @@ fn came(end: End) -> Called {
 async fn base(
     around: &Level,
     namespace: &str,
-    goes_on: bool,
+    goes_on: GoesOn,
 ) -> Result<Option<SavedCheckpoint>, Failure> {
     let common = &around.common;
-    if !goes_on || common.claimed.run.kwargs.temporary {
+    if goes_on == GoesOn::Nothing || common.claimed.run.kwargs.temporary {
         return Ok(None);
     }
     common.store().await;
@@ -331,7 +331,9 @@ async fn base(
         storage.checkpoint(&Scope::Host, thread, namespace, None)
     });
     match read.await {
-        Ok(base) => Ok(base),
+        Ok(base) => Ok(base.filter(|saved| {
+            goes_on == GoesOn::Anything || made_by(&saved.checkpoint.metadata, &common.metadata)
+        })),
         // The run's own execution hears of it, too, and drops this one.
         Err(Unstored::Stopping(_)) => pending().await,
         Err(Unstored::Refused(error)) => Err(failure("CheckpointUnreadable", error)),

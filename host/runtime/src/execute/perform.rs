@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use selvedge_model::Scope;
+use selvedge_pregel::nested::GoesOn;
 use selvedge_pregel::{Inside, Outcome, Program, Work, WorkId, retry};
 use selvedge_sandbox::{GraphCalls, Job, NoCalls};
 use tokio::sync::Mutex;
@@ -26,9 +27,13 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Whether the namespaces of graphs inside the task may hold what they left before.
-    pub(super) fn goes_on(&self) -> bool {
-        self.work.inside().goes_on() || self.number > 1
+    /// On which checkpoints graphs inside the task go on.
+    pub(super) fn goes_on(&self) -> GoesOn {
+        let of_task = self.work.inside().goes_on();
+        match self.number {
+            1 => of_task,
+            _ => of_task.max(GoesOn::OwnRun),
+        }
     }
 }
 
