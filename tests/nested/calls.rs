@@ -70,3 +70,11 @@ async fn graphs_that_call_graphs_need_no_more_instances_than_there_are() {
     let too_deep = server.post_json("/runs/wait", &run(9)).await;
     assert_eq!(too_deep["__error__"]["error"], "GraphRecursionError");
 }
+
+#[tokio::test]
+async fn nothing_is_asked_once_a_called_graph_was_left_for_the_one_around_it() {
+    let server = Setup::probes(&["late", "leaving"]).start().await;
+    let run = json!({"assistant_id": "late", "input": {}});
+    let done = server.post_json("/runs/wait", &run).await;
+    assert_eq!(done, json!({"answer": "left"}));
+}

@@ -66,6 +66,13 @@ pub(crate) struct Inside {
     pub(crate) commanded: Option<Json>,
 }
 
+impl Inside {
+    /// Whether one of them has ended the node: what it does now is of no effect.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stopped.is_some() || self.commanded.is_some()
+    }
+}
+
 impl TaskState {
     pub(crate) async fn call(
         &mut self,
@@ -79,8 +86,7 @@ impl TaskState {
             return Err(Exceeded::new(Bound::Output, what).into());
         }
         let input = self.take_json("the input of call-graph", input)?;
-        let is_over = self.inside.stopped.is_some() || self.inside.commanded.is_some();
-        if self.asked.is_some() || is_over {
+        if self.asked.is_some() || self.inside.is_over() {
             return Ok(Err(over("GraphInterrupt", "the node has been stopped")));
         }
         let number = self.inside.called;

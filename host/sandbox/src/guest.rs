@@ -256,7 +256,7 @@ impl context::Host for TaskState {
 
     fn interrupt(&mut self, value: String) -> Result<Result<String, Interruption>> {
         let value = self.take_json("the value of an interrupt", value)?;
-        if self.inside.stopped.is_some() {
+        if self.inside.is_over() {
             return Ok(Err(Interruption::Interrupted));
         }
         if self.asked.is_none()
