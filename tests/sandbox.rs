@@ -130,10 +130,10 @@ async fn a_graph_that_sleeps_too_long_is_ended_by_the_wall_clock() {
 #[tokio::test]
 async fn an_answer_beyond_the_output_bound_is_refused() {
     let server = Setup::probes(&["two", "big"])
-        .set("sandbox.output_bytes", 100_000)
+        .set("sandbox.output_bytes", 200_000)
         .start()
         .await;
-    let (kind, message) = error_of(&server, "big", json!({"bytes": 200_000})).await;
+    let (kind, message) = error_of(&server, "big", json!({"bytes": 400_000})).await;
     assert_eq!(kind, "OutputLimitExceeded");
     assert!(message.contains("sandbox.output_bytes"), "{message}");
     next_run_succeeds(&server).await;

@@ -106,6 +106,17 @@ pub struct SavedCheckpoint {
     pub pending: Vec<PendingWrite>,
 }
 
+impl SavedCheckpoint {
+    /// What it weighs in an answer, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let values = self.checkpoint.values.values();
+        let values: usize = values.map(ChannelValue::bytes).sum();
+        let pending: usize = self.pending.iter().map(|write| write.value.len()).sum();
+        self.checkpoint.metadata.len() + values + pending
+    }
+}
+
 /// How a channel changed between a checkpoint and its parent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {

@@ -29,6 +29,14 @@ const PRUNED_AT_ONCE: usize = 100;
 
 /// States of nested graphs in one answer; beyond it they are only named. Each is read on its own.
 const MOST_STATES_INSIDE: usize = 1_000;
+/// What they weigh together, as with a page of history: the one that goes beyond it is the last.
+const MOST_BYTES_INSIDE: usize = 16 << 20;
+
+/// What may still be added of nested graphs.
+struct Left {
+    states: usize,
+    bytes: usize,
+}
 
 /// A thread's state at one checkpoint.
 pub struct ThreadState {
@@ -263,7 +271,10 @@ impl Runtime {
             inside: BTreeMap::new(),
         };
         if inside {
-            let mut left = MOST_STATES_INSIDE;
+            let mut left = Left {
+                states: MOST_STATES_INSIDE,
+                bytes: MOST_BYTES_INSIDE,
+            };
             self.look_inside(scope, &thread, &mut state, &mut settings, &mut left)
                 .await?;
         }
@@ -277,19 +288,20 @@ impl Runtime {
         thread: &'a Thread,
         state: &'a mut ThreadState,
         settings: &'a mut Settings,
-        left: &'a mut usize,
+        left: &'a mut Left,
     ) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             for task in &state.view.tasks {
-                if !task.contains_graph || *left == 0 {
+                if !task.contains_graph || left.states == 0 || left.bytes == 0 {
                     continue;
                 }
-                *left -= 1;
+                left.states -= 1;
                 let storage = &self.0.storage;
                 let found = storage
                     .checkpoint(scope, thread.thread_id, &task.namespace, None)
                     .await?;
                 let Some(saved) = found else { continue };
+                left.bytes = left.bytes.saturating_sub(saved.weight());
                 let view = match self.part_of(thread, &saved, settings).await? {
                     Some(part) => selvedge_pregel::view(&part.graph, &saved),
                     None => only_values(visible(&saved)),

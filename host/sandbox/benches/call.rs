@@ -20,7 +20,7 @@ use selvedge_model::graph::TimeoutPolicy;
 use selvedge_model::{CheckpointId, Json, RunId, Timestamp};
 use selvedge_pregel::{Entry, Execution, Graph, Mint, Options as RunOptions, Outcome, Step, Work};
 use selvedge_sandbox::{
-    Component, ComponentSource, Job, Limits, Network, NoCalls, NoStore, Options, Sandbox,
+    Callers, Component, ComponentSource, Job, Limits, Network, NoCalls, NoStore, Options, Sandbox,
     TaskEvents, ToolEvent,
 };
 use tokio::runtime::Runtime;
@@ -115,7 +115,7 @@ async fn run(sandbox: &Sandbox, component: &Component, work: &Work) {
             items: Arc::new(NoStore),
             calls: Arc::new(NoCalls),
             around: None,
-            waiting_around: 0,
+            callers: Callers::default(),
         })
         .await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");

@@ -9,6 +9,7 @@ use selvedge_pregel::Failure;
 
 use crate::bound::{Bound, Exceeded};
 use crate::guest::{GuestFailure, TaskState};
+use crate::memory::Callers;
 use crate::patience::Progress;
 use crate::spawned::Spawned;
 
@@ -30,14 +31,15 @@ pub enum Called {
 /// Runs the graphs that a task calls. A call whose task has ended is dropped.
 #[async_trait]
 pub trait GraphCalls: Send + Sync {
-    /// The n-th call of the task; the first is number 0.
-    /// What gets on inside it is the task's progress, too.
+    /// The n-th call of the task; the first is number 0. What gets on inside it is the task's progress, too; the callers are
+    /// those of the graph's tasks.
     async fn call(
         &self,
         number: usize,
         name: String,
         input: Json,
         progress: Arc<Progress>,
+        callers: Callers,
     ) -> Called;
 }
 
@@ -46,7 +48,7 @@ pub struct NoCalls;
 
 #[async_trait]
 impl GraphCalls for NoCalls {
-    async fn call(&self, _: usize, _: String, _: Json, _: Arc<Progress>) -> Called {
+    async fn call(&self, _: usize, _: String, _: Json, _: Arc<Progress>, _: Callers) -> Called {
         Called::Failed(Failure {
             kind: "GraphNotFound".into(),
             message: "no graph can be called here: only a node's task contains graphs".into(),
@@ -95,12 +97,13 @@ impl TaskState {
             let what = format!("the task called more than {MOST_CALLS} graphs");
             return Ok(Err(over("GraphCallLimitExceeded", &what)));
         }
-        self.memory.waits_for_others();
+        let callers = self.memory.waits_for_others();
         let calls = self.calls.clone();
         // On the host's runtime: what the graph holds while it waits must not depend on when a guest's thread is free.
         let progress = self.progress.clone();
-        let call = async move { calls.call(number, name, input, progress).await };
+        let call = async move { calls.call(number, name, input, progress, callers).await };
         let called = Spawned(self.host.spawn(call)).await;
+        self.memory.goes_on();
         self.progress.made();
         Ok(match called {
             Ok(Called::To(values)) => Ok(values.as_str().to_owned()),

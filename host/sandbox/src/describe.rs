@@ -11,6 +11,7 @@ use crate::calls::NoCalls;
 use crate::component::{Component, Loaded};
 use crate::exports::Started;
 use crate::guest::{LogBook, TaskState};
+use crate::memory::Callers;
 use crate::patience::Progress;
 use crate::store::NoStore;
 use crate::task::{Around, TaskEvents, named, on_guest_thread, place, store, within_limits};
@@ -26,13 +27,20 @@ pub struct Asked<'a> {
     pub setting: &'a Json,
     /// For which run, for fairness and for log lines.
     pub run: RunId,
-    /// How many tasks wait, each with its instance, for the graph that this is about.
-    pub waiting_around: usize,
+    /// Who waits for the graph that this is about.
+    pub callers: Callers,
 }
 
 /// What all graphs of a component are made of.
 pub(crate) async fn describe(shared: &Arc<Shared>, loaded: &Loaded) -> Result<Json, Failure> {
-    ask(shared, loaded, Question::Describe, RunId::new(), 0).await
+    ask(
+        shared,
+        loaded,
+        Question::Describe,
+        RunId::new(),
+        Callers::default(),
+    )
+    .await
 }
 
 /// What one graph is made of under a setting.
@@ -42,7 +50,7 @@ pub(crate) async fn describe_for(shared: &Arc<Shared>, asked: Asked<'_>) -> Resu
         setting: asked.setting.clone(),
     };
     let loaded = asked.component.loaded();
-    ask(shared, loaded, question, asked.run, asked.waiting_around).await
+    ask(shared, loaded, question, asked.run, asked.callers).await
 }
 
 enum Question {
@@ -85,9 +93,9 @@ async fn ask(
     loaded: &Loaded,
     question: Question,
     run: RunId,
-    waiting_around: usize,
+    callers: Callers,
 ) -> Result<Json, Failure> {
-    let place = place(shared, loaded, run, waiting_around).await?;
+    let place = place(shared, loaded, run, callers.count()).await?;
     let book = LogBook::new(run, question.graph(), String::new(), &loaded.limits);
     let cpu = Arc::new(shared.meters.meter(run));
     let around = Around {
@@ -96,6 +104,7 @@ async fn ask(
         events: Arc::new(Nowhere),
         items: Arc::new(NoStore),
         calls: Arc::new(NoCalls),
+        callers,
         progress: Progress::inside(None),
     };
     let store = store(shared, loaded, book, around);

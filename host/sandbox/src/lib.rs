@@ -64,6 +64,7 @@ use wasmtime::component::Linker;
 pub use calls::{Called, GraphCalls, NoCalls};
 pub use component::{Component, ComponentSource, LoadError};
 pub use describe::Asked;
+pub use memory::Callers;
 pub use options::{Compiling, Limits, Options};
 pub use outbound::Network;
 pub use patience::{Progress, within as within_patience};

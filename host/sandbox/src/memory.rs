@@ -4,8 +4,12 @@
 //! the last part of the budget, the *reserve*, is given to one task at a time, and is as large as any task's bound:
 //! whoever has it can get all that it may ask for, ends, and the next one has it. Below the reserve memory is there
 //! for the asking, first come first served. A task's wall clock is the deadline of its waiting.
+//!
+//! A task that called a graph holds what it has until the graph's tasks have ended. So it leaves the reserve to others, and
+//! where nobody who has memory can go on before those who wait for it do, a task of a called graph does not wait: it
+//! gets what is left, or else fails, so that its callers go on.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -29,12 +33,39 @@ struct State {
     used: usize,
     /// Who may use the reserve; nobody while less than the rest is used.
     in_reserve: Option<Holder>,
-    waiting: VecDeque<Holder>,
+    waiting: VecDeque<Waiting>,
+    /// Who has memory, and whether it waits: for memory, or for a graph that it called.
+    holding: HashMap<Holder, bool>,
+    /// How many of those wait.
+    at_rest: usize,
     holders: u64,
 }
 
 /// A task, for as long as it holds memory.
 type Holder = u64;
+
+/// One who waits for memory.
+struct Waiting {
+    holder: Holder,
+    bytes: usize,
+    callers: Callers,
+}
+
+/// The tasks that wait, each with its instance, for the graphs that they called and that a task is in, from the outermost.
+#[derive(Clone, Default)]
+pub struct Callers(Arc<[Holder]>);
+
+impl Callers {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn and(&self, caller: Holder) -> Self {
+        Self(self.0.iter().copied().chain([caller]).collect())
+    }
+}
 
 enum Answer {
     Granted,
@@ -65,14 +96,14 @@ impl TotalMemory {
     }
 
     /// Waits until there is so much. `false`: there never will be.
-    async fn take(&self, holder: Holder, bytes: usize) -> bool {
+    async fn take(&self, holder: Holder, callers: &Callers, bytes: usize) -> bool {
         let _place = Place {
             total: self,
             holder,
         };
         loop {
             let changed = self.changed.notified();
-            match self.ask(holder, bytes) {
+            match self.ask(holder, callers, bytes) {
                 Answer::Granted => return true,
                 Answer::Never => return false,
                 Answer::Wait => changed.await,
@@ -80,41 +111,55 @@ impl TotalMemory {
         }
     }
 
-    fn ask(&self, holder: Holder, bytes: usize) -> Answer {
+    fn ask(&self, holder: Holder, callers: &Callers, bytes: usize) -> Answer {
         let mut state = self.state.lock();
+        let mut answer = self.answer(&state, holder, bytes);
+        if matches!(answer, Answer::Wait) {
+            if state.begins_to_wait(holder, callers, bytes) {
+                // Whether others wait in vain may depend on this one.
+                self.changed.notify_waiters();
+            }
+            if state.is_stuck(self.limit) && state.makes_way(callers) {
+                answer = match state.used.saturating_add(bytes) <= self.limit {
+                    true => Answer::Granted,
+                    false => Answer::Never,
+                };
+            }
+        }
+        if matches!(answer, Answer::Granted) {
+            state.used += bytes;
+            state.holding.entry(holder).or_default();
+            if state.used > self.limit - self.reserve {
+                state.in_reserve = Some(holder);
+            }
+        }
+        if !matches!(answer, Answer::Wait) && state.ends_waiting(holder) {
+            self.changed.notify_waiters();
+        }
+        answer
+    }
+
+    fn answer(&self, state: &State, holder: Holder, bytes: usize) -> Answer {
         let after = state.used.saturating_add(bytes);
         let fits = after <= self.limit;
         if state.in_reserve == Some(holder) {
             // Those who wait may hold what it asks for, so it must not wait for them.
-            if fits {
-                state.used = after;
-                return Answer::Granted;
-            }
-            return Answer::Never;
+            return if fits { Answer::Granted } else { Answer::Never };
         }
         if bytes > self.limit || (bytes > self.reserve && !fits) {
             return Answer::Never;
         }
-        let is_first = state.waiting.front().is_none_or(|first| *first == holder);
+        let first = state.waiting.front();
+        let is_first = first.is_none_or(|first| first.holder == holder);
         let is_open = after <= self.limit - self.reserve;
         if is_first && (is_open || (fits && state.in_reserve.is_none())) {
-            state.used = after;
-            if !is_open {
-                state.in_reserve = Some(holder);
-            }
             return Answer::Granted;
-        }
-        if !state.waiting.contains(&holder) {
-            state.waiting.push_back(holder);
         }
         Answer::Wait
     }
 
     fn leave_queue(&self, holder: Holder) {
-        let mut state = self.state.lock();
-        let waiting = state.waiting.len();
-        state.waiting.retain(|other| *other != holder);
-        if state.waiting.len() < waiting {
+        if self.state.lock().ends_waiting(holder) {
             self.changed.notify_waiters();
         }
     }
@@ -123,19 +168,90 @@ impl TotalMemory {
     /// go without, when it asks for more.
     fn leave_reserve(&self, holder: Holder) {
         let mut state = self.state.lock();
+        state.rests(holder, true);
         if state.in_reserve == Some(holder) {
             state.in_reserve = None;
-            self.changed.notify_waiters();
         }
+        self.changed.notify_waiters();
+    }
+
+    /// It waits for others no longer.
+    fn goes_on(&self, holder: Holder) {
+        self.state.lock().rests(holder, false);
     }
 
     fn give_back(&self, holder: Holder, bytes: usize) {
         let mut state = self.state.lock();
+        state.rests(holder, false);
+        state.holding.remove(&holder);
         state.used -= bytes;
         if state.in_reserve == Some(holder) || state.used <= self.limit - self.reserve {
             state.in_reserve = None;
         }
         self.changed.notify_waiters();
+    }
+}
+
+impl State {
+    /// `false`: it has waited already.
+    fn begins_to_wait(&mut self, holder: Holder, callers: &Callers, bytes: usize) -> bool {
+        if self.waiting.iter().any(|waiting| waiting.holder == holder) {
+            return false;
+        }
+        self.waiting.push_back(Waiting {
+            holder,
+            bytes,
+            callers: callers.clone(),
+        });
+        self.rests(holder, true);
+        true
+    }
+
+    /// `false`: it did not wait.
+    fn ends_waiting(&mut self, holder: Holder) -> bool {
+        let waiting = self.waiting.len();
+        self.waiting.retain(|waiting| waiting.holder != holder);
+        let has_waited = self.waiting.len() < waiting;
+        if has_waited {
+            self.rests(holder, false);
+        }
+        has_waited
+    }
+
+    /// Whether one with these callers is whom all others wait for, so that they go on: one of a called graph, if there is
+    /// any, because then its callers do.
+    fn makes_way(&self, callers: &Callers) -> bool {
+        let mut waiting = self.waiting.iter();
+        callers.count() > 0 || waiting.all(|waiting| waiting.callers.count() == 0)
+    }
+
+    /// Whether one who has memory waits now.
+    fn rests(&mut self, holder: Holder, rests: bool) {
+        if let Some(rested) = self.holding.get_mut(&holder)
+            && *rested != rests
+        {
+            *rested = rests;
+            match rests {
+                true => self.at_rest += 1,
+                false => self.at_rest -= 1,
+            }
+        }
+    }
+
+    /// Whether nobody who has memory goes on before somebody gets some, and the first of those who wait cannot: each waits
+    /// for memory, or for a graph with a task that does.
+    fn is_stuck(&self, limit: usize) -> bool {
+        let first_fits = |first: &Waiting| self.used.saturating_add(first.bytes) <= limit;
+        // Looking at all of them is left for when all of them wait.
+        if self.at_rest < self.holding.len() || self.waiting.front().is_none_or(first_fits) {
+            return false;
+        }
+        let waiting = self.waiting.iter();
+        let held_up: HashSet<Holder> = waiting
+            .flat_map(|waiting| waiting.callers.0.iter().chain([&waiting.holder]))
+            .copied()
+            .collect();
+        self.holding.keys().all(|holder| held_up.contains(holder))
     }
 }
 
@@ -159,16 +275,18 @@ pub(crate) struct MemoryMeter {
     table_elements: usize,
     total: Arc<TotalMemory>,
     holder: Holder,
+    callers: Callers,
     waiting: bool,
 }
 
 impl MemoryMeter {
-    pub(crate) fn new(limits: &Limits, total: Arc<TotalMemory>) -> Self {
+    pub(crate) fn new(limits: &Limits, total: Arc<TotalMemory>, callers: Callers) -> Self {
         Self {
             used: 0,
             limit: limits.memory_bytes,
             table_elements: limits.table_elements,
             holder: total.new_holder(),
+            callers,
             total,
             waiting: false,
         }
@@ -179,9 +297,15 @@ impl MemoryMeter {
         self.waiting
     }
 
-    /// To be called before the task waits for what other tasks do.
-    pub(crate) fn waits_for_others(&self) {
+    /// To be called before the task waits for a graph that it calls: the callers of the graph's tasks.
+    pub(crate) fn waits_for_others(&self) -> Callers {
         self.total.leave_reserve(self.holder);
+        self.callers.and(self.holder)
+    }
+
+    /// To be called after that.
+    pub(crate) fn goes_on(&self) {
+        self.total.goes_on(self.holder);
     }
 
     async fn grow(&mut self, bytes: usize) -> wasmtime::Result<bool> {
@@ -196,7 +320,7 @@ impl MemoryMeter {
             .into());
         }
         self.waiting = true;
-        let granted = self.total.take(self.holder, bytes).await;
+        let granted = self.total.take(self.holder, &self.callers, bytes).await;
         self.waiting = false;
         if !granted {
             return Err(Exceeded::new(
@@ -288,7 +412,11 @@ mod tests {
     }
 
     fn task(total: &Arc<TotalMemory>) -> MemoryMeter {
-        MemoryMeter::new(&limits(TASK), total.clone())
+        called(total, Callers::default())
+    }
+
+    fn called(total: &Arc<TotalMemory>, callers: Callers) -> MemoryMeter {
+        MemoryMeter::new(&limits(TASK), total.clone(), callers)
     }
 
     async fn grown(total: &Arc<TotalMemory>, bytes: usize) -> MemoryMeter {
@@ -350,11 +478,48 @@ mod tests {
         let total = budget();
         let _held = [grown(&total, 30).await, grown(&total, 30).await];
         let caller = grown(&total, TASK / 2).await;
-        let mut called = task(&total);
-        let mut growing = Box::pin(called.grow(TASK / 2));
+        let mut other = task(&total);
+        let mut growing = Box::pin(other.grow(TASK / 2));
         assert!(poll!(growing.as_mut()).is_pending());
         caller.waits_for_others();
         assert!(growing.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_called_task_fails_where_only_its_callers_hold_what_it_waits_for() {
+        let total = budget();
+        let other = grown(&total, 20).await;
+        let outer = grown(&total, TASK).await;
+        let mut inner = called(&total, outer.waits_for_others());
+        assert!(inner.grow(30).await.unwrap());
+        let mut innermost = called(&total, inner.waits_for_others());
+        let mut growing = Box::pin(innermost.grow(TASK));
+        // Somebody else has memory, and will give it back.
+        assert!(poll!(growing.as_mut()).is_pending());
+        drop(other);
+        assert_eq!(bound(&growing.await.unwrap_err()), Bound::TotalMemory);
+        drop(innermost);
+        inner.goes_on();
+        assert!(inner.grow(10).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn callers_whose_graphs_wait_for_each_other_do_not_wait_in_a_circle() {
+        let total = budget();
+        let (one, two) = (grown(&total, TASK).await, grown(&total, TASK).await);
+        let mut first = called(&total, one.waits_for_others());
+        let mut first = Box::pin(first.grow(30));
+        let callers = two.waits_for_others();
+        // The graph that the second caller waits for may come to its end.
+        assert!(poll!(first.as_mut()).is_pending());
+        // It gets what there is, although it comes later, and no more.
+        let small = called(&total, callers.clone()).grow(20).await;
+        assert!(small.unwrap());
+        let large = called(&total, callers).grow(30).await;
+        assert_eq!(bound(&large.unwrap_err()), Bound::TotalMemory);
+        assert!(poll!(first.as_mut()).is_pending());
+        drop(two);
+        assert!(first.await.unwrap());
     }
 
     #[tokio::test]
@@ -377,7 +542,7 @@ mod tests {
         let total = budget();
         let error = task(&total).grow(TASK + 1).await.unwrap_err();
         assert_eq!(bound(&error), Bound::Memory);
-        let mut larger = MemoryMeter::new(&limits(10 * BUDGET), total.clone());
+        let mut larger = MemoryMeter::new(&limits(10 * BUDGET), total.clone(), Callers::default());
         let error = larger.grow(BUDGET + 1).await.unwrap_err();
         assert_eq!(bound(&error), Bound::TotalMemory);
         assert_eq!(total.state.lock().used, 0);

@@ -17,7 +17,7 @@ use crate::bound::{Bound, Counts, Exceeded};
 use crate::calls::GraphCalls;
 use crate::component::{Component, Loaded};
 use crate::guest::{GuestFailure, GuestInstance, InvalidOutput, LogBook, TaskSetup, TaskState};
-use crate::memory::MemoryMeter;
+use crate::memory::{Callers, MemoryMeter};
 use crate::meter::CpuMeter;
 use crate::outbound::Outbound;
 use crate::patience::{self, Progress};
@@ -51,8 +51,8 @@ pub struct Job {
     pub calls: Arc<dyn GraphCalls>,
     /// The progress of the task that this one is inside.
     pub around: Option<Arc<Progress>>,
-    /// How many tasks wait, each with its instance, for the graphs that they called and this task is in.
-    pub waiting_around: usize,
+    /// Who waits for the graphs that this task is in.
+    pub callers: Callers,
 }
 
 /// Takes what a task shows while it runs. Called on a guest thread: never block in it.
@@ -66,7 +66,7 @@ pub trait TaskEvents: Send + Sync {
 }
 
 pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Outcome {
-    let place = match place(shared, job.component.loaded(), job.run, job.waiting_around).await {
+    let place = match place(shared, job.component.loaded(), job.run, job.callers.count()).await {
         Ok(place) => place,
         Err(failure) => return Outcome::Failed(failure),
     };
@@ -154,6 +154,7 @@ async fn execute(shared: &Arc<Shared>, cpu: Arc<CpuMeter>, job: Job) -> Outcome 
             events: job.events,
             items: job.items,
             calls: job.calls,
+            callers: job.callers,
             progress: progress.clone(),
         },
     );
@@ -276,6 +277,7 @@ pub(crate) struct Around {
     pub(crate) events: Arc<dyn TaskEvents>,
     pub(crate) items: Arc<dyn ItemStore>,
     pub(crate) calls: Arc<dyn GraphCalls>,
+    pub(crate) callers: Callers,
     pub(crate) progress: Arc<Progress>,
 }
 
@@ -286,7 +288,7 @@ pub(crate) fn store(
     around: Around,
 ) -> Store<TaskState> {
     let state = TaskState::new(TaskSetup {
-        memory: MemoryMeter::new(&loaded.limits, shared.memory.clone()),
+        memory: MemoryMeter::new(&loaded.limits, shared.memory.clone(), around.callers),
         cpu: around.cpu,
         limits: loaded.limits.clone(),
         answers: around.answers,

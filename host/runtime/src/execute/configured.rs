@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use selvedge_model::run::ClaimedRun;
 use selvedge_pregel::Failure;
+use selvedge_sandbox::Callers;
 
 use super::Cut;
 use crate::Shared;
@@ -29,7 +30,7 @@ pub(super) async fn configured(
     setting: &Setting,
     stream: &RunStream,
 ) -> Result<Part, Unbuilt> {
-    let asker = Asker::run(claimed.run.run_id, 0);
+    let asker = Asker::run(claimed.run.run_id, Callers::default());
     let built = shared.configured(graph.part.clone(), setting, asker);
     let built = tokio::time::timeout(shared.options.run_timeout, built);
     tokio::select! {

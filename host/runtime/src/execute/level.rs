@@ -6,7 +6,7 @@ use selvedge_model::Json;
 use selvedge_model::run::{ClaimedRun, Durability, StreamMode};
 use selvedge_pregel::nested::DEEPEST;
 use selvedge_pregel::{Failure, Nested, Output, Work};
-use selvedge_sandbox::Progress;
+use selvedge_sandbox::{Callers, Progress};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::together::Sums;
@@ -66,16 +66,15 @@ pub(super) struct Level {
     pub(super) above: Option<Arc<Shown>>,
     /// How many graphs lie around it.
     pub(super) depth: usize,
-    /// How many tasks around it wait with an instance: those whose nodes called a graph.
-    pub(super) waiting_around: usize,
+    /// The tasks around it that wait with an instance: those whose nodes called a graph.
+    pub(super) callers: Callers,
 }
 
 impl Level {
-    /// The graph that a node stands for, or calls; a call waits for it with its instance.
-    pub(super) async fn within(&self, nested: &Nested, called: bool) -> Result<Part, Failure> {
+    /// The graph that a node stands for, or calls.
+    pub(super) async fn within(&self, nested: &Nested, callers: &Callers) -> Result<Part, Failure> {
         let common = &self.common;
-        let waiting_around = self.waiting_around + usize::from(called);
-        let asker = Asker::run(common.claimed.run.run_id, waiting_around);
+        let asker = Asker::run(common.claimed.run.run_id, callers.clone());
         let within = common
             .shared
             .within(&self.part, nested, &common.setting, asker);

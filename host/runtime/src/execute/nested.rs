@@ -21,7 +21,7 @@ use selvedge_pregel::{
     Addressed, End, EndKind, Execution, Failure, Inside, Nested, Outcome, Output, Step, TaskInfo,
     Work, WorkId, made_by,
 };
-use selvedge_sandbox::{Called, GraphCalls, Progress, within_patience};
+use selvedge_sandbox::{Called, Callers, GraphCalls, Progress, within_patience};
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -38,7 +38,7 @@ use crate::shown::chain::{Chain, GraphInside, UNNAMED_GRAPH};
 /// Runs the graph that a node stands for, and makes of it what the node wrote.
 pub(super) async fn instead(level: &Arc<Level>, attempt: &Attempt<'_>, nested: &Nested) -> Outcome {
     let work = attempt.work;
-    let part = match level.within(nested, false).await {
+    let part = match level.within(nested, &level.callers).await {
         Ok(part) => part,
         Err(failure) => return Outcome::Failed(failure),
     };
@@ -52,7 +52,7 @@ pub(super) async fn instead(level: &Arc<Level>, attempt: &Attempt<'_>, nested: &
         number: 0,
         input: work.input(),
         goes_on: attempt.goes_on(),
-        called: false,
+        callers: level.callers.clone(),
         task: work.task.as_deref(),
         shown: attempt.shown.clone(),
         progress: progress.clone(),
@@ -107,9 +107,10 @@ impl GraphCalls for Calls {
         name: String,
         input: Json,
         progress: Arc<Progress>,
+        callers: Callers,
     ) -> Called {
         let nested = Nested::Named(name.clone().into());
-        let part = match self.level.within(&nested, true).await {
+        let part = match self.level.within(&nested, &callers).await {
             Ok(part) => part,
             Err(failure) => return Called::Failed(failure),
         };
@@ -119,7 +120,7 @@ impl GraphCalls for Calls {
             number,
             input,
             goes_on: self.goes_on,
-            called: true,
+            callers,
             task: self.task.as_deref(),
             shown: self.shown.clone(),
             progress,
@@ -139,8 +140,8 @@ struct Call<'a> {
     input: Json,
     /// On what in its namespace.
     goes_on: GoesOn,
-    /// Whether the task waits for it with an instance.
-    called: bool,
+    /// Who waits for it with an instance.
+    callers: Callers,
     task: Option<&'a TaskInfo>,
     /// What the task shows.
     shown: Arc<Shown>,
@@ -184,7 +185,7 @@ fn contained<'a>(
             progress: Some(call.progress),
             above: Some(call.shown),
             depth,
-            waiting_around: around.waiting_around + usize::from(call.called),
+            callers: call.callers,
         });
         let options = selvedge_pregel::Options {
             metadata: metadata(&level, inside),

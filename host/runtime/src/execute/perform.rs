@@ -142,7 +142,7 @@ impl Level {
             items: GraphStore::new(&common.shared, scope, common.put_into_store.clone()),
             calls,
             around: self.progress.clone(),
-            waiting_around: self.waiting_around,
+            callers: self.callers.clone(),
         };
         common.shared.sandbox.run(job).await
     }

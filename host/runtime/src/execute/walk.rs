@@ -9,6 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use selvedge_model::event::{EventKind, StreamEvent};
 use selvedge_model::run::{ClaimedRun, Durability, StreamMode};
 use selvedge_pregel::{End, EndKind, Execution, Output, Step, Work, WorkId};
+use selvedge_sandbox::Callers;
 use selvedge_storage::PendingCommit;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -93,7 +94,7 @@ impl Walk {
             progress: None,
             above: None,
             depth: 0,
-            waiting_around: 0,
+            callers: Callers::default(),
         };
         let common = &level.common;
         let together = Together::new(&common.sums);

@@ -7,7 +7,7 @@ use moka::sync::Cache;
 use selvedge_model::graph::GraphDescription;
 use selvedge_model::{Json, RunId};
 use selvedge_pregel::{Failure, Graph, Nested};
-use selvedge_sandbox::Asked;
+use selvedge_sandbox::{Asked, Callers};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
@@ -34,25 +34,22 @@ struct Built {
 }
 
 /// Who asks a component about a graph.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Asker {
     /// For fairness and log lines.
     run: RunId,
-    /// How many tasks wait, each with its instance, for the graph.
-    waiting_around: usize,
+    /// Who waits for the graph.
+    callers: Callers,
 }
 
 impl Asker {
-    pub(crate) fn run(run: RunId, waiting_around: usize) -> Self {
-        Self {
-            run,
-            waiting_around,
-        }
+    pub(crate) fn run(run: RunId, callers: Callers) -> Self {
+        Self { run, callers }
     }
 
     /// A request that is no run's.
     pub(crate) fn nobody() -> Self {
-        Self::run(RunId::new(), 0)
+        Self::run(RunId::new(), Callers::default())
     }
 }
 
@@ -79,7 +76,7 @@ impl Shared {
         if !part.is_to_be_configured() {
             return Ok(part);
         }
-        let key = key(&part, setting, asker);
+        let key = key(&part, setting, &asker);
         let cell = self.built_graphs.0.get_with(key, Arc::default);
         let mut is_new = false;
         let built = cell.get_or_try_init(|| {
@@ -100,7 +97,7 @@ impl Shared {
             graph: &part.name,
             setting: setting.as_json(),
             run: asker.run,
-            waiting_around: asker.waiting_around,
+            callers: asker.callers,
         };
         let answer = self.sandbox.describe_for(asked).await?;
         let name = part.name.clone();
@@ -150,9 +147,9 @@ fn invalid(name: &str, why: impl std::fmt::Display) -> Failure {
     }
 }
 
-fn key(part: &Part, setting: &Setting, asker: Asker) -> Key {
+fn key(part: &Part, setting: &Setting, asker: &Asker) -> Key {
     let mut hash = Sha256::new();
-    hash.update(asker.waiting_around.to_le_bytes());
+    hash.update(asker.callers.count().to_le_bytes());
     for text in [
         part.component.digest(),
         &part.name,

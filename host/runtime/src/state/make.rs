@@ -9,7 +9,7 @@ use selvedge_model::{CheckpointId, Json, RunId, Scope, ThreadId, Timestamp};
 use selvedge_pregel::nested::Parents;
 use selvedge_pregel::update::Update;
 use selvedge_pregel::{Addressed, End, EndKind, Outcome, Output, StateUpdate, Step, Work};
-use selvedge_sandbox::{Job, NoCalls, TaskEvents, ToolEvent};
+use selvedge_sandbox::{Callers, Job, NoCalls, TaskEvents, ToolEvent};
 use selvedge_storage::{PendingCommit, StepCommit, ThreadUpdate};
 use serde_json::json;
 use tokio::time::Instant;
@@ -161,7 +161,7 @@ impl Runtime {
                 items,
                 calls: Arc::new(NoCalls),
                 around: None,
-                waiting_around: 0,
+                callers: Callers::default(),
             })
             .await
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
-use selvedge_model::checkpoint::{ChannelValue, Checkpoint, SavedCheckpoint};
+use selvedge_model::checkpoint::{Checkpoint, SavedCheckpoint};
 use selvedge_model::{Scope, ThreadId};
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ pub(super) fn read(
             break;
         }
         let saved = load::fill(conn, thread, snapshot)?;
-        bytes += weight(&saved);
+        bytes += saved.weight();
         found.rows.push(saved);
     }
     Ok(found)
@@ -66,17 +66,6 @@ fn shown(checkpoint: &Checkpoint) -> Value {
         members.entry("parents").or_insert_with(|| json!({}));
     }
     metadata
-}
-
-fn weight(saved: &SavedCheckpoint) -> usize {
-    let values: usize = saved
-        .checkpoint
-        .values
-        .values()
-        .map(ChannelValue::bytes)
-        .sum();
-    let pending: usize = saved.pending.iter().map(|write| write.value.len()).sum();
-    saved.checkpoint.metadata.len() + values + pending
 }
 
 /// See [`Reads::thread_storage`](crate::Reads::thread_storage). Reads everything that the thread has but its texts.
