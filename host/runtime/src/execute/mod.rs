@@ -33,7 +33,7 @@ use crate::graphs::setting::Setting;
 use crate::hub::{Ending, RunStream};
 use crate::queue::Place;
 use crate::shown::lifecycle;
-use crate::{Runtime, Shared, cancel};
+use crate::{Options, Runtime, Shared, cancel};
 use commit::Unstored;
 use configured::{Unbuilt, configured};
 use standing::NoStanding;
@@ -142,6 +142,7 @@ async fn without_graph(
     let how = match unbuilt {
         Unbuilt::Failed(failure) => How::failed(RunError::new(failure.kind, failure.message)),
         Unbuilt::Cut(Cut::TimedOut) => How::timed_out(Json::null()),
+        Unbuilt::Cut(Cut::TooMuch) => How::failed(too_much(&shared.options)),
         Unbuilt::Cut(Cut::Cancelled(wish)) => cancel::not_taken_up(shared, claimed, &wish).await,
         Unbuilt::Cut(Cut::Storage(error)) => return give_up(shared, claimed, stream, &error).await,
         Unbuilt::Cut(Cut::Fenced) => return abandon(shared, claimed, stream),
@@ -151,6 +152,14 @@ async fn without_graph(
         }
     };
     finish::finish(shared, claimed, stream, how).await;
+}
+
+fn too_much(options: &Options) -> RunError {
+    let most = options.max_exit_bytes;
+    let what = format!(
+        "the run left more than {most} bytes to be stored at its end (runtime.max_exit_bytes)"
+    );
+    RunError::new("ExitLimitExceeded", what)
 }
 
 async fn settle(
@@ -163,12 +172,7 @@ async fn settle(
         Ok(end) => How::ended(end),
         Err(Cut::TimedOut) => How::timed_out(walk.execution.values()),
         Err(Cut::TooMuch) => {
-            let most = shared.options.max_exit_bytes;
-            let what = format!(
-                "the run left more than {most} bytes to be stored at its end (runtime.max_exit_bytes)"
-            );
-            let error = RunError::new("ExitLimitExceeded", what);
-            How::failed(error).with_values(walk.execution.values())
+            How::failed(too_much(&shared.options)).with_values(walk.execution.values())
         }
         // It was doing something: there are nodes to run next.
         Err(Cut::Cancelled(wish)) => {

@@ -52,6 +52,7 @@ pub(super) async fn instead(level: &Arc<Level>, attempt: &Attempt<'_>, nested: &
         number: 0,
         input: work.input(),
         goes_on: attempt.goes_on(),
+        called: false,
         callers: level.callers.clone(),
         task: work.task.as_deref(),
         shown: attempt.shown.clone(),
@@ -120,6 +121,7 @@ impl GraphCalls for Calls {
             number,
             input,
             goes_on: self.goes_on,
+            called: true,
             callers,
             task: self.task.as_deref(),
             shown: self.shown.clone(),
@@ -140,6 +142,8 @@ struct Call<'a> {
     input: Json,
     /// On what in its namespace.
     goes_on: GoesOn,
+    /// Whether the task's node called it.
+    called: bool,
     /// Who waits for it with an instance.
     callers: Callers,
     task: Option<&'a TaskInfo>,
