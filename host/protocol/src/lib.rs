@@ -10,6 +10,8 @@
 //! | [`filter`] | channels, namespaces, depth |
 //! | [`translate`] | from a thread's events to the protocol's, numbered |
 //! | `number` | numbers of events, made of the ids under which they are kept |
+//! | `out` | where events are put, if somebody wants them |
+//! | `words` | what single events tell, in the protocol's words |
 //! | `messages` | from pieces of messages to blocks that begin, grow and finish |
 //! | [`tree`] | the graphs within a run's graph, and how each stands |
 //! | `compact` | state without what says nothing |
@@ -20,8 +22,10 @@ pub mod event;
 pub mod filter;
 mod messages;
 mod number;
+mod out;
 pub mod translate;
 pub mod tree;
+mod words;
 
 pub use event::{Event, Method};
 pub use filter::{Filter, FilterError};

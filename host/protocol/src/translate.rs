@@ -16,7 +16,9 @@ use crate::compact::{self, INTERRUPT};
 use crate::event::{Address, Event, Method, Namespace, namespace};
 use crate::messages::{Messages, Told};
 use crate::number::number;
+use crate::out::Out;
 use crate::tree::{Branch, Nest, Nested, Status};
+use crate::words;
 
 /// The most questions of one run that are told apart.
 const MOST_QUESTIONS: usize = 10_000;
@@ -68,70 +70,6 @@ struct Question {
     id: String,
     #[serde(default)]
     value: Json,
-}
-
-/// Where the events that one event becomes are put.
-struct Out<'a> {
-    wants: &'a dyn Fn(u64, &Address) -> bool,
-    events: Vec<Event>,
-    /// Of the event that is being read. All that comes out now is numbered by it, also a state that was held.
-    now: EventId,
-    numbered: u64,
-    /// Of the event that is told of.
-    id: EventId,
-    parts: u32,
-}
-
-impl<'a> Out<'a> {
-    fn new(now: EventId, wants: &'a dyn Fn(u64, &Address) -> bool) -> Self {
-        Self {
-            wants,
-            events: Vec::new(),
-            now,
-            numbered: 0,
-            id: now,
-            parts: 0,
-        }
-    }
-
-    /// What comes next is of this event.
-    fn of(&mut self, id: EventId) -> &mut Self {
-        (self.id, self.parts) = (id, 0);
-        self
-    }
-
-    /// Under the id of the event that it is made of; further ones with a suffix.
-    fn put(&mut self, address: Address, node: Option<String>, data: impl FnOnce() -> Json) {
-        let suffix = match self.parts {
-            0 => String::new(),
-            n => format!(".{n}"),
-        };
-        self.parts += 1;
-        let id = format!("{}{suffix}", self.id);
-        self.put_as(id, address, node, data);
-    }
-
-    /// Under an id of its own.
-    fn put_as(
-        &mut self,
-        id: String,
-        address: Address,
-        node: Option<String>,
-        data: impl FnOnce() -> Json,
-    ) {
-        let seq = number(self.now, self.numbered);
-        self.numbered += 1;
-        if (self.wants)(seq, &address) {
-            self.events.push(Event {
-                seq,
-                id,
-                address,
-                timestamp: self.id.ms,
-                node,
-                data: data(),
-            });
-        }
-    }
 }
 
 impl Translator {
@@ -293,8 +231,8 @@ impl Run {
             }
             StreamMode::Tasks => self.task(place, data, out),
             StreamMode::Checkpoints => self.checkpoint(place, data, out),
-            StreamMode::Custom => custom(place, data, out),
-            StreamMode::Tools => tool(place, data, out),
+            StreamMode::Custom => words::custom(place, data, out),
+            StreamMode::Tools => words::tool(place, data, out),
             // The same in other words.
             StreamMode::Messages | StreamMode::Events | StreamMode::Debug => {}
         }
@@ -326,31 +264,11 @@ impl Run {
     }
 
     fn task(&mut self, place: &Namespace, data: &Json, out: &mut Out<'_>) {
-        #[derive(Deserialize)]
-        struct Ended {
-            id: String,
-            result: Option<Json>,
-            error: Option<Json>,
-            #[serde(default)]
-            interrupts: Json,
-        }
-        if let Ok(Ended {
-            id,
-            result: Some(_),
-            error,
-            interrupts,
-        }) = data.decode()
-        {
-            let asks = interrupts.as_str() != "[]" && interrupts.is_array();
-            if asks {
-                self.ask(place, &interrupts, out);
+        if let Some(ended) = words::EndedTask::read(data) {
+            if let Some(questions) = &ended.asks {
+                self.ask(place, questions, out);
             }
-            let status = match error {
-                _ if asks => Status::Interrupted,
-                Some(error) if !error.is_null() => Status::Failed,
-                _ => Status::Completed,
-            };
-            for nested in self.nest.end_of_task(place, &id, status) {
+            for nested in self.nest.end_of_task(place, &ended.id, ended.status) {
                 if let Some(run) = self.id {
                     put_end(run, &nested, out);
                 }
@@ -360,43 +278,13 @@ impl Run {
     }
 
     fn checkpoint(&mut self, place: &Namespace, data: &Json, out: &mut Out<'_>) {
-        #[derive(Deserialize)]
-        struct Shown {
-            config: Config,
-            parent_config: Option<Config>,
-            metadata: Metadata,
-        }
-        #[derive(Deserialize)]
-        struct Config {
-            configurable: Configurable,
-        }
-        #[derive(Deserialize)]
-        struct Configurable {
-            checkpoint_id: Option<String>,
-        }
-        #[derive(Deserialize)]
-        struct Metadata {
-            step: i64,
-            source: String,
-        }
-        let Ok(shown) = data.decode::<Shown>() else {
+        let Some(shown) = words::Checkpoint::read(data) else {
             return;
         };
-        let Some(id) = shown.config.configurable.checkpoint_id else {
-            return;
-        };
-        let parent = shown
-            .parent_config
-            .and_then(|parent| parent.configurable.checkpoint_id);
-        let mut envelope =
-            json!({"id": id, "step": shown.metadata.step, "source": shown.metadata.source});
-        if let Some(parent) = parent {
-            envelope["parent_id"] = json!(parent);
-        }
         let address = Address::new(Method::Checkpoints, place);
-        match self.made_up(place, "checkpoint", &id) {
-            Some(id) => out.put_as(id, address, None, || Json::from(envelope)),
-            None => out.put(address, None, || Json::from(envelope)),
+        match self.made_up(place, "checkpoint", &shown.id) {
+            Some(id) => out.put_as(id, address, None, || shown.to_json()),
+            None => out.put(address, None, || shown.to_json()),
         }
     }
 
@@ -462,61 +350,4 @@ fn tell(told: Vec<Told>, place: &Namespace, out: &mut Out<'_>) {
     for Told { node, data } in told {
         out.put(Address::new(Method::Messages, place), node, || data);
     }
-}
-
-/// One with a name is found by it; then its payload is what is in the member `payload`, or all of it.
-fn custom(place: &Namespace, data: &Json, out: &mut Out<'_>) {
-    let members = data.members();
-    let member = |name: &str| members.as_ref().and_then(|members| members.get(name));
-    let name: Option<String> = member("name").and_then(|name| name.decode().ok());
-    let payload = match &name {
-        Some(_) => member("payload").unwrap_or(data),
-        None => data,
-    };
-    let address = Address {
-        name: name.clone(),
-        ..Address::new(Method::Custom, place)
-    };
-    out.put(address, None, || match &name {
-        Some(name) => Json::object([("name", &Json::string(name)), ("payload", payload)]),
-        None => Json::object([("payload", payload)]),
-    });
-}
-
-/// From the words of the stream mode `tools`.
-fn tool(place: &Namespace, data: &Json, out: &mut Out<'_>) {
-    let members = data.members().unwrap_or_default();
-    let word = |name: &str| {
-        members
-            .get(name)
-            .and_then(|word| word.decode::<String>().ok())
-    };
-    let part = |name: &str| members.get(name).cloned().unwrap_or_default();
-    let told = match word("event").as_deref() {
-        Some("on_tool_start") => vec![
-            ("event", Json::string("tool-started")),
-            ("tool_call_id", part("toolCallId")),
-            ("tool_name", part("name")),
-            ("input", part("input")),
-        ],
-        Some("on_tool_event") => vec![
-            ("event", Json::string("tool-output-delta")),
-            ("tool_call_id", part("toolCallId")),
-            ("delta", part("data")),
-        ],
-        Some("on_tool_end") => vec![
-            ("event", Json::string("tool-finished")),
-            ("tool_call_id", part("toolCallId")),
-            ("output", part("output")),
-        ],
-        Some("on_tool_error") => vec![
-            ("event", Json::string("tool-error")),
-            ("tool_call_id", part("toolCallId")),
-            ("message", part("error")),
-        ],
-        _ => return,
-    };
-    out.put(Address::new(Method::Tools, place), None, || {
-        Json::object(told.iter().map(|(name, value)| (name, value)))
-    });
 }
