@@ -5,7 +5,7 @@
 //! logs merged.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use selvedge_model::event::{EventId, StoredEvent, StreamEvent};
+use selvedge_model::event::{EventId, EventKind, StoredEvent, StreamEvent};
 use selvedge_model::{RunId, Scope, ThreadId, Timestamp};
 
 use super::codec::{document, json, to_document};
@@ -13,8 +13,11 @@ use super::scope::{only, within};
 use crate::StorageError;
 use crate::types::{EventQuery, Page};
 
-/// Events that a log keeps: some minutes of a model's tokens. The oldest give way.
+/// Events that a log keeps: some minutes of a model's tokens. The oldest give way, but for the first that says that the
+/// run began: what follows is not understood without it.
 const MAX_EVENTS_PER_LOG: i64 = 10_000;
+/// What they weigh together, if the last one alone does not weigh more: as much as a stream holds for slow readers.
+const MAX_BYTES_PER_LOG: i64 = 64 << 20;
 /// What the events of one read weigh together; one always comes.
 const MAX_READ_BYTES: usize = 4 << 20;
 /// Logs that one unit deletes, so that nobody waits long behind it.
@@ -56,10 +59,12 @@ fn append_to_log(
         return Ok(());
     };
     let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-    let (log, kept): (i64, i64) = conn
+    let weight = i64::try_from(weight(events)).unwrap_or(i64::MAX);
+    let (log, kept, bytes): (i64, i64, i64) = conn
         .prepare_cached(
-            "INSERT INTO event_log (thread, run, touched_at, events, owner) VALUES (?1, ?2, ?3, ?4, ?5) \
-             ON CONFLICT (thread, run) DO UPDATE SET touched_at = ?3, events = events + ?4 RETURNING id, events",
+            "INSERT INTO event_log (thread, run, touched_at, events, owner, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+             ON CONFLICT (thread, run) DO UPDATE SET touched_at = ?3, events = events + ?4, bytes = bytes + ?6 \
+             RETURNING id, events, bytes",
         )?
         .query_row(
             params![
@@ -68,8 +73,9 @@ fn append_to_log(
                 last.id.ms.saturating_mul(1_000),
                 count,
                 owner,
+                weight,
             ],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
     let mut insert = conn.prepare_cached(
         "INSERT INTO event (log, ms, n, kind, namespace, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -84,21 +90,30 @@ fn append_to_log(
             stored.event.data.as_str(),
         ])?;
     }
-    if kept > MAX_EVENTS_PER_LOG {
+    if kept > MAX_EVENTS_PER_LOG || bytes > MAX_BYTES_PER_LOG {
         trim(conn, log)?;
     }
     Ok(())
 }
 
-/// Leaves a log a tenth below its bound, so that this is not done at every append.
+/// Leaves a log a tenth below its bounds, so that this is not done at every append.
 fn trim(conn: &Connection, log: i64) -> Result<(), StorageError> {
     conn.prepare_cached(
-        "DELETE FROM event WHERE log = ?1 AND (ms, n) <= \
-         (SELECT ms, n FROM event WHERE log = ?1 ORDER BY ms DESC, n DESC LIMIT 1 OFFSET ?2)",
+        "WITH newest_first AS (SELECT ms, n, row_number() OVER place AS place, sum(octet_length(data)) OVER place AS weight \
+         FROM event WHERE log = ?1 WINDOW place AS (ORDER BY ms DESC, n DESC ROWS UNBOUNDED PRECEDING)) \
+         DELETE FROM event WHERE log = ?1 AND (ms, n) <= \
+         (SELECT ms, n FROM newest_first WHERE place > 1 AND (place > ?2 OR weight > ?3) ORDER BY place LIMIT 1) \
+         AND (ms, n) IS NOT (SELECT ms, n FROM event WHERE log = ?1 AND kind = ?4 ORDER BY ms, n LIMIT 1)",
     )?
-    .execute([log, MAX_EVENTS_PER_LOG * 9 / 10])?;
+    .execute(params![
+        log,
+        MAX_EVENTS_PER_LOG * 9 / 10,
+        MAX_BYTES_PER_LOG / 10 * 9,
+        to_document(&EventKind::Lifecycle)?,
+    ])?;
     conn.prepare_cached(
-        "UPDATE event_log SET events = (SELECT count(*) FROM event WHERE log = ?1) WHERE id = ?1",
+        "UPDATE event_log SET (events, bytes) = \
+         (SELECT count(*), coalesce(sum(octet_length(data)), 0) FROM event WHERE log = ?1) WHERE id = ?1",
     )?
     .execute([log])?;
     Ok(())

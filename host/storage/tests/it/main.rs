@@ -195,6 +195,7 @@ promises! {
         a_worker_that_lost_its_lease_cannot_add_events,
         events_stay_a_while_after_their_run,
         a_run_keeps_a_bounded_number_of_events,
+        what_a_run_keeps_is_bounded_in_bytes,
     }
     owners {
         a_thread_and_its_runs_are_there_for_their_owner_and_for_operators,
