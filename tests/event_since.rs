@@ -32,7 +32,7 @@ async fn a_reader_who_comes_back_is_told_what_is_new() {
     assert_eq!(new.len(), seen.len());
     assert!(seqs(&new)[0] > seqs(&seen)[seen.len() - 1]);
     // A number of no event that was told of says nothing, nor does one beyond the last that there can be.
-    for since in [0, 1_000, 1 << 53] {
+    for since in [0, 1_000, 1_u64 << 53] {
         let filter = json!({"channels": CHANNELS, "since": since});
         let mut events = server.thread_events(&thread, &filter).await;
         assert_eq!(events.until_the_end().await, seen);
