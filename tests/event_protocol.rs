@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::model::{Model, Reply, chunk, words};
 use crate::support::protocol::{CHANNELS, data, is_end, methods, seqs};
 use crate::support::server::{detail_of, json_of, text};
-use crate::support::{Gate, Server, Setup};
+use crate::support::{Gate, Server, Setup, sse};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -375,6 +375,23 @@ async fn calls_of_tools_are_told_in_either_protocol() {
         (&json!("tool-error"), true)
     );
     assert_eq!(told.len(), 4);
+}
+
+#[tokio::test]
+async fn a_state_is_kept_once_and_not_with_its_checkpoint_again() {
+    let server = Setup::probes(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    let run = server.start_run(&thread, "two", json!({"foo": "x"})).await;
+    server.run_shown(&thread).await;
+    let path = format!("/threads/{thread}/runs/{run}/stream");
+    let kept = sse::events(server.get_after(&path, "0").await).await;
+    let mut checkpoints = kept.iter().filter(|event| event.name == "checkpoints");
+    assert!(kept.iter().any(|event| event.name == "values"));
+    assert!(checkpoints.all(|event| event.data.get("values").is_none()));
+    let newest = kept.iter().rfind(|event| event.name == "checkpoints");
+    let newest = &newest.expect("one").data["config"]["configurable"]["checkpoint_id"];
+    let state = server.state(&thread).await;
+    assert_eq!(newest, &state["checkpoint"]["checkpoint_id"]);
 }
 
 #[tokio::test]

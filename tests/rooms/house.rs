@@ -179,6 +179,7 @@ impl House {
             stream_mode: vec![StreamMode::Values],
             stream_subgraphs: false,
             stream_resumable: false,
+            event_protocol: false,
             feedback_keys: None,
             multitask_strategy: MultitaskStrategy::Enqueue,
             after: Duration::ZERO,

@@ -249,6 +249,9 @@ pub struct RunKwargs {
     pub subgraphs: bool,
     /// Whether the stream is stored so that it can be read again.
     pub resumable: bool,
+    /// Whether it is there for the event protocol alone, which tells no more of a checkpoint than where it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub event_protocol: bool,
     /// LangGraph's older spelling of `durability`, for clients that read it.
     pub checkpoint_during: bool,
     /// When checkpoints become durable.

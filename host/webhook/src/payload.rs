@@ -235,6 +235,7 @@ mod tests {
                 temporary: false,
                 subgraphs: false,
                 resumable: false,
+                event_protocol: false,
                 checkpoint_during: true,
                 durability: Durability::Async,
             },

@@ -106,6 +106,7 @@ pub(crate) fn protocol_run(
     ];
     run.stream_subgraphs = true;
     run.stream_resumable = true;
+    run.event_protocol = true;
     Ok(run)
 }
 
@@ -155,6 +156,7 @@ fn read(fields: &Fields, thread: Option<ThreadId>, request_id: String) -> ApiRes
         stream_mode: stream_modes::of_body(fields)?,
         stream_subgraphs: fields.boolean("stream_subgraphs")?.unwrap_or(false),
         stream_resumable: fields.boolean("stream_resumable")?.unwrap_or(false),
+        event_protocol: false,
         feedback_keys: fields.strings("feedback_keys")?,
         tracer: tracer(fields)?,
         multitask_strategy,

@@ -118,6 +118,7 @@ pub(crate) fn assemble(
             temporary,
             subgraphs: request.stream_subgraphs,
             resumable: request.stream_resumable,
+            event_protocol: request.event_protocol,
             checkpoint_during: request.durability != Durability::Exit,
             durability: request.durability,
         },

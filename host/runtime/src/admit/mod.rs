@@ -76,7 +76,7 @@ impl Runtime {
             claim_by: None,
             max_pending_runs: shared.options.max_pending_runs,
             share: shared.options.share,
-            deliveries: unbegun(shared),
+            last_words: unbegun(shared),
         })
     }
 

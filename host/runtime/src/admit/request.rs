@@ -38,6 +38,8 @@ pub struct CreateRun {
     pub stream_subgraphs: bool,
     /// Whether it is stored.
     pub stream_resumable: bool,
+    /// Whether the stream is there for the event protocol alone.
+    pub event_protocol: bool,
     /// Names under which feedback could be given.
     pub feedback_keys: Option<Vec<String>>,
     /// Where LangSmith would file the run.
@@ -77,6 +79,7 @@ impl CreateRun {
             stream_mode: vec![StreamMode::Values],
             stream_subgraphs: false,
             stream_resumable: false,
+            event_protocol: false,
             feedback_keys: None,
             tracer: None,
             multitask_strategy: MultitaskStrategy::default(),

@@ -185,6 +185,7 @@ pub(super) fn run_of(cron: &Cron) -> serde_json::Result<CreateRun> {
         },
         stream_subgraphs: asked.stream_subgraphs.unwrap_or(false),
         stream_resumable: asked.stream_resumable.unwrap_or(false),
+        event_protocol: false,
         feedback_keys: None,
         tracer: None,
         multitask_strategy: match strategy {

@@ -18,6 +18,8 @@ pub(crate) struct Inspection {
     thread: ThreadId,
     /// A run without a thread has no checkpoints, and shows none.
     has_checkpoints: bool,
+    /// Nothing is told of a checkpoint but where it is: its values are those of the state that is shown beside it.
+    is_for_event_protocol: bool,
     configurable: Members,
     /// The metadata of its tasks.
     metadata: Json,
@@ -37,6 +39,7 @@ impl Inspection {
         Self {
             thread: run.thread_id,
             has_checkpoints: !run.kwargs.temporary,
+            is_for_event_protocol: run.kwargs.event_protocol,
             configurable,
             metadata: Json::object(&run_metadata(claimed)),
         }
@@ -45,6 +48,9 @@ impl Inspection {
     /// The event as callers see it, unless they do not.
     pub(crate) fn shown(&self, event: StreamEvent) -> Option<StreamEvent> {
         let data = match event.kind {
+            EventKind::Mode(StreamMode::Checkpoints) if self.is_for_event_protocol => {
+                self.has_checkpoints.then(|| place(&event.data))?
+            }
             EventKind::Mode(StreamMode::Checkpoints) => {
                 Json::object(&self.checkpoint(&event.data)?)
             }
@@ -155,6 +161,18 @@ impl Inspection {
             ("checkpoint_ns", &of("checkpoint_ns")),
         ])
     }
+}
+
+/// Where a checkpoint is, and what it comes from.
+fn place(checkpoint: &Json) -> Json {
+    let mut place = members(checkpoint);
+    place.retain(|name, _| ["config", "parent_config", "metadata"].contains(&name.as_str()));
+    if let Some(metadata) = place.get_mut("metadata") {
+        let mut own = members(metadata);
+        own.retain(|name, _| OF_THE_ALGORITHM.contains(&name.as_str()));
+        *metadata = Json::object(&own);
+    }
+    Json::object(&place)
 }
 
 /// The metadata of a run, with which attempt of which run it is about.

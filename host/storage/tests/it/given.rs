@@ -50,6 +50,7 @@ pub fn run(thread_id: ThreadId, begins: Timestamp) -> Run {
             temporary: false,
             subgraphs: false,
             resumable: false,
+            event_protocol: false,
             checkpoint_during: true,
             durability: Durability::Async,
         },

@@ -190,6 +190,7 @@ fn new_run(url: &str, now: Timestamp) -> NewRun {
             temporary: false,
             subgraphs: false,
             resumable: false,
+            event_protocol: false,
             checkpoint_during: true,
             durability: Durability::Async,
         },
