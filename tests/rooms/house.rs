@@ -8,23 +8,26 @@ use std::time::Duration;
 
 use selvedge_egress::{Client, ClientOptions, Policy, PolicyOptions};
 use selvedge_model::cron::{CatchUp, Cron, OnRunCompleted};
+use selvedge_model::event::EventId;
 use selvedge_model::run::{Durability, MultitaskStrategy, StreamMode};
 use selvedge_model::time::{Clock, SystemClock};
-use selvedge_model::{Caller, CronId, Json, ThreadId, Timestamp};
+use selvedge_model::{Caller, CronId, Json, RunId, Scope, ThreadId, Timestamp};
 use selvedge_runtime::admit::Accepted;
 use selvedge_runtime::hub::{Ending, Finished, Next, Subscription};
 use selvedge_runtime::{
     AssistantRef, CreateRun, GraphSource, Graphs, NewCron, Options, Place, Rooms, Runtime,
 };
 use selvedge_sandbox::{Compiling, ComponentSource, Limits, Network, Sandbox};
-use selvedge_storage::Storage;
 use selvedge_storage::sqlite::{self, Sqlite};
+use selvedge_storage::{RunEnd, Storage};
 use selvedge_webhook::Webhooks;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use crate::watched::{Observer, Watched, Write};
+use crate::watched::{Observer, Then, Watched, Write};
 
 /// Far beyond what anything here takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -160,39 +163,81 @@ impl House {
         webhook: Option<&str>,
         durability: Durability,
     ) -> Accepted {
-        let empty = || Json::object::<&str>([]);
-        let run = CreateRun {
-            assistant: AssistantRef::Graph("two".into()),
-            place: Place::Thread {
-                id: thread,
-                create: true,
-            },
-            input: Some(Json::from(json!({"foo": "x"}))),
-            command: None,
-            checkpoint_id: None,
-            metadata: empty(),
-            config: empty(),
-            context: None,
+        self.accepted(CreateRun {
             webhook: webhook.map(str::to_owned),
-            interrupt_before: None,
-            interrupt_after: None,
-            stream_mode: vec![StreamMode::Values],
-            stream_subgraphs: false,
-            stream_resumable: false,
-            event_protocol: false,
-            feedback_keys: None,
-            multitask_strategy: MultitaskStrategy::Enqueue,
-            after: Duration::ZERO,
             durability,
-            cancel_on_disconnect: false,
-            request_id: None,
-            cron_id: None,
-            tracer: None,
+            ..run_of_two(thread)
+        })
+        .await
+    }
+
+    /// The same, whose events are kept.
+    pub async fn create_kept_run(&self, thread: ThreadId) -> RunId {
+        let run = CreateRun {
+            stream_resumable: true,
+            ..run_of_two(thread)
         };
-        self.runtime
-            .create_run(&Caller::host(), run)
-            .await
-            .expect("an accepted run")
+        self.accepted(run).await.run.run_id
+    }
+
+    async fn accepted(&self, run: CreateRun) -> Accepted {
+        let accepted = self.runtime.create_run(&Caller::host(), run).await;
+        accepted.expect("an accepted run")
+    }
+
+    /// A reader of a thread's events, from the first that is kept.
+    pub async fn watch(&self, thread: ThreadId) -> Subscription {
+        let beginning = Some(EventId::BEFORE_ALL);
+        let watching = self
+            .runtime
+            .watch_thread(&Scope::Host, thread, beginning)
+            .await;
+        watching.expect("a read").expect("a thread")
+    }
+
+    /// Waits until a run is to be ended.
+    pub async fn end_of_run(&mut self) -> (Box<RunEnd>, oneshot::Sender<Then>) {
+        let next = async {
+            loop {
+                match self.writes.recv().await.expect("a runtime") {
+                    Write::Step => {}
+                    Write::End(end, verdict) => return (end, verdict),
+                }
+            }
+        };
+        timeout(PATIENCE, next).await.expect("an end in time")
+    }
+}
+
+fn run_of_two(thread: ThreadId) -> CreateRun {
+    let empty = || Json::object::<&str>([]);
+    CreateRun {
+        assistant: AssistantRef::Graph("two".into()),
+        place: Place::Thread {
+            id: thread,
+            create: true,
+        },
+        input: Some(Json::from(json!({"foo": "x"}))),
+        command: None,
+        checkpoint_id: None,
+        metadata: empty(),
+        config: empty(),
+        context: None,
+        webhook: None,
+        interrupt_before: None,
+        interrupt_after: None,
+        stream_mode: vec![StreamMode::Values],
+        stream_subgraphs: false,
+        stream_resumable: false,
+        event_protocol: false,
+        feedback_keys: None,
+        multitask_strategy: MultitaskStrategy::Enqueue,
+        after: Duration::ZERO,
+        durability: Durability::Async,
+        cancel_on_disconnect: false,
+        request_id: None,
+        cron_id: None,
+        tracer: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod house;
 mod kills;
 mod measuring;
 mod mutations;
+mod ordering;
 #[path = "../support/receiver.rs"]
 #[allow(dead_code, reason = "the black-box tests use the rest")]
 mod receiver;

@@ -73,19 +73,6 @@ async fn a_run_that_cannot_be_stored_when_the_process_stops_is_left_to_the_next_
 }
 
 impl House {
-    /// Waits until a run is to be ended.
-    async fn end_of_run(&mut self) -> (Box<RunEnd>, oneshot::Sender<Then>) {
-        let next = async {
-            loop {
-                match self.writes.recv().await.expect("a runtime") {
-                    Write::Step => {}
-                    Write::End(end, verdict) => return (end, verdict),
-                }
-            }
-        };
-        timeout(PATIENCE, next).await.expect("an end in time")
-    }
-
     async fn nothing_of_the_end(&self, thread: ThreadId, run: RunId, last: CheckpointId) {
         let (run_status, thread_status, checkpoint, deliveries) = self.standing(thread, run).await;
         assert_eq!(run_status, RunStatus::Running);

@@ -23,7 +23,7 @@ use selvedge_storage::{
     Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, CronFilter,
     CronInsert, CronQuery, CronReplace, CronTick, DeliveryQuery, DeliveryRecord, DueCrons,
     DueDeliveries, EventQuery, Finish, GoneThread, HistoryQuery, IndexTicket, IndexedItem, Insert,
-    ItemQuery, MakeDelivery, NamespaceQuery, NewRun, NewThread, Outbox, Page, PendingItem,
+    ItemQuery, LastWords, NamespaceQuery, NewRun, NewThread, Outbox, Page, PendingItem,
     PendingItems, Prune, Pruned, PutItem, Reads, Recovery, Redeliver, RunEnd, RunQuery, Share,
     StepCommit, Storage, StorageError, Swept, ThreadFilter, ThreadPatch, ThreadQuery,
     ThreadStorage, ThreadUpdate, Ticked, Truncate, Updated, Values, VersionQuery,
@@ -484,12 +484,12 @@ impl Storage for Watched {
         scope: &Scope,
         id: AssistantId,
         request: CancelRequest,
-        deliveries: MakeDelivery,
+        last_words: LastWords,
         now: Timestamp,
     ) -> Result<Option<Cancelled>, StorageError> {
         let deletion = self
             .inner
-            .delete_assistant(scope, id, request, deliveries, now);
+            .delete_assistant(scope, id, request, last_words, now);
         deletion.await
     }
 

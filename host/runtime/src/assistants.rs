@@ -197,11 +197,11 @@ impl Runtime {
             action: CancelAction::Interrupt,
             message: format!("assistant {id} was deleted"),
         };
-        let (deliveries, now) = (unbegun(&self.0), Timestamp::now());
+        let (last_words, now) = (unbegun(&self.0), Timestamp::now());
         let deletion = self
             .0
             .storage
-            .delete_assistant(scope, id, request.clone(), deliveries, now);
+            .delete_assistant(scope, id, request.clone(), last_words, now);
         let Some(cancelled) = deletion.await? else {
             return Ok(false);
         };

@@ -3,18 +3,20 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::event::{EventKind, StoredEvent, StreamEvent};
 use selvedge_model::run::{ClaimedRun, RunError, RunStatus};
 use selvedge_model::thread::{Interrupt, ThreadOutcome, ThreadStatus};
 use selvedge_model::{Json, RunId, Timestamp};
 use selvedge_pregel::{End, EndKind};
-use selvedge_storage::{Finish, MakeDelivery, RunEnd, StepCommit, StorageError};
+use selvedge_storage::{Finish, LastEvent, LastWords, RunEnd, StepCommit, StorageError};
 use selvedge_webhook::{Ended, FinalStatus};
 
 use crate::Shared;
 use crate::cancel::thread_status;
 use crate::execute::commit::{Unstored, insist};
+use crate::hub::threads::OwnedThread;
 use crate::hub::{Ending, Finished, RunStream};
 use crate::shown::lifecycle;
 
@@ -232,12 +234,11 @@ pub(crate) async fn finish(
     }
 }
 
-/// What is to be delivered for runs that are cancelled before they began: they have no values of their own, and never
-/// started.
-pub(crate) fn unbegun(shared: &Shared) -> MakeDelivery {
+/// What is to be said of runs that are cancelled before they began: they have no values of their own, and never started.
+pub(crate) fn unbegun(shared: &Shared) -> LastWords {
     let webhooks = Arc::clone(&shared.webhooks);
     let threads = Arc::clone(&shared.hub.threads);
-    MakeDelivery::new(move |run, wish, now| {
+    LastWords::delivering(move |run, wish, now| {
         webhooks.delivery(&Ended {
             run,
             status: match wish.action {
@@ -251,11 +252,28 @@ pub(crate) fn unbegun(shared: &Shared) -> MakeDelivery {
             error: Some(&wish.error()),
         })
     })
-    .telling(move |run, _, _| {
-        Some(StoredEvent {
-            id: threads.next_id(),
+    .telling(move |run, owner, last| {
+        threads.is_past(last.unwrap_or_default());
+        let place = threads.announce(OwnedThread {
+            thread: run.thread_id,
+            owner: owner.cloned(),
+        });
+        let event = StoredEvent {
+            id: place.id(),
             run: Some(run.run_id),
             event: lifecycle::ended(run, RunStatus::Interrupted, false, None),
+        };
+        let shown = Arc::new(event.event.clone());
+        // Whoever shows it gives the place up, and so does the last who could have.
+        let place = Mutex::new(Some(place));
+        let show = move || {
+            if let Some(place) = place.lock().take() {
+                place.show(shown.clone());
+            }
+        };
+        Some(LastEvent {
+            event,
+            show: Arc::new(show),
         })
     })
 }

@@ -22,7 +22,7 @@ use crate::types::{
     Admission, AssistantPatch, AssistantQuery, Batch, CancelRuns, Cancelled, Claims, CronFilter,
     CronInsert, CronQuery, CronReplace, CronTick, DeliveryQuery, DeliveryRecord, DueCrons,
     DueDeliveries, EventQuery, Finish, GoneThread, HistoryQuery, IndexTicket, IndexedItem, Insert,
-    ItemQuery, MakeDelivery, NamespaceQuery, NewRun, NewThread, Outbox, Page, PendingItem,
+    ItemQuery, LastWords, NamespaceQuery, NewRun, NewThread, Outbox, Page, PendingItem,
     PendingItems, Prune, Pruned, PutItem, Recovery, Redeliver, RunEnd, RunQuery, Share, StepCommit,
     Swept, ThreadFilter, ThreadPatch, ThreadQuery, ThreadStorage, ThreadUpdate, Ticked, Truncate,
     Updated, Values, VersionQuery,
@@ -246,7 +246,7 @@ pub trait Storage: Reads {
         scope: &Scope,
         id: AssistantId,
         request: CancelRequest,
-        deliveries: MakeDelivery,
+        last_words: LastWords,
         now: Timestamp,
     ) -> Result<Option<Cancelled>, StorageError>;
 

@@ -1,4 +1,4 @@
-//! What goes in and out of [`Storage`](crate::Storage): plain data, but for [`MakeDelivery`].
+//! What goes in and out of [`Storage`](crate::Storage): plain data, but for [`LastWords`].
 
 mod assistants;
 mod cancel;
@@ -58,7 +58,7 @@ pub struct NewRun {
     /// And within this of what its owner may have.
     pub share: Option<Share>,
     /// For those that its strategy ends without their having begun.
-    pub deliveries: MakeDelivery,
+    pub last_words: LastWords,
 }
 
 impl NewRun {

@@ -148,7 +148,7 @@ impl Runtime {
                 CancelRuns {
                     which,
                     request: request.clone(),
-                    deliveries: unbegun(&self.0),
+                    last_words: unbegun(&self.0),
                     now: Timestamp::now(),
                 },
             )
@@ -163,13 +163,7 @@ impl Runtime {
             self.stop(*run, request).await;
         }
         for told in &cancelled.told {
-            let thread = OwnedThread {
-                thread: told.thread_id,
-                owner: told.owner.clone(),
-            };
-            let event = Arc::new(told.event.event.clone());
-            let threads = &self.0.hub.threads;
-            threads.show(&thread, Some(told.event.id), &event);
+            (told.show)();
         }
         for run in cancelled.ended.iter().chain(&cancelled.deleted) {
             self.0.ended.count(RunStatus::Interrupted);

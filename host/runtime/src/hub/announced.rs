@@ -40,6 +40,11 @@ impl Announced {
         self.ready()
     }
 
+    /// The lowest id of what is not durable yet: everything before it was shown.
+    pub(super) fn first_open(&self) -> Option<EventId> {
+        self.open.first().copied()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty() && self.held_back.is_empty()
     }

@@ -14,6 +14,7 @@ use selvedge_model::event::{EventId, StoredEvent, StreamEvent};
 use selvedge_model::{RunId, Scope, Timestamp};
 use selvedge_storage::{EventQuery, Storage, StorageError};
 
+use super::threads::Announcement;
 use crate::Shared;
 
 /// So many events do not wait for the next step of their run to be stored.
@@ -50,13 +51,20 @@ pub(crate) struct Told {
     pub(crate) event: Arc<StreamEvent>,
 }
 
+/// An event that may not be shown yet. The thread's stream keeps its place, so that nothing with a higher id is shown
+/// before it.
+pub(crate) struct HeldBack {
+    pub(crate) place: Announcement,
+    pub(crate) event: Arc<StreamEvent>,
+}
+
 /// The events of one run that storage does not have yet.
 pub(crate) struct Log {
     run: RunId,
     unstored: VecDeque<Told>,
     bytes: usize,
     /// The last of `unstored`, while they may not be shown yet.
-    held: Option<Vec<Told>>,
+    held: Option<Vec<HeldBack>>,
     max_events: usize,
     max_bytes: usize,
 }
@@ -80,9 +88,6 @@ impl Log {
             id,
             event: event.clone(),
         };
-        if let Some(held) = &mut self.held {
-            held.push(told.clone());
-        }
         self.bytes += event.data.len();
         self.unstored.push_back(told);
         while self.unstored.len() > self.max_events
@@ -91,6 +96,14 @@ impl Log {
             self.drop_oldest();
         }
         self.unstored.len() >= STORED_BY_ITSELF_EVENTS || self.bytes >= STORED_BY_ITSELF_BYTES
+    }
+
+    /// The same of an event that may not be shown yet.
+    pub(crate) fn hold_back(&mut self, place: Announcement, event: Arc<StreamEvent>) -> bool {
+        let is_full = self.add(place.id(), &event);
+        let held = self.held.get_or_insert_default();
+        held.push(HeldBack { place, event });
+        is_full
     }
 
     fn drop_oldest(&mut self) {
@@ -107,12 +120,13 @@ impl Log {
         self.held.get_or_insert_default();
     }
 
-    pub(crate) fn release(&mut self) -> Vec<Told> {
+    pub(crate) fn release(&mut self) -> Vec<HeldBack> {
         self.held.take().unwrap_or_default()
     }
 
     pub(crate) fn retract(&mut self) {
-        let first = self.held.take().unwrap_or_default().first().map(|t| t.id);
+        let held = self.held.take().unwrap_or_default();
+        let first = held.first().map(|held| held.place.id());
         while let (Some(first), Some(last)) = (first, self.unstored.back())
             && last.id >= first
         {
@@ -128,7 +142,7 @@ impl Log {
     /// Those of them that may be shown.
     pub(crate) fn unstored(&self) -> Vec<Told> {
         let first_held = self.held.as_ref().and_then(|held| held.first());
-        let may_be_shown = |told: &&Told| first_held.is_none_or(|held| told.id < held.id);
+        let may_be_shown = |told: &&Told| first_held.is_none_or(|held| told.id < held.place.id());
         self.unstored.iter().filter(may_be_shown).cloned().collect()
     }
 
@@ -157,6 +171,8 @@ pub(crate) struct Replay {
     more: bool,
     unstored: VecDeque<Told>,
     last: EventId,
+    /// The reader is told of events from this one on as they come.
+    until: Option<EventId>,
 }
 
 impl Replay {
@@ -175,7 +191,14 @@ impl Replay {
             more: true,
             unstored: VecDeque::new(),
             last: after,
+            until: None,
         }
+    }
+
+    /// Only what is before this event.
+    pub(crate) fn until(mut self, id: EventId) -> Self {
+        self.until = Some(id);
+        self
     }
 
     /// With what storage does not have. Storage is read after this is taken, so that what gets there in between is
@@ -185,12 +208,20 @@ impl Replay {
         self
     }
 
-    /// The id of the last event that was told.
-    pub(crate) fn last(&self) -> EventId {
-        self.last
+    /// The id from which on events were not told.
+    pub(crate) fn end(&self) -> EventId {
+        self.until.unwrap_or(EventId {
+            ms: self.last.ms,
+            n: self.last.n.saturating_add(1),
+        })
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Told>, StorageError> {
+        let next = self.next_of_all().await?;
+        Ok(next.filter(|told| self.until.is_none_or(|until| told.id < until)))
+    }
+
+    async fn next_of_all(&mut self) -> Result<Option<Told>, StorageError> {
         loop {
             if let Some(stored) = self.page.pop_front() {
                 self.last = stored.id;

@@ -20,8 +20,8 @@ pub struct Subscription {
     leash: Option<Leash>,
     /// What was kept, to be read before what comes.
     replay: Option<Box<Replay>>,
-    /// The last event of the replay: what is live has those before it again.
-    after: Option<EventId>,
+    /// Where the replay ended: what is live may have events before it again.
+    from: Option<EventId>,
     _watch: Option<Watch>,
 }
 
@@ -33,7 +33,7 @@ impl Subscription {
             cursor,
             leash: None,
             replay: None,
-            after: None,
+            from: None,
             _watch: None,
         }
     }
@@ -62,7 +62,7 @@ impl Subscription {
         match replay.next().await {
             Ok(Some(told)) => Some(Next::Event(Some(told.id), told.event)),
             Ok(None) => {
-                self.after = Some(replay.last());
+                self.from = Some(replay.end());
                 self.replay = None;
                 None
             }
@@ -87,7 +87,7 @@ impl Subscription {
             changed.as_mut().enable();
             while let Some(next) = self.ready() {
                 match next {
-                    Next::Event(Some(id), _) if self.after.is_some_and(|after| id <= after) => {}
+                    Next::Event(Some(id), _) if self.from.is_some_and(|from| id < from) => {}
                     next => return next,
                 }
             }

@@ -11,7 +11,7 @@ use selvedge_model::run::ClaimedRun;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
 
-use super::log::{Log, Told};
+use super::log::{HeldBack, Log, Told};
 use super::reader::Subscription;
 use super::threads::{OwnedThread, ThreadHub};
 use super::{Ending, Next};
@@ -111,18 +111,28 @@ impl RunStream {
             return;
         }
         let event = Arc::new(event);
-        let mut id = None;
-        if let Some(log) = &mut inner.log {
-            // Under the lock, so that events are shown in the order of their ids.
-            let next = self.threads.next_id();
-            id = Some(next);
-            if log.add(next, &event) {
-                self.full.notify_one();
-            }
-            if log.is_held() {
+        let id = match &mut *inner {
+            Inner {
+                log: Some(log),
+                run: Some((thread, _)),
+                ..
+            } if log.is_held() => {
+                let place = self.threads.announce(thread.clone());
+                if log.hold_back(place, event) {
+                    self.full.notify_one();
+                }
                 return;
             }
-        }
+            Inner { log: Some(log), .. } => {
+                // Under the lock, so that events are shown in the order of their ids.
+                let id = self.threads.next_id();
+                if log.add(id, &event) {
+                    self.full.notify_one();
+                }
+                Some(id)
+            }
+            Inner { log: None, .. } => None,
+        };
         self.show(&mut inner, id, &event);
     }
 
@@ -178,8 +188,10 @@ impl RunStream {
     pub(crate) fn release(&self) {
         let mut inner = self.inner.lock();
         let held = inner.log.as_mut().map(Log::release).unwrap_or_default();
-        for told in held {
-            self.show(&mut inner, Some(told.id), &told.event);
+        for HeldBack { place, event } in held {
+            let id = place.id();
+            place.show(event.clone());
+            self.give(&mut inner, Some(id), &event);
         }
     }
 
@@ -236,7 +248,13 @@ impl RunStream {
 
     /// Ends the stream. What `ending` says must be durable.
     pub(crate) fn end(&self, ending: Ending) {
-        self.inner.lock().ending.get_or_insert(ending);
+        let mut inner = self.inner.lock();
+        inner.ending.get_or_insert(ending);
+        // What is still held will not be shown: others need not wait for it.
+        if let Some(log) = &mut inner.log {
+            log.retract();
+        }
+        drop(inner);
         self.changed.notify_waiters();
         self.over.notify_waiters();
     }

@@ -136,7 +136,7 @@ async fn the_streams_of_one_thread_id_of_two_owners_are_two() {
         owner: Identity::new(owner),
     };
     let (ann, bob) = (of("ann"), of("bob"));
-    let mut readers = [&ann, &bob].map(|thread| hub.threads.watch(thread.clone(), &options));
+    let mut readers = [&ann, &bob].map(|thread| hub.threads.watch(thread.clone(), &options).0);
     // Ann's thread is gone, and what runs there does not know it yet.
     hub.thread_is_gone(GoneThread {
         thread_id: id,

@@ -94,11 +94,13 @@ impl ThreadHub {
 
     fn conclude(&self, thread: &OwnedThread, id: EventId, event: Option<Arc<StreamEvent>>) {
         let mut announced = self.announced.lock();
-        let Some(of_thread) = announced.get_mut(thread) else {
-            return;
+        let told = event.map(|event| Told { id, event });
+        let ready = match announced.get_mut(thread) {
+            Some(of_thread) => of_thread.conclude(id, told),
+            // Its place was given up meanwhile.
+            None => told.into_iter().collect(),
         };
-        let ready = of_thread.conclude(id, event.map(|event| Told { id, event }));
-        if of_thread.is_empty() {
+        if announced.get(thread).is_some_and(Announced::is_empty) {
             announced.remove(thread);
         }
         if let Some(stream) = self.stream_of(thread) {
@@ -123,16 +125,26 @@ impl ThreadHub {
         }
     }
 
-    pub(super) fn watch(self: &Arc<Self>, thread: OwnedThread, options: &Options) -> Subscription {
+    /// A reader of the thread's stream, and the id from which on it is told of events: all that have lower ones were
+    /// shown before it came, and are stored or on their way there, as far as they are kept.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        thread: OwnedThread,
+        options: &Options,
+    ) -> (Subscription, EventId) {
+        let announced = self.announced.lock();
+        let first_open = announced.get(&thread).and_then(Announced::first_open);
+        let from = first_open.unwrap_or_else(|| self.next_id());
         let mut streams = self.streams.lock();
         let stream = streams
             .entry(thread.clone())
             .or_insert_with(|| Arc::new(RunStream::new(options, Arc::default())));
         self.watching.fetch_add(1, Ordering::Relaxed);
-        stream.subscribe().watching(Watch {
+        let subscription = stream.subscribe().watching(Watch {
             hub: self.clone(),
             thread,
-        })
+        });
+        (subscription, from)
     }
 }
 
@@ -156,8 +168,8 @@ impl Announcement {
     }
 
     /// Shows the event, which is durable by now.
-    pub(crate) fn show(mut self, event: StreamEvent) {
-        self.event = Some(Arc::new(event));
+    pub(crate) fn show(mut self, event: Arc<StreamEvent>) {
+        self.event = Some(event);
     }
 }
 
@@ -214,7 +226,7 @@ impl Runtime {
         // What this reader is told later has greater ids than what it finds.
         let last = shared.storage.last_event_id(thread).await?;
         shared.hub.threads.is_past(last.unwrap_or_default());
-        let subscription = shared.hub.threads.watch(owned.clone(), &shared.options);
+        let (subscription, from) = shared.hub.threads.watch(owned.clone(), &shared.options);
         let Some(after) = after else {
             return Ok(Some(subscription));
         };
@@ -224,9 +236,9 @@ impl Runtime {
             after: None,
             limit: 0,
         };
-        let replay = Replay::new(shared.storage.clone(), scope.clone(), query, after);
-        Ok(Some(
-            subscription.after(replay.with(shared.hub.unstored_of(&owned))),
-        ))
+        let replay = Replay::new(shared.storage.clone(), scope.clone(), query, after)
+            .until(from)
+            .with(shared.hub.unstored_of(&owned));
+        Ok(Some(subscription.after(replay)))
     }
 }

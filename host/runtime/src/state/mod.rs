@@ -201,7 +201,7 @@ impl Runtime {
         });
         let updated = shared.storage.update_thread(scope, thread, update).await?;
         if updated == Updated::Done {
-            announcement.show(change.event);
+            announcement.show(Arc::new(change.event));
         }
         Ok(updated)
     }

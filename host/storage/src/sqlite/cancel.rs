@@ -15,7 +15,7 @@ use super::scope::{only, within};
 use super::writer::Desk;
 use super::{deliveries, events, rollback, runs};
 use crate::StorageError;
-use crate::types::{CancelRuns, Cancelled, MakeDelivery, ToldEnd, WhichRuns};
+use crate::types::{CancelRuns, Cancelled, LastEvent, LastWords, WhichRuns};
 
 /// Runs that one unit cancels when they are not named one by one, so that nobody waits long behind it: some ten
 /// milliseconds.
@@ -25,7 +25,7 @@ const MAX_CANCELLED: u32 = 500;
 #[derive(Clone, Copy)]
 pub(super) struct Ending<'a> {
     pub(super) request: &'a CancelRequest,
-    pub(super) deliveries: &'a MakeDelivery,
+    pub(super) last_words: &'a LastWords,
     pub(super) now: Timestamp,
 }
 
@@ -79,7 +79,7 @@ pub(super) fn cancel(
     let action = cancel.request.action;
     let ending = Ending {
         request: &cancel.request,
-        deliveries: &cancel.deliveries,
+        last_words: &cancel.last_words,
         now: cancel.now,
     };
     let (pending, running) = match &cancel.which {
@@ -239,7 +239,7 @@ fn take_leave(
     conn: &Connection,
     target: &Target,
     ending: Ending<'_>,
-) -> Result<Option<ToldEnd>, StorageError> {
+) -> Result<Option<LastEvent>, StorageError> {
     let wanted: Option<(bool, bool)> = conn
         .prepare_cached(
             "SELECT kwargs ->> 'webhook' IS NOT NULL, kwargs ->> 'resumable' FROM run_request WHERE run = ?1",
@@ -256,21 +256,22 @@ fn take_leave(
     let owner = target.owner.as_deref();
     let Ending {
         request,
-        deliveries: make,
+        last_words,
         now,
     } = ending;
-    if has_webhook && let Some(delivery) = make.make(&run, request, now) {
+    if has_webhook && let Some(delivery) = last_words.delivery(&run, request, now) {
         deliveries::insert(conn, &delivery, owner)?;
     }
-    let told = make.tell(&run, request, now).filter(|_| is_kept);
-    if let Some(told) = &told {
-        events::append(conn, run.thread_id, owner, std::slice::from_ref(told))?;
+    if !is_kept {
+        return Ok(None);
     }
-    Ok(told.map(|event| ToldEnd {
-        thread_id: run.thread_id,
-        owner: owner.and_then(Identity::new),
-        event,
-    }))
+    let last = events::last_id(conn, run.thread_id)?;
+    let told = last_words.event(&run, owner.and_then(Identity::new).as_ref(), last);
+    if let Some(told) = &told {
+        let event = std::slice::from_ref(&told.event);
+        events::append(conn, run.thread_id, owner, event)?;
+    }
+    Ok(told)
 }
 
 /// A wish that is there already gives way to a stronger one only.

@@ -15,7 +15,7 @@ use super::open::{self, Options};
 use super::writer::Desk;
 use super::{assistants, cancel, claims, deliveries, runs};
 use crate::types::{
-    AssistantQuery, AssistantSort, CancelRuns, MakeDelivery, Redeliver, Share, WhichRuns,
+    AssistantQuery, AssistantSort, CancelRuns, LastWords, Redeliver, Share, WhichRuns,
 };
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
@@ -112,7 +112,7 @@ fn runs_are_cancelled_past_those_of_others() {
             action: CancelAction::Interrupt,
             message: String::new(),
         },
-        deliveries: MakeDelivery::default(),
+        last_words: LastWords::default(),
         now: NOW,
     };
     assert_costs_the_same(|conn, bob| {

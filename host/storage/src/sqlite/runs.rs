@@ -122,7 +122,7 @@ pub(super) fn admit(
     if let Some((thread, request)) = supersedes {
         let ending = Ending {
             request: &request,
-            deliveries: &new.deliveries,
+            last_words: &new.last_words,
             now: new.run.updated_at,
         };
         superseded = cancel::supersede(desk, thread.key, ending)?;

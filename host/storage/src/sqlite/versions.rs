@@ -14,7 +14,7 @@ use super::threads::merged;
 use super::weight::Weight;
 use super::writer::Desk;
 use crate::StorageError;
-use crate::types::{AssistantPatch, Cancelled, Insert, MakeDelivery, VersionQuery};
+use crate::types::{AssistantPatch, Cancelled, Insert, LastWords, VersionQuery};
 
 /// Who made a version.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,7 +131,7 @@ pub(super) fn delete(
     scope: &Scope,
     assistant: AssistantId,
     request: &CancelRequest,
-    deliveries: &MakeDelivery,
+    last_words: &LastWords,
     now: Timestamp,
 ) -> Result<Option<Cancelled>, StorageError> {
     let deleted = desk
@@ -146,7 +146,7 @@ pub(super) fn delete(
     }
     let ending = Ending {
         request,
-        deliveries,
+        last_words,
         now,
     };
     cancel::of_assistant(desk, assistant.0.as_bytes(), ending).map(Some)

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::types::{
     Admission, AssistantPatch, Batch, CancelRuns, Cancelled, Claims, CronInsert, CronReplace,
-    CronTick, DueDeliveries, Finish, GoneThread, IndexTicket, IndexedItem, Insert, MakeDelivery,
+    CronTick, DueDeliveries, Finish, GoneThread, IndexTicket, IndexedItem, Insert, LastWords,
     NewRun, NewThread, Prune, Pruned, PutItem, Recovery, Redeliver, RunEnd, Share, StepCommit,
     Swept, ThreadPatch, ThreadUpdate, Ticked, Truncate, Updated, WhichRuns,
 };
@@ -90,13 +90,13 @@ impl Storage for Sqlite {
         scope: &Scope,
         id: AssistantId,
         request: CancelRequest,
-        deliveries: MakeDelivery,
+        last_words: LastWords,
         now: Timestamp,
     ) -> Result<Option<Cancelled>, StorageError> {
         let scope = scope.clone();
         self.writer
             .write(UNIT_BYTES, move |desk| {
-                versions::delete(desk, &scope, id, &request, &deliveries, now)
+                versions::delete(desk, &scope, id, &request, &last_words, now)
             })
             .await
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use selvedge_model::cancel::CancelRequest;
 use selvedge_model::delivery::NewDelivery;
-use selvedge_model::event::StoredEvent;
+use selvedge_model::event::{EventId, StoredEvent};
 use selvedge_model::run::Run;
 use selvedge_model::{Identity, RunId, ThreadId, Timestamp};
 
@@ -17,41 +17,45 @@ pub struct CancelRuns {
     /// How.
     pub request: CancelRequest,
     /// For those that end by it without having begun.
-    pub deliveries: MakeDelivery,
+    pub last_words: LastWords,
     /// Now.
     pub now: Timestamp,
 }
 
-type Make = dyn Fn(&Run, &CancelRequest, Timestamp) -> Option<NewDelivery> + Send + Sync;
-type Tell = dyn Fn(&Run, &CancelRequest, Timestamp) -> Option<StoredEvent> + Send + Sync;
+type Deliver = dyn Fn(&Run, &CancelRequest, Timestamp) -> Option<NewDelivery> + Send + Sync;
+type Tell = dyn Fn(&Run, Option<&Identity>, Option<EventId>) -> Option<LastEvent> + Send + Sync;
 
-/// What is to be delivered for a run that ends without having begun, and what its stream tells of that.
+/// What there is to say of a run that ends without having begun: a delivery, and the last event of its stream.
 ///
 /// Which runs those are is known only within the unit that ends them, and end, delivery and event become true together:
 /// so it is asked there, on the thread that writes, and must neither wait nor fail. It is asked only for runs with a
 /// webhook, and for those whose stream is kept.
 #[derive(Clone)]
-pub struct MakeDelivery {
-    make: Arc<Make>,
+pub struct LastWords {
+    deliver: Arc<Deliver>,
     tell: Arc<Tell>,
 }
 
-impl MakeDelivery {
-    /// Makes deliveries so.
-    pub fn new(
-        make: impl Fn(&Run, &CancelRequest, Timestamp) -> Option<NewDelivery> + Send + Sync + 'static,
+impl LastWords {
+    /// Makes deliveries so, and no events.
+    pub fn delivering(
+        deliver: impl Fn(&Run, &CancelRequest, Timestamp) -> Option<NewDelivery> + Send + Sync + 'static,
     ) -> Self {
         Self {
-            make: Arc::new(make),
+            deliver: Arc::new(deliver),
             tell: Arc::new(|_, _, _| None),
         }
     }
 
-    /// Makes the last event of a kept stream so.
+    /// And makes the last event of a kept stream so: of the run, of whose it is, and of the last event that is stored of
+    /// its thread.
     #[must_use]
     pub fn telling(
         self,
-        tell: impl Fn(&Run, &CancelRequest, Timestamp) -> Option<StoredEvent> + Send + Sync + 'static,
+        tell: impl Fn(&Run, Option<&Identity>, Option<EventId>) -> Option<LastEvent>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         Self {
             tell: Arc::new(tell),
@@ -59,35 +63,56 @@ impl MakeDelivery {
         }
     }
 
-    pub(crate) fn make(
+    pub(crate) fn delivery(
         &self,
         run: &Run,
         request: &CancelRequest,
         now: Timestamp,
     ) -> Option<NewDelivery> {
-        (self.make)(run, request, now)
+        (self.deliver)(run, request, now)
     }
 
-    pub(crate) fn tell(
+    pub(crate) fn event(
         &self,
         run: &Run,
-        request: &CancelRequest,
-        now: Timestamp,
-    ) -> Option<StoredEvent> {
-        (self.tell)(run, request, now)
+        owner: Option<&Identity>,
+        last: Option<EventId>,
+    ) -> Option<LastEvent> {
+        (self.tell)(run, owner, last)
     }
 }
 
-/// Nothing is delivered.
-impl Default for MakeDelivery {
+/// Nothing is said.
+impl Default for LastWords {
     fn default() -> Self {
-        Self::new(|_, _, _| None)
+        Self::delivering(|_, _, _| None)
     }
 }
 
-impl fmt::Debug for MakeDelivery {
+impl fmt::Debug for LastWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MakeDelivery")
+        f.write_str("LastWords")
+    }
+}
+
+/// The last event of a run that ended without having begun.
+#[derive(Clone)]
+pub struct LastEvent {
+    /// Stored with the end.
+    pub event: StoredEvent,
+    /// Shows it. Dropped where the end does not come to be.
+    pub show: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for LastEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LastEvent").field(&self.event).finish()
+    }
+}
+
+impl PartialEq for LastEvent {
+    fn eq(&self, other: &Self) -> bool {
+        self.event == other.event
     }
 }
 
@@ -119,21 +144,10 @@ pub struct Cancelled {
     /// They had begun: whoever executes one is to end it so, and until then the wish stays with the run. One that waits
     /// to be taken up again is claimed for that.
     pub marked: Vec<RunId>,
-    /// What was stored of those that ended, to be shown to whoever watches their threads.
-    pub told: Vec<ToldEnd>,
+    /// What was stored of those that ended, to be shown now that it is durable.
+    pub told: Vec<LastEvent>,
     /// One call cancels a bounded number of runs, and there are more.
     pub more: bool,
-}
-
-/// The stored end of a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ToldEnd {
-    /// The run's thread.
-    pub thread_id: ThreadId,
-    /// Whose that is.
-    pub owner: Option<Identity>,
-    /// What is told.
-    pub event: StoredEvent,
 }
 
 impl Cancelled {

@@ -4,7 +4,7 @@ use selvedge_model::assistant::Assistant;
 use selvedge_model::cancel::CancelAction;
 use selvedge_model::{AssistantId, Scope};
 use selvedge_storage::{
-    AssistantPatch, AssistantQuery, AssistantSort, Insert, MakeDelivery, VersionQuery,
+    AssistantPatch, AssistantQuery, AssistantSort, Insert, LastWords, VersionQuery,
 };
 
 use crate::given::{at, json};
@@ -272,7 +272,7 @@ pub async fn each_change_of_an_assistant_is_a_version(home: &dyn Home) {
         .await;
     assert!(missing.unwrap().is_none());
     let request = crate::cancelling::wish(CancelAction::Interrupt);
-    let none = MakeDelivery::default();
+    let none = LastWords::default();
     let deleted = storage
         .delete_assistant(&Scope::Host, id, request, none, at(9))
         .await;

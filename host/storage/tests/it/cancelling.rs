@@ -16,7 +16,7 @@ use crate::given::{
     with_strategy,
 };
 use crate::home::Home;
-use crate::unbegun::{delivered, deliveries, told};
+use crate::unbegun::{delivered, last_words, told};
 
 pub fn wish(action: CancelAction) -> CancelRequest {
     CancelRequest {
@@ -29,7 +29,7 @@ async fn cancel(storage: &Arc<dyn Storage>, which: WhichRuns, action: CancelActi
     let cancel = CancelRuns {
         which,
         request: wish(action),
-        deliveries: deliveries(),
+        last_words: last_words(),
         now: at(50),
     };
     storage.cancel_runs(&Scope::Host, cancel).await.unwrap()
@@ -420,7 +420,7 @@ pub async fn deleting_an_assistant_cancels_its_runs(home: &dyn Home) {
     let request = wish(CancelAction::Interrupt);
     let delete = async || {
         let (request, now) = (request.clone(), at(1));
-        let deletion = storage.delete_assistant(&Scope::Host, id, request, deliveries(), now);
+        let deletion = storage.delete_assistant(&Scope::Host, id, request, last_words(), now);
         deletion.await.unwrap()
     };
     assert_eq!(delete().await, None);

@@ -8,7 +8,7 @@ use selvedge_model::run::MultitaskStrategy;
 use selvedge_model::{AssistantId, Caller, CronId, RunId, Scope, ThreadId};
 use selvedge_storage::{
     Admission, CronFilter, CronInsert, CronQuery, CronReplace, CronRun, CronSort, CronTick,
-    MakeDelivery, Refusal, Storage, ThreadNeed, Ticked,
+    LastWords, Refusal, Storage, ThreadNeed, Ticked,
 };
 
 use crate::assistants::assistant;
@@ -153,7 +153,7 @@ pub async fn a_cron_needs_its_assistant_and_its_thread_and_goes_with_them(home: 
     };
     let gone = stateless.assistant_id;
     storage
-        .delete_assistant(&Scope::Host, gone, request, MakeDelivery::default(), at(1))
+        .delete_assistant(&Scope::Host, gone, request, LastWords::default(), at(1))
         .await
         .unwrap();
     assert_eq!(

@@ -13,7 +13,7 @@ use selvedge_model::{
     AssistantId, CheckpointId, DeliveryId, Json, RunId, Scope, ThreadId, Timestamp,
 };
 use selvedge_storage::{
-    Admission, Finish, MakeDelivery, NewRun, NewThread, RunEnd, StepCommit, Storage, ThreadNeed,
+    Admission, Finish, LastWords, NewRun, NewThread, RunEnd, StepCommit, Storage, ThreadNeed,
     Values,
 };
 use uuid::Uuid;
@@ -72,7 +72,7 @@ pub fn new_run(thread: ThreadId, begins: Timestamp) -> NewRun {
         claim_by: Some(begins),
         max_pending_runs: 1_000,
         share: None,
-        deliveries: MakeDelivery::default(),
+        last_words: LastWords::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use selvedge_model::cron::Cron;
 use selvedge_model::item::IndexedParts;
 use selvedge_model::{AssistantId, Caller, Identity, Scope, ThreadId};
 use selvedge_storage::{
-    Admission, CancelRuns, CronFilter, CronInsert, CronReplace, GoneThread, Insert, MakeDelivery,
+    Admission, CancelRuns, CronFilter, CronInsert, CronReplace, GoneThread, Insert, LastWords,
     NewRun, NewThread, PutItem, Refusal, Storage, ThreadFilter, ThreadNeed, Values, WhichRuns,
 };
 
@@ -16,7 +16,7 @@ use crate::cancelling::wish;
 use crate::crons::{cron, fire, open, run_of, tick};
 use crate::given::{at, json, new_run, run, unclaimed};
 use crate::home::Home;
-use crate::unbegun::{deliveries, told};
+use crate::unbegun::{last_words, told};
 
 fn of(name: &str) -> Scope {
     Scope::Of(Identity::new(name).unwrap())
@@ -60,7 +60,7 @@ pub async fn a_thread_and_its_runs_are_there_for_their_owner_and_for_operators(h
         claim_by: Some(at(1)),
         max_pending_runs: 10,
         share: None,
-        deliveries: MakeDelivery::default(),
+        last_words: LastWords::default(),
     };
     let (metadata, config) = (json("{}"), json("{}"));
     let existing = ThreadNeed::Existing {
@@ -152,7 +152,7 @@ pub async fn a_run_that_ends_before_it_began_leaves_its_delivery_to_its_owner(ho
     let cancel = CancelRuns {
         which: WhichRuns::All,
         request: wish(CancelAction::Interrupt),
-        deliveries: deliveries(),
+        last_words: last_words(),
         now: at(1),
     };
     let passed_over = storage.cancel_runs(&of("bob"), cancel.clone()).await;

@@ -6,7 +6,7 @@ use selvedge_model::cancel::CancelAction;
 use selvedge_model::run::{ClaimedRun, Run};
 use selvedge_model::{Caller, Identity, RunId, Scope, ThreadId};
 use selvedge_storage::{
-    Admission, CancelRuns, CronInsert, MakeDelivery, NewRun, Refusal, Share, Storage, WhichRuns,
+    Admission, CancelRuns, CronInsert, LastWords, NewRun, Refusal, Share, Storage, WhichRuns,
 };
 
 use crate::cancelling::wish;
@@ -92,7 +92,7 @@ pub async fn nobody_has_more_pending_runs_than_their_share(home: &dyn Home) {
             ids: vec![anns[0].run_id],
         },
         request: wish(CancelAction::Interrupt),
-        deliveries: MakeDelivery::default(),
+        last_words: LastWords::default(),
         now: at(2),
     };
     storage.cancel_runs(&ann, cancel).await.unwrap();

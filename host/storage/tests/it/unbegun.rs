@@ -6,15 +6,15 @@ use selvedge_model::cancel::CancelAction;
 use selvedge_model::delivery::NewDelivery;
 use selvedge_model::run::{MultitaskStrategy, RunStatus};
 use selvedge_model::{DeliveryId, RunId, ThreadId};
-use selvedge_storage::{MakeDelivery, NewRun, Storage};
+use selvedge_storage::{LastWords, NewRun, Storage};
 
 use crate::cancelling::cancel_one;
 use crate::given::{at, claimed, new_run, queued, temporary, unclaimed, with_strategy};
 use crate::home::Home;
 
 /// Says in the body how a run was cancelled.
-pub fn deliveries() -> MakeDelivery {
-    MakeDelivery::new(|run, wish, now| {
+pub fn last_words() -> LastWords {
+    LastWords::delivering(|run, wish, now| {
         assert_eq!(run.status, RunStatus::Pending);
         Some(NewDelivery {
             body: wish.action.as_str().into(),
@@ -79,7 +79,7 @@ pub async fn a_run_that_ends_before_it_began_ends_with_its_delivery(home: &dyn H
     let pending = queued(&storage, told(unclaimed(new_run(thread, at(0))))).await;
     let new = with_strategy(new_run(thread, at(2)), MultitaskStrategy::Rollback);
     let new = NewRun {
-        deliveries: deliveries(),
+        last_words: last_words(),
         ..new
     };
     claimed(&storage, new).await;

@@ -12,8 +12,7 @@ use selvedge_model::time::Clock;
 use selvedge_model::{AssistantId, Json, RunId, Scope, ThreadId, Timestamp};
 use selvedge_storage::sqlite::{self, Sqlite};
 use selvedge_storage::{
-    Admission, DeliveryRecord, Finish, MakeDelivery, NewRun, RunEnd, StepCommit, Storage,
-    ThreadNeed,
+    Admission, DeliveryRecord, Finish, LastWords, NewRun, RunEnd, StepCommit, Storage, ThreadNeed,
 };
 use selvedge_webhook::{Ended, Options, Schedule, Webhooks};
 use tempfile::TempDir;
@@ -208,7 +207,7 @@ fn new_run(url: &str, now: Timestamp) -> NewRun {
         claim_by: Some(now),
         max_pending_runs: 10_000,
         share: None,
-        deliveries: MakeDelivery::default(),
+        last_words: LastWords::default(),
     }
 }
 
