@@ -47,7 +47,7 @@ impl Reader {
         &self.translator
     }
 
-    /// What of the next event is wanted; `None` when the server stops, or the events cannot be read.
+    /// What of the next event is wanted; `None` when the server stops, or the events cannot be read, or some are lost.
     pub(crate) async fn next(
         &mut self,
         wants: &(dyn Fn(u64, &Address) -> bool + Sync),
@@ -84,9 +84,11 @@ impl Reader {
         self.translator.take(id, event, wants)
     }
 
-    /// A reader that was too slow goes on with what was kept meanwhile. One that gets nowhere is sent away.
+    /// A reader that was too slow goes on with what was kept meanwhile. One that gets nowhere is sent away, and so is one
+    /// for which something is missing: it must not take what follows for all that there was.
     async fn come_back(&mut self) -> Option<()> {
-        if self.came_back_at.replace(self.last) == Some(self.last) {
+        let gets_nowhere = self.came_back_at.replace(self.last) == Some(self.last);
+        if gets_nowhere || self.events.has_lost_events() {
             return None;
         }
         let watching = self

@@ -79,6 +79,7 @@ mod tests {
                 namespace: String::new(),
                 data: Json::null(),
             }),
+            is_kept: true,
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
 pub(crate) struct Told {
     pub(crate) id: EventId,
     pub(crate) event: Arc<StreamEvent>,
+    /// Whether storage has it, or will have it.
+    pub(crate) is_kept: bool,
 }
 
 /// An event that may not be shown yet. The thread's stream keeps its place, so that nothing with a higher id is shown
@@ -87,6 +89,7 @@ impl Log {
         let told = Told {
             id,
             event: event.clone(),
+            is_kept: true,
         };
         self.bytes += event.data.len();
         self.unstored.push_back(told);
@@ -228,6 +231,7 @@ impl Replay {
                 return Ok(Some(Told {
                     id: stored.id,
                     event: Arc::new(stored.event),
+                    is_kept: true,
                 }));
             }
             if !self.more {

@@ -104,6 +104,12 @@ impl Subscription {
         next
     }
 
+    /// Whether some of the events that this reader was too slow for are not kept: it cannot come back for them.
+    #[must_use]
+    pub fn has_lost_events(&self) -> bool {
+        self.stream.has_lost(self.cursor)
+    }
+
     /// A reader who is sent away may come back: it did not leave.
     fn send_away(&mut self) {
         if let Some(leash) = self.leash.take() {

@@ -39,6 +39,8 @@ struct Inner {
     bytes: usize,
     /// The number of the first event in `events`.
     first: u64,
+    /// A reader who is not there yet has missed events that are kept nowhere.
+    lost_before: u64,
     readers: usize,
     ending: Option<Ending>,
     /// Whose execution writes here.
@@ -51,6 +53,7 @@ struct Inner {
 struct Held {
     id: Option<EventId>,
     event: Arc<StreamEvent>,
+    is_kept: bool,
     unread: usize,
 }
 
@@ -66,6 +69,9 @@ impl Inner {
         if let Some(oldest) = self.events.pop_front() {
             self.bytes -= oldest.event.data.len();
             self.first += 1;
+            if oldest.unread > 0 && !oldest.is_kept {
+                self.lost_before = self.first;
+            }
         }
     }
 
@@ -143,10 +149,16 @@ impl RunStream {
         {
             self.threads.show(thread, id, event);
         }
-        self.give(inner, id, event);
+        self.give(inner, id, event, id.is_some());
     }
 
-    fn give(&self, inner: &mut Inner, id: Option<EventId>, event: &Arc<StreamEvent>) {
+    fn give(
+        &self,
+        inner: &mut Inner,
+        id: Option<EventId>,
+        event: &Arc<StreamEvent>,
+        is_kept: bool,
+    ) {
         if inner.readers == 0 {
             inner.first += 1;
             return;
@@ -156,6 +168,7 @@ impl RunStream {
         inner.events.push_back(Held {
             id,
             event: event.clone(),
+            is_kept,
             unread,
         });
         while inner.events.len() > self.max_events
@@ -167,8 +180,9 @@ impl RunStream {
     }
 
     /// An event of a thread's stream, whose runs have logs of their own.
-    pub(crate) fn push_with_id(&self, id: EventId, event: &Arc<StreamEvent>) {
-        self.give(&mut self.inner.lock(), Some(id), event);
+    pub(super) fn push_told(&self, told: Told) {
+        let mut inner = self.inner.lock();
+        self.give(&mut inner, Some(told.id), &told.event, told.is_kept);
     }
 
     /// Whether somebody wants to know when the run is over: who comes back for its events, or watches its thread.
@@ -191,7 +205,7 @@ impl RunStream {
         for HeldBack { place, event } in held {
             let id = place.id();
             place.show(event.clone());
-            self.give(&mut inner, Some(id), &event);
+            self.give(&mut inner, Some(id), &event, true);
         }
     }
 
@@ -325,6 +339,11 @@ impl RunStream {
         *cursor += 1;
         inner.forget_what_was_read();
         Some(Next::Event(id, event))
+    }
+
+    /// Whether a reader who was there has missed events that are kept nowhere.
+    pub(super) fn has_lost(&self, cursor: u64) -> bool {
+        cursor < self.inner.lock().lost_before
     }
 
     /// A reader who was there reads no more.

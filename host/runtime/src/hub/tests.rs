@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use selvedge_model::cancel::CancelRequest;
-use selvedge_model::event::{EventKind, StreamEvent};
+use selvedge_model::event::{EventId, EventKind, StreamEvent};
 use selvedge_model::{Identity, Json, RunId, ThreadId};
 use selvedge_storage::GoneThread;
 
@@ -150,5 +150,31 @@ async fn the_streams_of_one_thread_id_of_two_owners_are_two() {
     match bobs.next().await {
         Next::Event(Some(_), event) => assert_eq!(event.data.as_str(), "2"),
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_reader_of_a_thread_is_told_whether_what_it_was_too_slow_for_is_kept() {
+    let hub = Hub::default();
+    let options = Options {
+        max_stream_events: 2,
+        ..Options::default()
+    };
+    let thread = OwnedThread {
+        thread: ThreadId::new(),
+        owner: None,
+    };
+    for (ids, is_lost) in [
+        ([None, None, None], true),
+        ([None, Some(2), Some(3)], true),
+        ([Some(1), None, None], false),
+    ] {
+        let (mut slow, _) = hub.threads.watch(thread.clone(), &options);
+        for id in ids {
+            let id = id.map(|n| EventId { ms: n, n: 0 });
+            hub.threads.show(&thread, id, &Arc::new(event(0)));
+        }
+        assert!(matches!(slow.next().await, Next::Lagged));
+        assert_eq!(slow.has_lost_events(), is_lost, "{ids:?}");
     }
 }

@@ -61,8 +61,8 @@ impl ThreadHub {
         self.watching.load(Ordering::Relaxed) > 0
     }
 
-    /// Shows an event to those who watch the thread. It gets an id there, if it has none. Behind an event that was
-    /// announced with a lower id it waits for that.
+    /// Shows an event to those who watch the thread. It gets an id there, if it has none because it is not kept. Behind
+    /// an event that was announced with a lower id it waits for that.
     pub(crate) fn show(&self, thread: &OwnedThread, id: Option<EventId>, event: &Arc<StreamEvent>) {
         let mut announced = self.announced.lock();
         let Some(stream) = self.stream_of(thread) else {
@@ -71,10 +71,11 @@ impl ThreadHub {
         let told = Told {
             id: id.unwrap_or_else(|| self.next_id()),
             event: event.clone(),
+            is_kept: id.is_some(),
         };
         match announced.get_mut(thread) {
             Some(announced) => push(&stream, announced.pass(told)),
-            None => stream.push_with_id(told.id, &told.event),
+            None => stream.push_told(told),
         }
     }
 
@@ -94,7 +95,11 @@ impl ThreadHub {
 
     fn conclude(&self, thread: &OwnedThread, id: EventId, event: Option<Arc<StreamEvent>>) {
         let mut announced = self.announced.lock();
-        let told = event.map(|event| Told { id, event });
+        let told = event.map(|event| Told {
+            id,
+            event,
+            is_kept: true,
+        });
         let ready = match announced.get_mut(thread) {
             Some(of_thread) => of_thread.conclude(id, told),
             // Its place was given up meanwhile.
@@ -150,7 +155,7 @@ impl ThreadHub {
 
 fn push(stream: &RunStream, events: Vec<Told>) {
     for told in events {
-        stream.push_with_id(told.id, &told.event);
+        stream.push_told(told);
     }
 }
 
