@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
+use crate::support::protocol::CHANNELS;
 use crate::support::server::detail_of;
 use crate::support::{Server, Setup, eventually, graphs};
 
@@ -253,6 +254,35 @@ async fn a_caller_that_goes_away_in_the_middle_leaves_no_run_that_nobody_execute
         runs.all(|run| run["status"] == "success").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_run_that_storage_refuses_ends_for_those_who_come_late_too() {
+    let mut server = Setup::probes(&["two"]).start().await;
+    let thread = server.new_thread().await;
+    server.terminate().await;
+    let database = rusqlite::Connection::open(server.setup.data_dir().join("selvedge.db"));
+    let database = database.expect("the database");
+    database
+        .execute_batch(
+            "CREATE TRIGGER refuses BEFORE INSERT ON checkpoint BEGIN SELECT RAISE(ABORT, 'the test says so'); END",
+        )
+        .expect("a trigger");
+    drop(database);
+    server.restart().await;
+    let everything = json!({"channels": CHANNELS});
+    let mut live = server.thread_events(&thread, &everything).await;
+    server.start_run(&thread, "two", json!({"foo": "x"})).await;
+    let end = live.until_the_end().await.pop().expect("one");
+    assert_eq!(
+        end["params"]["data"],
+        json!({"event": "failed", "graph_name": "two", "error": "what the run did could not be stored"})
+    );
+    server.kill();
+    server.restart().await;
+    let late = server.run_shown(&thread).await;
+    assert_eq!(late.last(), Some(&end));
+    assert_eq!(late[0]["params"]["data"]["event"], "running");
 }
 
 /// What the server says about a graph that it cannot load, and its exit code.

@@ -28,7 +28,7 @@ pub(crate) struct How {
     outcome: ThreadOutcome,
     rest: StepCommit,
     cancelled: Option<CancelAction>,
-    /// Nothing but the end itself is stored: storage has refused the rest.
+    /// Nothing but the end itself is stored, and what is told of it: storage has refused the rest.
     bare: bool,
     /// Shown once the end is durable.
     last_events: Vec<StreamEvent>,
@@ -173,8 +173,11 @@ pub(crate) async fn finish(
         last_events.push(done_event(claimed.run.run_id));
     }
     let mut step = std::mem::take(&mut how.rest);
-    if claimed.run.kwargs.resumable && !how.bare {
+    if claimed.run.kwargs.resumable {
         // With ids before they are stored, and shown after it.
+        if how.bare {
+            stream.forget_unstored();
+        }
         stream.hold();
         last_events.drain(..).for_each(|event| stream.push(event));
         step.events = stream.to_store();

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use selvedge_model::event::{EventId, StoredEvent, StreamEvent};
+use selvedge_model::event::{EventId, EventKind, StoredEvent, StreamEvent};
 use selvedge_model::{RunId, Scope, Timestamp};
 use selvedge_storage::{EventQuery, Storage, StorageError};
 
@@ -136,6 +136,13 @@ impl Log {
             self.bytes -= last.event.data.len();
             self.unstored.pop_back();
         }
+    }
+
+    /// Except that the run began.
+    pub(crate) fn forget_unstored(&mut self) {
+        let is_left = |told: &Told| told.event.kind == EventKind::Lifecycle;
+        self.unstored.retain(is_left);
+        self.bytes = self.unstored.iter().map(|told| told.event.data.len()).sum();
     }
 
     pub(crate) fn has_unstored(&self) -> bool {

@@ -216,6 +216,14 @@ impl RunStream {
         }
     }
 
+    /// Gives up what storage does not have, which it has refused, except that the run began.
+    pub(crate) fn forget_unstored(&self) {
+        if let Some(log) = &mut self.inner.lock().log {
+            log.retract();
+            log.forget_unstored();
+        }
+    }
+
     /// The events that storage does not have yet, as storage takes them.
     pub(crate) fn to_store(&self) -> Vec<StoredEvent> {
         let inner = self.inner.lock();
