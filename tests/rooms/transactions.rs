@@ -8,8 +8,7 @@ use selvedge_model::run::{Durability, RunStatus};
 use selvedge_model::thread::ThreadStatus;
 use selvedge_model::{CheckpointId, RunId, Scope, ThreadId};
 use selvedge_runtime::hub::{Next, Subscription};
-use selvedge_storage::{Reads, RunEnd, Values};
-use tokio::sync::oneshot;
+use selvedge_storage::{Reads, Values};
 use tokio::time::timeout;
 
 use crate::house::{House, PATIENCE, ended};

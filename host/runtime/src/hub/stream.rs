@@ -180,7 +180,7 @@ impl RunStream {
     }
 
     /// An event of a thread's stream, whose runs have logs of their own.
-    pub(super) fn push_told(&self, told: Told) {
+    pub(super) fn push_told(&self, told: &Told) {
         let mut inner = self.inner.lock();
         self.give(&mut inner, Some(told.id), &told.event, told.is_kept);
     }

@@ -75,7 +75,7 @@ impl ThreadHub {
         };
         match announced.get_mut(thread) {
             Some(announced) => push(&stream, announced.pass(told)),
-            None => stream.push_told(told),
+            None => stream.push_told(&told),
         }
     }
 
@@ -155,7 +155,7 @@ impl ThreadHub {
 
 fn push(stream: &RunStream, events: Vec<Told>) {
     for told in events {
-        stream.push_told(told);
+        stream.push_told(&told);
     }
 }
 
