@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -14,7 +13,7 @@ use selvedge_protocol::event::Address;
 use selvedge_protocol::{Event, Filter, FilterError};
 use tokio::time::Instant;
 
-use super::reader::Reader;
+use super::reader::{Reader, SETTLING};
 use crate::error::{ApiError, ApiResult};
 use crate::options::HEARTBEAT;
 use crate::request::{JsonValue, PathIds};
@@ -22,13 +21,6 @@ use crate::routes::Edge;
 use crate::sse;
 use crate::threads::missing;
 use crate::who::Who;
-
-/// No connection is told of the end of a run before it is so old.
-///
-/// The JavaScript client opens its first connection for what it always wants to know, and at once a further one for
-/// what its user has asked for meanwhile. It takes the end on either for the end of both: what the further one is about
-/// to be told would be lost. One round trip is what it needs.
-const SETTLING: Duration = Duration::from_millis(150);
 
 pub(crate) async fn events(
     State(edge): State<Arc<Edge>>,

@@ -1,6 +1,7 @@
 //! A thread's events as the protocol has them: those that are kept, from the first on, then those that come.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use selvedge_model::event::{EventId, StreamEvent};
 use selvedge_model::{Scope, ThreadId};
@@ -10,6 +11,13 @@ use selvedge_runtime::Runtime;
 use selvedge_runtime::hub::{Next, Subscription};
 
 use crate::error::ApiResult;
+
+/// No connection is told of the end of a run before it is so old; one that takes commands, before so long after the last.
+///
+/// The JavaScript client asks first for what it always wants to know, and at once for what its user wants besides. It
+/// takes the end for the end of both: what it is about to be told of the second would be lost. One round trip is what it
+/// needs.
+pub(super) const SETTLING: Duration = Duration::from_millis(150);
 
 /// Reads a thread.
 pub(crate) struct Reader {

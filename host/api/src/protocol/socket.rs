@@ -17,13 +17,20 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::command::{self, Call, Code, Command, Refusal, answer};
-use super::reader::Reader;
+use super::reader::{Reader, SETTLING};
 use crate::error::{ApiError, ApiResult};
 use crate::options::HEARTBEAT;
 use crate::request::{PathIds, RequestId};
 use crate::routes::Edge;
 use crate::who::Who;
 
+/// Commands of which several come at once, or which others follow at once.
+const ASK_FOR_MORE: [&str; 4] = [
+    "subscription.subscribe",
+    "subscription.reconnect",
+    "run.start",
+    "input.respond",
+];
 /// The most subscriptions of one connection.
 const MOST_SUBSCRIPTIONS: usize = 64;
 /// A client from which nothing was heard for so long, not even the answer to a ping, is gone.
@@ -52,6 +59,8 @@ pub(crate) async fn connect(
                 socket,
                 subscriptions: Vec::new(),
                 reader: None,
+                held: Vec::new(),
+                settled_at: Instant::now() + SETTLING,
                 heard_at: Instant::now(),
             };
             connection.serve().await;
@@ -69,6 +78,9 @@ struct Connection {
     subscriptions: Vec<Subscription>,
     /// Once there is a subscription.
     reader: Option<Reader>,
+    /// The end of a run, while the client may still be asking for what came before it. Nothing is read meanwhile.
+    held: Vec<Event>,
+    settled_at: Instant,
     heard_at: Instant,
 }
 
@@ -80,7 +92,7 @@ struct Subscription {
 /// What became of a subscription.
 struct Added {
     id: String,
-    replayed: u64,
+    replayed: usize,
     /// The number from which on anything of the thread is kept.
     first_kept: Option<u64>,
 }
@@ -116,10 +128,11 @@ impl Connection {
             let beat = Instant::now() + HEARTBEAT;
             let subscriptions = &self.subscriptions;
             let wants = |seq: u64, address: &Address| is_wanted(subscriptions, seq, address);
+            let (holds, settled_at) = (!self.held.is_empty(), self.settled_at);
             let reading = async {
                 match &mut self.reader {
-                    Some(reader) => reader.next(&wants).await,
-                    None => std::future::pending().await,
+                    Some(reader) if !holds => reader.next(&wants).await,
+                    _ => std::future::pending().await,
                 }
             };
             tokio::select! {
@@ -129,9 +142,16 @@ impl Connection {
                     self.hear(message).await?;
                 }
                 events = reading => {
-                    for event in events.ok_or(Over::Dry)? {
-                        self.tell(&event).await?;
+                    let events = events.ok_or(Over::Dry)?;
+                    if events.iter().any(Event::ends_a_run) {
+                        self.held = events;
+                    } else {
+                        self.tell_all(&events).await?;
                     }
+                }
+                () = tokio::time::sleep_until(settled_at), if holds => {
+                    let held = std::mem::take(&mut self.held);
+                    self.tell_all(&held).await?;
                 }
                 () = tokio::time::sleep_until(beat) => {
                     if self.heard_at.elapsed() > SILENCE {
@@ -158,6 +178,9 @@ impl Connection {
             Ok(command) => command,
             Err(answer) => return self.say(&answer).await,
         };
+        if ASK_FOR_MORE.contains(&command.method.as_str()) {
+            self.settled_at = Instant::now() + SETTLING;
+        }
         let outcome = match command.method.as_str() {
             "subscription.subscribe" => self.subscribe(&command).await?,
             "subscription.reconnect" => self.reconnect(&command).await?,
@@ -172,10 +195,7 @@ impl Connection {
                 command::carry_out(&call, &command).await
             }
         };
-        let through = self
-            .reader
-            .as_ref()
-            .map_or(0, |reader| reader.translator().through());
+        let through = self.told();
         self.say(&answer(command.id, outcome, through)).await
     }
 
@@ -252,11 +272,19 @@ impl Connection {
             told.is_none_or(|told| seq <= told) && filter.wants_now(seq, address)
         };
         let mut replayed = 0;
+        let mut last = Vec::new();
         while let Some(events) = reader.next_kept(&wants).await {
-            for event in events {
-                replayed += 1;
-                self.tell(&event).await?;
+            if events.is_empty() {
+                continue;
             }
+            replayed += events.len();
+            let before = std::mem::replace(&mut last, events);
+            self.tell_or_hold(before).await?;
+        }
+        // The last of what is kept may be the end of a run.
+        match last.iter().any(Event::ends_a_run) {
+            true => self.hold(last),
+            false => self.tell_or_hold(last).await?,
         }
         let first_kept = reader.translator().first();
         self.reader.get_or_insert(reader);
@@ -272,8 +300,35 @@ impl Connection {
         }))
     }
 
-    async fn tell(&mut self, event: &Event) -> Result<(), Over> {
-        self.send(event.to_json().as_str()).await
+    /// The number of the last event that the client was told, or did not want.
+    fn told(&self) -> u64 {
+        let read = self.reader.as_ref();
+        let read = read.map_or(0, |reader| reader.translator().through());
+        self.held.first().map_or(read, |event| event.seq - 1)
+    }
+
+    /// Tells what comes before the end that is held.
+    async fn tell_or_hold(&mut self, mut events: Vec<Event>) -> Result<(), Over> {
+        if let Some(end) = self.held.first().map(|event| event.seq) {
+            let later = events.iter().position(|event| event.seq >= end);
+            let later = events.split_off(later.unwrap_or(events.len()));
+            self.hold(later);
+        }
+        self.tell_all(&events).await
+    }
+
+    /// Holds events in their order, each once.
+    fn hold(&mut self, events: Vec<Event>) {
+        self.held.extend(events);
+        self.held.sort_by_key(|event| event.seq);
+        self.held.dedup_by_key(|event| event.seq);
+    }
+
+    async fn tell_all(&mut self, events: &[Event]) -> Result<(), Over> {
+        for event in events {
+            self.send(event.to_json().as_str()).await?;
+        }
+        Ok(())
     }
 
     async fn say(&mut self, answer: &Value) -> Result<(), Over> {
