@@ -1,10 +1,10 @@
 """The sessions, by area."""
 
-from sessions import agents, assistants, crons, edge, errors, options, runs, state, store, streams, threads
+from sessions import agents, assistants, crons, edge, errors, nesting, options, runs, state, store, streams, threads
 
 ALL = [
     session
-    for area in (edge, assistants, threads, state, runs, options, streams, crons, store, agents, errors)
+    for area in (edge, assistants, threads, state, runs, options, streams, nesting, crons, store, agents, errors)
     for session in area.SESSIONS
 ]
 
