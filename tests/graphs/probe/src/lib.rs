@@ -46,6 +46,7 @@ selvedge_sdk::graphs! {
     "steps" => steps::graph(),
     "custom" => shows::custom(),
     "tokens" => shows::tokens(),
+    "clock" => shows::clock(),
     "garbage" => garbage::graph(),
     "env" => surroundings::env(),
     "given" => surroundings::given(),
