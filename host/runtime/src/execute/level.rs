@@ -48,8 +48,9 @@ pub(super) enum Told {
     Left(Vec<Output>, oneshot::Sender<()>),
     /// The answer comes when all that was left so far is stored.
     Store(oneshot::Sender<()>),
-    /// The task with this namespace is done, so that nobody goes on with the graphs inside it.
-    Done(String),
+    /// The task with this namespace is done, so that nobody goes on with the graphs inside it. The answer comes when that is
+    /// noted.
+    Done(String, oneshot::Sender<()>),
 }
 
 /// One execution among those of its run.
@@ -117,11 +118,12 @@ impl Common {
         }
     }
 
-    /// Says that a task is done, where what graphs inside it left is not stored anyway.
+    /// Says that a task is done, where what graphs inside it left is not stored anyway, and waits until that is noted: it may
+    /// be the last task of the run.
     pub(super) async fn tell_done(&self, namespace: &str) {
         if self.claimed.run.kwargs.durability == Durability::Exit {
-            // Without anybody to hear it the run is over.
-            let _ = self.told.send(Told::Done(namespace.to_owned())).await;
+            self.ask(|noted| Told::Done(namespace.to_owned(), noted))
+                .await;
         }
     }
 

@@ -234,9 +234,9 @@ impl Walk {
                 self.committer.flush().await?;
                 done
             }
-            Told::Done(namespace) => {
+            Told::Done(namespace, done) => {
                 self.committer.task_is_done(&namespace);
-                return Ok(());
+                done
             }
         };
         let _ = done.send(());
