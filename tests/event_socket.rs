@@ -13,7 +13,7 @@ use crate::support::callers::{ANN, As, BOB, let_in};
 use crate::support::protocol::{CHANNELS, data, is_end};
 use crate::support::server::text;
 use crate::support::wait::PATIENCE;
-use crate::support::{Server, Setup};
+use crate::support::{Server, Setup, eventually};
 
 /// A connection of a client's.
 struct Socket {
@@ -242,26 +242,52 @@ async fn what_is_no_command_is_answered_and_the_connection_goes_on() {
     assert_eq!(plain.status(), 400);
 }
 
+async fn connect_as(
+    server: &Server,
+    thread: &str,
+    who: Option<As>,
+) -> Result<Socket, tokio_tungstenite::tungstenite::Error> {
+    let request = url(server, thread).into_client_request();
+    let mut request = request.expect("a request");
+    if let Some(who) = who {
+        let key = who.key().parse().expect("a header");
+        request.headers_mut().insert("x-api-key", key);
+    }
+    let (stream, _) = connect_async(request).await?;
+    Ok(Socket {
+        stream,
+        last_id: 0,
+        events: Vec::new(),
+    })
+}
+
+#[tokio::test]
+async fn commands_count_among_their_callers_requests() {
+    let rate = json!({"requests_per_second": 1, "burst": 4});
+    let setup = let_in(Setup::probes(&["two"])).set("http.rate_limit", rate);
+    let server = setup.start().await;
+    let thread = text(&ANN.made(&server, "/threads", &json!({})).await["thread_id"]).to_owned();
+    let connected = connect_as(&server, &thread, Some(ANN)).await;
+    let mut ann = connected.expect("a WebSocket");
+    // More at once than the bucket holds.
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        answers.push(ann.command("run.start", two("x")).await);
+    }
+    let mut refused = answers.iter().filter(|answer| answer["type"] == "error");
+    let refused = refused.next().expect("a refusal");
+    assert!(
+        text(&refused["message"]).contains("http.rate_limit"),
+        "{refused}"
+    );
+}
+
 #[tokio::test]
 async fn a_connection_is_its_callers_and_counts_as_one_of_their_streams() {
     let setup = let_in(Setup::probes(&["two"])).set("http.max_streams_per_caller", 1);
     let server = setup.start().await;
     let thread = text(&ANN.made(&server, "/threads", &json!({})).await["thread_id"]).to_owned();
-    let connect = async |who: Option<As>| {
-        let mut request = url(&server, &thread)
-            .into_client_request()
-            .expect("a request");
-        if let Some(who) = who {
-            request
-                .headers_mut()
-                .insert("x-api-key", who.key().parse().expect("a header"));
-        }
-        connect_async(request).await.map(|(stream, _)| Socket {
-            stream,
-            last_id: 0,
-            events: Vec::new(),
-        })
-    };
+    let connect = async |who: Option<As>| connect_as(&server, &thread, who).await;
     let status = |error: Error| match error {
         Error::Http(response) => response.status().as_u16(),
         other => panic!("{other}"),
@@ -277,7 +303,7 @@ async fn a_connection_is_its_callers_and_counts_as_one_of_their_streams() {
     ann.done("subscription.subscribe", values).await;
     assert_eq!(connect(Some(ANN)).await.err().map(status), Some(429));
     drop(ann);
-    crate::support::eventually("another connection", async || connect(Some(ANN)).await.ok()).await;
+    eventually("another connection", async || connect(Some(ANN)).await.ok()).await;
 }
 
 #[tokio::test]

@@ -131,13 +131,25 @@ impl Gate {
                     }
                 }
             })?;
-        if let (Some(rate), Some(identity)) = (&self.rate, caller.scope.owner()) {
-            rate.take(identity).map_err(|wait| {
-                count(&self.refused.rate);
-                ApiError::too_many("Too many requests (http.rate_limit)", wait)
-            })?;
-        }
+        self.turn(&caller)?;
         Ok(Some(caller))
+    }
+
+    /// Counts a request of a caller's, unless it comes too early.
+    fn turn(&self, caller: &Caller) -> Result<(), ApiError> {
+        let (Some(rate), Some(identity)) = (&self.rate, caller.scope.owner()) else {
+            return Ok(());
+        };
+        rate.take(identity).map_err(|wait| {
+            count(&self.refused.rate);
+            ApiError::too_many("Too many requests (http.rate_limit)", wait)
+        })
+    }
+
+    /// Lets a command pass that comes on a WebSocket of its caller's, as a request would be.
+    pub(crate) fn command(&self, caller: &Caller) -> Result<Place<'_>, ApiError> {
+        self.turn(caller)?;
+        self.place(Some(caller))
     }
 
     /// A place among the requests that are being answered.
@@ -217,8 +229,9 @@ impl Gate {
     }
 }
 
-/// A request's place, until the head of its answer is there: what comes after it is bounded by connections and streams.
-struct Place<'a> {
+/// A request's place, until the head of its answer is there, or a command's until it is answered: what comes after it is
+/// bounded by connections and streams.
+pub(crate) struct Place<'a> {
     _of_all: SemaphorePermit<'a>,
     _of_caller: Option<Share<Identity>>,
 }

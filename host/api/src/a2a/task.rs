@@ -5,12 +5,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use selvedge_model::run::{Run, RunError, RunStatus};
 use selvedge_model::thread::Interrupt;
 use selvedge_model::{Json, RunId, ThreadId, Timestamp};
 use selvedge_runtime::hub::Finished;
-use selvedge_storage::RunQuery;
+use selvedge_storage::{RunQuery, Values};
 use uuid::Uuid;
 
 use super::desk::Desk;
@@ -18,7 +19,7 @@ use super::dialect::{Role, State};
 use super::message::{self, START, marked};
 use super::parts::{Part, object};
 use super::rpc::RpcResult;
-use super::said::messages;
+use super::said::{Said, messages};
 
 /// In a run's metadata, beside [`START`]: the first run of its task.
 pub(super) const FIRST_RUN: &str = "task_run_id";
@@ -74,6 +75,8 @@ pub(super) struct Task {
     /// Nothing has happened in its conversation since.
     is_newest: bool,
     values: Json,
+    /// What is said in them.
+    said: Arc<[Said]>,
     interrupts: Vec<Interrupt>,
     error: Option<RunError>,
     /// Which task the messages after a mark belong to.
@@ -82,14 +85,17 @@ pub(super) struct Task {
 
 /// The tasks of a conversation with an assistant, newest first.
 pub(super) struct Conversation {
+    thread: ThreadId,
     runs: Vec<Run>,
+    /// `null` until they are [read](Self::read_values).
     values: Json,
+    said: Arc<[Said]>,
     interrupts: Vec<Interrupt>,
     error: Option<RunError>,
 }
 
 impl Conversation {
-    /// `None` when there is no such thread.
+    /// Without its values; `None` when there is no such thread.
     pub(super) async fn read(desk: &Desk, thread: ThreadId) -> RpcResult<Option<Self>> {
         let scope = &desk.caller.scope;
         let query = RunQuery {
@@ -101,16 +107,27 @@ impl Conversation {
         let Some(runs) = desk.edge.runtime.list_runs(scope, query).await? else {
             return Ok(None);
         };
-        let thread = desk.edge.runtime.thread(scope, thread).await?;
-        Ok(thread.map(|thread| {
-            let outcome = thread.outcome.unwrap_or_default();
+        let found = desk.edge.reads.thread(scope, thread, Values::Skip).await?;
+        Ok(found.map(|found| {
+            let outcome = found.outcome.unwrap_or_default();
             Self {
+                thread,
                 runs,
-                values: thread.values.unwrap_or_else(Json::null),
+                values: Json::null(),
+                said: Arc::default(),
                 interrupts: outcome.interrupts.into_values().flatten().collect(),
                 error: outcome.error,
             }
         }))
+    }
+
+    /// Reads what its tasks have said and given.
+    pub(super) async fn read_values(&mut self, desk: &Desk) -> RpcResult<()> {
+        let thread = desk.edge.runtime.thread(&desk.caller.scope, self.thread);
+        let values = thread.await?.and_then(|thread| thread.values);
+        self.values = values.unwrap_or_else(Json::null);
+        self.said = messages(&self.values).into();
+        Ok(())
     }
 
     /// The ids of the assistant's tasks.
@@ -123,6 +140,24 @@ impl Conversation {
             }
         }
         ids
+    }
+
+    /// The runs of a task that have not ended.
+    pub(super) fn unended(&self, desk: &Desk, id: TaskId) -> Vec<RunId> {
+        let of_task = self.runs_of(desk).filter(|run| TaskId::of(run) == id);
+        let unended = of_task.filter(|run| !run.status.is_terminal());
+        unended.map(|run| run.run_id).collect()
+    }
+
+    /// Where a task stands as long as not all of its runs have ended.
+    fn goes_on(&self, desk: &Desk, id: TaskId) -> Option<State> {
+        let of_task = || self.runs_of(desk).filter(|run| TaskId::of(run) == id);
+        let any = |status: &RunStatus| of_task().any(|run| run.status == *status);
+        let standing = [RunStatus::Running, RunStatus::Pending];
+        standing
+            .into_iter()
+            .find(any)
+            .map(|status| state(status, &[]))
     }
 
     fn runs_of(&self, desk: &Desk) -> impl Iterator<Item = &Run> {
@@ -149,10 +184,13 @@ impl Conversation {
         });
         Some(Task {
             id,
-            state: state(run.status, &interrupts),
+            state: self
+                .goes_on(desk, id)
+                .unwrap_or_else(|| state(run.status, &interrupts)),
             start: marked(&run.metadata, START),
             is_newest,
             values: self.values.clone(),
+            said: self.said.clone(),
             interrupts,
             error: self.error.clone().filter(|_| is_newest),
             starts: starts.collect(),
@@ -164,8 +202,11 @@ impl Conversation {
 impl Task {
     /// The task, or `None` when there is no such task of the assistant's.
     pub(super) async fn read(desk: &Desk, id: TaskId) -> RpcResult<Option<Self>> {
-        let conversation = Conversation::read(desk, id.thread).await?;
-        Ok(conversation.and_then(|conversation| conversation.task(desk, id)))
+        let Some(mut conversation) = Conversation::read(desk, id.thread).await? else {
+            return Ok(None);
+        };
+        conversation.read_values(desk).await?;
+        Ok(conversation.task(desk, id))
     }
 
     /// As its newest run left it, whatever has happened since.
@@ -174,6 +215,7 @@ impl Task {
             state: state(finished.status, &finished.interrupts),
             is_newest: true,
             values: finished.values.clone(),
+            said: messages(&finished.values).into(),
             interrupts: finished.interrupts.clone(),
             error: finished.error.clone(),
             ..self
@@ -185,13 +227,23 @@ impl Task {
         self.start.as_deref()
     }
 
-    pub(super) fn shown(&self, desk: &Desk, length: Option<usize>) -> Json {
-        self.listed(desk, length, true)
+    /// What it asks.
+    pub(super) fn questions(&self) -> &[Interrupt] {
+        &self.interrupts
     }
 
-    /// Among others, where what it has given may be left out.
-    pub(super) fn listed(&self, desk: &Desk, length: Option<usize>, artifacts: bool) -> Json {
-        let history = (length != Some(0)).then(|| self.history(desk, length));
+    pub(super) fn shown(&self, desk: &Desk, length: Option<usize>) -> Json {
+        let history = (length != Some(0)).then(|| self.history(desk, length, desk.task_only));
+        self.with(desk, history, true)
+    }
+
+    /// Among others, with the newest so many messages of its own: those before it belong to tasks that are listed too.
+    pub(super) fn listed(&self, desk: &Desk, length: usize, artifacts: bool) -> Json {
+        let history = (length > 0).then(|| self.history(desk, Some(length), true));
+        self.with(desk, history, artifacts)
+    }
+
+    fn with(&self, desk: &Desk, history: Option<Json>, artifacts: bool) -> Json {
         let artifacts = artifacts.then(|| self.artifact(desk)).flatten();
         let artifacts = artifacts.map(|artifact| Json::array([&artifact]));
         shown(
@@ -204,34 +256,33 @@ impl Task {
     }
 
     /// The conversation up to the end of this task, or what of it belongs to the task: the newest so many.
-    fn history(&self, desk: &Desk, length: Option<usize>) -> Json {
+    fn history(&self, desk: &Desk, length: Option<usize>, task_only: bool) -> Json {
         let mut of = None;
-        let mut shown = Vec::new();
+        let mut heard = Vec::new();
         let mut until = None;
-        for message in messages(&self.values) {
+        for message in self.said.iter() {
             if let Some(start) = &message.start {
                 of = self.starts.get(start).copied();
             }
             let Some(role) = message.role else { continue };
-            if message.parts.is_empty() || (desk.task_only && of != Some(self.id)) {
+            if message.parts.is_empty() || (task_only && of != Some(self.id)) {
                 continue;
             }
-            let thread = self.id.thread;
-            shown.push(message::shown(
-                desk,
-                role,
-                &message.parts,
-                &message.id,
-                thread,
-                of,
-            ));
+            heard.push((role, message, of));
             if of == Some(self.id) {
-                until = Some(shown.len());
+                until = Some(heard.len());
             }
         }
-        shown.truncate(until.unwrap_or(shown.len()));
-        let first = length.map_or(0, |length| shown.len().saturating_sub(length));
-        Json::array(&shown[first..])
+        heard.truncate(until.unwrap_or(heard.len()));
+        let first = length.map_or(0, |length| heard.len().saturating_sub(length));
+        let thread = self.id.thread;
+        let shown: Vec<Json> = heard[first..]
+            .iter()
+            .map(|(role, message, of)| {
+                message::shown(desk, *role, &message.parts, &message.id, thread, *of)
+            })
+            .collect();
+        Json::array(&shown)
     }
 
     pub(super) fn status(&self, desk: &Desk) -> Json {
@@ -286,16 +337,16 @@ impl Task {
     fn response(&self) -> Option<Vec<Part>> {
         let mut of_task = self.start.is_none();
         let mut last = None;
-        for message in messages(&self.values) {
+        for message in self.said.iter() {
             if message.start.is_some() {
                 of_task = message.start == self.start;
             }
             if of_task && message.role == Some(Role::Agent) && !message.parts.is_empty() {
-                last = Some(message.parts);
+                last = Some(&message.parts);
             }
         }
         // Values without messages are those of the newest task.
-        last.or_else(|| {
+        last.cloned().or_else(|| {
             self.is_newest
                 .then(|| vec![Part::Data(self.values.clone())])
         })

@@ -2,9 +2,10 @@
 
 use selvedge_model::cancel::{CancelAction, CancelRequest};
 use selvedge_model::{Json, ThreadId};
-use selvedge_runtime::cancel::CancelOne;
+use selvedge_runtime::cancel::CancelMany;
 use selvedge_runtime::hub::Ending;
-use selvedge_storage::{ThreadFilter, ThreadQuery, ThreadSort, Values};
+use selvedge_runtime::runs::Followed;
+use selvedge_storage::{ThreadFilter, ThreadQuery, ThreadSort, Values, WhichRuns};
 
 use super::desk::Desk;
 use super::dialect::State;
@@ -17,6 +18,8 @@ use crate::request::Fields;
 const PAGE: (u32, u32, u32) = (50, 1, 100);
 /// How many of an assistant's conversations are looked through for its tasks: those that were touched last.
 const MOST_CONVERSATIONS: u32 = 100;
+/// A page ends with the task with which it weighs so many bytes, however few it has by then.
+const MOST_BYTES: usize = 1 << 20;
 
 pub(super) fn task_id(params: &Fields) -> RpcResult<TaskId> {
     let id = params.string("id")?;
@@ -29,29 +32,39 @@ pub(super) async fn get(desk: &Desk, params: &Fields) -> RpcResult<Json> {
     Ok(existing(desk, id).await?.shown(desk, length))
 }
 
+/// Ends all runs of the task that have not ended, so that nothing more comes of it.
 pub(super) async fn cancel(desk: &Desk, params: &Fields) -> RpcResult<Json> {
     let id = task_id(params)?;
-    let task = existing(desk, id).await?;
+    let conversation = Conversation::read(desk, id.thread).await?;
+    let missing = || RpcError::no_task(&id.to_string());
+    let conversation = conversation.ok_or_else(missing)?;
+    conversation.task(desk, id).ok_or_else(missing)?;
+    let ids = conversation.unended(desk, id);
+    let (scope, runtime) = (&desk.caller.scope, &desk.edge.runtime);
+    let mut ends = Vec::new();
+    for run in &ids {
+        let followed = runtime.follow(scope, Some(id.thread), *run, false).await?;
+        if let Some(Followed::Live(_, stream)) = followed {
+            ends.push(stream);
+        }
+    }
+    let which = WhichRuns::Named {
+        thread: Some(id.thread),
+        ids,
+    };
     let wish = CancelRequest {
         action: CancelAction::Interrupt,
         message: "interrupt requested via A2A".to_owned(),
     };
-    let (scope, run) = (&desk.caller.scope, task.run.run_id);
-    let runtime = &desk.edge.runtime;
-    match runtime
-        .cancel_run(scope, Some(id.thread), run, wish)
-        .await?
-    {
-        CancelOne::Cancelled(stream) => match stream.ended().await {
-            Ending::Finished(finished) => {
-                let task = existing(desk, id).await?.left_by(&finished);
-                Ok(task.shown(desk, None))
-            }
-            Ending::Released => Err(RpcError::internal("The server is shutting down")),
-        },
-        CancelOne::Ended => Err(RpcError::not_cancelable()),
-        CancelOne::Missing => Err(RpcError::no_task(&id.to_string())),
+    if runtime.cancel(scope, which, wish).await? != CancelMany::Cancelled {
+        return Err(RpcError::not_cancelable());
     }
+    for end in ends {
+        if matches!(end.ended().await, Ending::Released) {
+            return Err(RpcError::internal("The server is shutting down"));
+        }
+    }
+    Ok(existing(desk, id).await?.shown(desk, None))
 }
 
 async fn existing(desk: &Desk, id: TaskId) -> RpcResult<Task> {
@@ -63,7 +76,7 @@ async fn existing(desk: &Desk, id: TaskId) -> RpcResult<Task> {
 pub(super) async fn list(desk: &Desk, params: &Fields) -> RpcResult<Json> {
     let (default, min, max) = PAGE;
     let size = params.integer("pageSize", default, min, max)? as usize;
-    let length = history_length(params)?;
+    let length = history_length(params)?.unwrap_or(0);
     let token = params.string("pageToken")?.unwrap_or_default();
     let offset: usize = match token.as_str() {
         "" => 0,
@@ -81,21 +94,30 @@ pub(super) async fn list(desk: &Desk, params: &Fields) -> RpcResult<Json> {
     };
     let with_artifacts = params.boolean("includeArtifacts")?.unwrap_or(false);
     let mut total = 0;
+    let mut bytes = 0;
     let mut page = Vec::new();
     for thread in conversations(desk, params).await? {
-        let Some(conversation) = Conversation::read(desk, thread).await? else {
+        let Some(mut conversation) = Conversation::read(desk, thread).await? else {
             continue;
         };
+        let mut has_values = length == 0 && !with_artifacts;
         for id in conversation.tasks(desk) {
-            let task = conversation.task(desk, id);
-            let Some(task) = task.filter(|task| wanted.is_none_or(|state| state == task.state))
-            else {
+            let is_wanted = |task: &Task| wanted.is_none_or(|state| state == task.state);
+            let Some(mut task) = conversation.task(desk, id).filter(is_wanted) else {
                 continue;
             };
-            if total >= offset && page.len() < size {
-                page.push(task.listed(desk, length, with_artifacts));
-            }
             total += 1;
+            if total <= offset || page.len() >= size || bytes >= MOST_BYTES {
+                continue;
+            }
+            if !has_values {
+                conversation.read_values(desk).await?;
+                has_values = true;
+                task = conversation.task(desk, id).unwrap_or(task);
+            }
+            let task = task.listed(desk, length, with_artifacts);
+            bytes += task.len();
+            page.push(task);
         }
     }
     let next = offset + page.len();

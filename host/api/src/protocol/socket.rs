@@ -181,10 +181,20 @@ impl Connection {
         if ASK_FOR_MORE.contains(&command.method.as_str()) {
             self.settled_at = Instant::now() + SETTLING;
         }
-        let outcome = match command.method.as_str() {
-            "subscription.subscribe" => self.subscribe(&command).await?,
-            "subscription.reconnect" => self.reconnect(&command).await?,
-            "subscription.unsubscribe" => self.unsubscribe(&command),
+        let edge = self.edge.clone();
+        let outcome = match edge.gate.command(&self.caller) {
+            Err(refusal) => Err(refusal.into()),
+            Ok(_place) => self.carry_out(&command).await?,
+        };
+        let through = self.told();
+        self.say(&answer(command.id, outcome, through)).await
+    }
+
+    async fn carry_out(&mut self, command: &Command) -> Result<Result<Value, Refusal>, Over> {
+        Ok(match command.method.as_str() {
+            "subscription.subscribe" => self.subscribe(command).await?,
+            "subscription.reconnect" => self.reconnect(command).await?,
+            "subscription.unsubscribe" => self.unsubscribe(command),
             _ => {
                 let call = Call {
                     edge: &self.edge,
@@ -192,11 +202,9 @@ impl Connection {
                     thread: self.thread,
                     request_id: &self.request_id,
                 };
-                command::carry_out(&call, &command).await
+                command::carry_out(&call, command).await
             }
-        };
-        let through = self.told();
-        self.say(&answer(command.id, outcome, through)).await
+        })
     }
 
     async fn subscribe(&mut self, command: &Command) -> Result<Result<Value, Refusal>, Over> {
