@@ -227,11 +227,6 @@ impl Task {
         self.start.as_deref()
     }
 
-    /// What it asks.
-    pub(super) fn questions(&self) -> &[Interrupt] {
-        &self.interrupts
-    }
-
     pub(super) fn shown(&self, desk: &Desk, length: Option<usize>) -> Json {
         let history = (length != Some(0)).then(|| self.history(desk, length, desk.task_only));
         self.with(desk, history, true)
