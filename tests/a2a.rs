@@ -279,6 +279,32 @@ async fn a_task_that_asks_goes_on_with_the_answer_under_its_own_id() {
 }
 
 #[tokio::test]
+async fn of_two_messages_to_a_task_that_asks_one_is_the_answer() {
+    let gate = Gate::closed().await;
+    gate.open();
+    let server = gate.setup(&["steps"]).start().await;
+    let input = gives(json!({"counter": gate.url()}));
+    let task = result(&server, "steps", "message/send", &input).await;
+    let answers = [
+        to(says("1"), "taskId", &task["id"]),
+        to(says("1"), "taskId", &task["id"]),
+    ];
+    let sends = |answer: &Value| {
+        let (server, answer) = (&server, answer.clone());
+        async move { answered(server, "steps", "message/send", &answer).await }
+    };
+    let both = tokio::join!(sends(&answers[0]), sends(&answers[1]));
+    let refused = |answer: &&Value| answer["error"].is_object();
+    assert_eq!(
+        [&both.0, &both.1].iter().copied().filter(refused).count(),
+        1
+    );
+    let got = result(&server, "steps", "tasks/get", &json!({"id": task["id"]})).await;
+    assert_eq!(state(&got), "input-required");
+    assert_eq!(got["artifacts"][0]["parts"][0]["data"]["value"], "two?");
+}
+
+#[tokio::test]
 async fn a_task_is_there_after_a_restart_and_goes_with_its_thread() {
     let mut server = Setup::probes(&["hitl"]).start().await;
     let task = result(&server, "hitl", "message/send", &gives(json!({}))).await;
@@ -369,6 +395,78 @@ async fn a_task_is_followed_from_elsewhere_and_cancelled() {
     );
     let follow = refusal(&server, "effects", "tasks/resubscribe", &id).await;
     assert_eq!(follow.0, -32004);
+}
+
+#[tokio::test]
+async fn a_task_is_cancelled_with_all_that_it_still_has_to_do() {
+    let gate = Gate::closed().await;
+    let server = gate.setup(&[]).start().await;
+    let begins = |task: Option<&Value>| {
+        let mut begins = gives(gate.run()["input"].clone());
+        begins["configuration"] = json!({"blocking": false});
+        match task {
+            Some(task) => to(begins, "taskId", &task["id"]),
+            None => begins,
+        }
+    };
+    let task = result(&server, "effects", "message/send", &begins(None)).await;
+    gate.holds(3).await;
+    let more = begins(Some(&task));
+    let more = result(&server, "effects", "message/send", &more).await;
+    assert_eq!(more["id"], task["id"]);
+    let id = json!({"id": task["id"]});
+    let got = result(&server, "effects", "tasks/get", &id).await;
+    assert_eq!(state(&got), "working");
+    let cancelled = result(&server, "effects", "tasks/cancel", &id).await;
+    assert_eq!(state(&cancelled), "canceled");
+    let runs = format!("/threads/{}/runs", text(&task["contextId"]));
+    let runs = server.get_json(&runs).await;
+    let ended = |run: &Value| run["status"] == "interrupted";
+    let runs = runs.as_array().expect("runs");
+    assert_eq!((runs.len(), runs.iter().all(ended)), (2, true), "{runs:?}");
+}
+
+#[tokio::test]
+async fn a_list_of_tasks_shows_of_each_what_is_its_own_and_ends_where_it_weighs_enough() {
+    let server = Setup::probes(&["tokens"]).start().await;
+    let long = "x".repeat(600_000);
+    let mut context = Value::Null;
+    for n in 0..3 {
+        let said = says(&format!("{n}{long}"));
+        let said = match context.is_null() {
+            true => said,
+            false => to(said, "contextId", &context),
+        };
+        let task = result(&server, "tokens", "message/send", &said).await;
+        context = task["contextId"].clone();
+    }
+    let listed = async |params: Value| {
+        let list = result(&server, "tokens", "ListTasks", &params).await;
+        let tasks = list["tasks"].as_array().expect("tasks").clone();
+        (tasks, list["nextPageToken"].clone())
+    };
+    let (tasks, token) = listed(json!({"contextId": context})).await;
+    assert_eq!((tasks.len(), &token), (3, &json!("")));
+    assert!(tasks.iter().all(|task| task.get("history").is_none()));
+
+    let mut seen = Vec::new();
+    let mut token = json!("");
+    for length in [2, 1] {
+        let params = json!({"contextId": context, "historyLength": 10, "pageToken": token});
+        let (tasks, next) = listed(params).await;
+        assert_eq!(tasks.len(), length);
+        seen.extend(tasks);
+        token = next;
+    }
+    assert_eq!(token, "");
+    for (task, n) in seen.iter().zip(["2", "1", "0"]) {
+        let said = said(task);
+        assert_eq!(said.len(), 2, "{n}");
+        assert!(said[0].1.starts_with(n));
+    }
+    let last = json!({"contextId": context, "historyLength": 1, "pageSize": 1});
+    let (tasks, _) = listed(last).await;
+    assert_eq!(said(&tasks[0]), [("ROLE_AGENT", "hello there world")]);
 }
 
 #[tokio::test]
@@ -629,76 +727,4 @@ async fn without_the_protocol_there_is_no_route() {
     let document = server.get_json("/openapi.json").await;
     assert!(document["paths"].get("/a2a/{assistant_id}").is_none());
     assert!(document["paths"].get("/mcp").is_some());
-}
-
-#[tokio::test]
-async fn a_task_is_cancelled_with_all_that_it_still_has_to_do() {
-    let gate = Gate::closed().await;
-    let server = gate.setup(&[]).start().await;
-    let begins = |task: Option<&Value>| {
-        let mut begins = gives(gate.run()["input"].clone());
-        begins["configuration"] = json!({"blocking": false});
-        match task {
-            Some(task) => to(begins, "taskId", &task["id"]),
-            None => begins,
-        }
-    };
-    let task = result(&server, "effects", "message/send", &begins(None)).await;
-    gate.holds(3).await;
-    let more = begins(Some(&task));
-    let more = result(&server, "effects", "message/send", &more).await;
-    assert_eq!(more["id"], task["id"]);
-    let id = json!({"id": task["id"]});
-    let got = result(&server, "effects", "tasks/get", &id).await;
-    assert_eq!(state(&got), "working");
-    let cancelled = result(&server, "effects", "tasks/cancel", &id).await;
-    assert_eq!(state(&cancelled), "canceled");
-    let runs = format!("/threads/{}/runs", text(&task["contextId"]));
-    let runs = server.get_json(&runs).await;
-    let ended = |run: &Value| run["status"] == "interrupted";
-    let runs = runs.as_array().expect("runs");
-    assert_eq!((runs.len(), runs.iter().all(ended)), (2, true), "{runs:?}");
-}
-
-#[tokio::test]
-async fn a_list_of_tasks_shows_of_each_what_is_its_own_and_ends_where_it_weighs_enough() {
-    let server = Setup::probes(&["tokens"]).start().await;
-    let long = "x".repeat(600_000);
-    let mut context = Value::Null;
-    for n in 0..3 {
-        let said = says(&format!("{n}{long}"));
-        let said = match context.is_null() {
-            true => said,
-            false => to(said, "contextId", &context),
-        };
-        let task = result(&server, "tokens", "message/send", &said).await;
-        context = task["contextId"].clone();
-    }
-    let listed = async |params: Value| {
-        let list = result(&server, "tokens", "ListTasks", &params).await;
-        let tasks = list["tasks"].as_array().expect("tasks").clone();
-        (tasks, list["nextPageToken"].clone())
-    };
-    let (tasks, token) = listed(json!({"contextId": context})).await;
-    assert_eq!((tasks.len(), &token), (3, &json!("")));
-    assert!(tasks.iter().all(|task| task.get("history").is_none()));
-
-    let mut seen = Vec::new();
-    let mut token = json!("");
-    for length in [2, 1] {
-        let params = json!({"contextId": context, "historyLength": 10, "pageToken": token});
-        let (tasks, next) = listed(params).await;
-        assert_eq!(tasks.len(), length);
-        seen.extend(tasks);
-        token = next;
-    }
-    assert_eq!(token, "");
-    for (task, n) in seen.iter().zip(["2", "1", "0"]) {
-        let said = said(task);
-        assert_eq!(said.len(), 2, "{n}");
-        assert!(said[0].1.starts_with(n));
-    }
-    let last = json!({"contextId": context, "historyLength": 1, "pageSize": 1});
-    let (tasks, _) = listed(last).await;
-    assert_eq!(said(&tasks[0]), [("ROLE_AGENT", "hello there world")]);
 }

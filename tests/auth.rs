@@ -2,16 +2,13 @@
 
 use std::process::Command;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{Method, RequestBuilder, StatusCode};
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use selvedge_auth::keys;
 use serde_json::{Value, json};
 
 use crate::support::callers::{ANN, OPERATOR, api_keys, let_in};
 use crate::support::documented::{METHODS, OPEN};
+use crate::support::issuer::{Issuer, jwt};
 use crate::support::server::{Server, TALKATIVE};
 use crate::support::wire::{Say, Wire};
 use crate::support::{SELVEDGE, Setup};
@@ -129,44 +126,6 @@ async fn only_operators_empty_tables() {
         .made(&server, "/internal/truncate", &everything)
         .await;
     assert_eq!(ANN.made(&server, "/threads/count", &json!({})).await, 0);
-}
-
-/// An issuer of tokens.
-struct Issuer {
-    key: Ed25519KeyPair,
-    id: &'static str,
-}
-
-impl Issuer {
-    fn new(id: &'static str) -> Self {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
-        let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("a key");
-        Self { key, id }
-    }
-
-    fn entry(&self) -> Value {
-        let x = URL_SAFE_NO_PAD.encode(self.key.public_key().as_ref());
-        json!({"kty": "OKP", "crv": "Ed25519", "kid": self.id, "use": "sig", "x": x})
-    }
-
-    fn token(&self, subject: &str, permissions: &[&str]) -> String {
-        let header = json!({"alg": "EdDSA", "kid": self.id});
-        let claims = json!({
-            "iss": "https://issuer.example", "aud": "selvedge", "exp": 4_102_444_800_u64, "email": subject,
-            "roles": permissions,
-        });
-        let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let message = format!("{}.{}", part(&header), part(&claims));
-        let signature = URL_SAFE_NO_PAD.encode(self.key.sign(message.as_bytes()));
-        format!("{message}.{signature}")
-    }
-}
-
-fn jwt(jwks: &str) -> Value {
-    json!({
-        "jwks": jwks, "issuer": "https://issuer.example", "audience": "selvedge", "identity_claim": "email",
-        "permissions_claim": "roles",
-    })
 }
 
 /// How many threads a token's holder sees, or the refusal.

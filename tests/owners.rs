@@ -5,7 +5,7 @@ mod belongings;
 mod heirs;
 mod shares;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use self::belongings::{Belongings, SECRET};
@@ -57,7 +57,28 @@ async fn tried(
         "/.well-known/agent-card.json" => format!("{path}?assistant_id={}", what.assistant),
         path => what.path(path),
     };
+    let endless = [
+        "/threads/{thread_id}/stream",
+        "/threads/{thread_id}/stream/events",
+    ];
+    if endless.contains(&documented.as_str()) {
+        return begun(who.request(server, method, &path), body.as_ref()).await;
+    }
     who.send(server, method, &path, body.as_ref()).await
+}
+
+/// How a stream begins that does not end by itself.
+async fn begun(request: RequestBuilder, body: Option<&Value>) -> Answer {
+    let request = match body {
+        Some(body) => request.json(body),
+        None => request,
+    };
+    let mut response = request.send().await.expect("an answer");
+    let first = response.chunk().await.expect("a stream").expect("a frame");
+    Answer {
+        status: response.status(),
+        body: Value::String(String::from_utf8_lossy(&first).into_owned()),
+    }
 }
 
 /// Ann's webhook fails, so that there is something to deliver again.

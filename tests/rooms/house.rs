@@ -192,7 +192,7 @@ impl House {
             .runtime
             .watch_thread(&Scope::Host, thread, beginning)
             .await;
-        watching.expect("a read").expect("a thread")
+        watching.expect("a read")
     }
 
     /// Waits until a run is to be ended.
@@ -219,6 +219,7 @@ fn run_of_two(thread: ThreadId) -> CreateRun {
         },
         input: Some(Json::from(json!({"foo": "x"}))),
         command: None,
+        answers: Vec::new(),
         checkpoint_id: None,
         metadata: empty(),
         config: empty(),

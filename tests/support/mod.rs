@@ -9,6 +9,7 @@
 //! | `embeddings` | an embeddings' server, whose vectors say which words are there |
 //! | `gate` | holds runs while a test looks |
 //! | `graphs` | the components, built once by `selvedge build` |
+//! | `issuer` | an issuer of tokens |
 //! | `server` | a `selvedge serve` process of one's own, and its HTTP API |
 //! | `model` | a chat model's server with a script |
 //! | `namespace` | a disk that is small or read-only, names that lead elsewhere |
@@ -26,6 +27,7 @@ pub mod documented;
 pub mod embeddings;
 pub mod gate;
 pub mod graphs;
+pub mod issuer;
 pub mod model;
 pub mod namespace;
 pub mod protocol;

@@ -73,6 +73,11 @@ impl Weight {
         Ok(())
     }
 
+    /// That of another body of the same caller's, of which nothing has come yet.
+    pub(crate) fn anew(&self) -> Self {
+        self.of.begin(self.caller.as_ref())
+    }
+
     fn add_to_all(&self, bytes: usize) -> Result<(), NoRoom> {
         let before = self.of.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > self.of.max {

@@ -155,7 +155,7 @@ impl From<AdmitError> for ApiError {
             AdmitError::UnknownGraph { .. } | AdmitError::Webhook(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            AdmitError::Busy => StatusCode::CONFLICT,
+            AdmitError::Busy | AdmitError::NoQuestion(_) => StatusCode::CONFLICT,
             AdmitError::TooManyPending { .. } | AdmitError::ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -19,7 +19,7 @@ use selvedge_auth::{Authenticator, Denied};
 use selvedge_model::{Caller, Identity};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::bodies::Bodies;
+use crate::bodies::{Bodies, Weight};
 use crate::error::ApiError;
 use crate::limits::{Rate, Share, Shares};
 use crate::routes::Edge;
@@ -146,10 +146,16 @@ impl Gate {
         })
     }
 
-    /// Lets a command pass that comes on a WebSocket of its caller's, as a request would be.
+    /// Lets a command pass that comes on a connection of its caller's, as a request would be.
     pub(crate) fn command(&self, caller: &Caller) -> Result<Place<'_>, ApiError> {
         self.turn(caller)?;
         self.place(Some(caller))
+    }
+
+    /// What a body of a caller's weighs.
+    pub(crate) fn weight(&self, caller: Option<&Caller>) -> Weight {
+        let owner = caller.and_then(|caller| caller.scope.owner());
+        self.bodies.begin(owner)
     }
 
     /// A place among the requests that are being answered.
@@ -254,8 +260,7 @@ pub(crate) async fn pass(
     };
     let mut weight = None;
     if !body.is_end_stream() {
-        let owner = caller.as_ref().and_then(|caller| caller.scope.owner());
-        let begun = Arc::new(gate.bodies.begin(owner));
+        let begun = Arc::new(gate.weight(caller.as_ref()));
         head.extensions.insert(begun.clone());
         weight = Some(begun);
     }

@@ -14,10 +14,12 @@
 //! | `system`, `metrics`, `assistants`, `drawings`, `threads`, `search`, `state`, `snapshot`, `history`, `runs`, `crons`, `deliveries`, `store`, `development` | the handlers |
 //! | `mcp`, `a2a` | assistants as tools, and as agents for others |
 //! | `protocol` | the event protocol of the newest clients: commands, events, WebSockets |
+//! | `answers` | which question an answer is for, in those two |
 //! | `sse`, `waiting` | answers that last as long as a run |
 #![forbid(unsafe_code)]
 
 mod a2a;
+mod answers;
 mod assistants;
 mod bodies;
 mod crons;

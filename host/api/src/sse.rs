@@ -1,5 +1,7 @@
 //! Server-sent events: a run's stream on the wire, framed as LangGraph frames it (CRLF; `event`, then `data`).
 
+use std::fmt;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -115,12 +117,17 @@ pub(crate) fn complete(frames: &[Bytes]) -> Response {
 }
 
 pub(crate) fn error_frame(error: &RunError) -> Bytes {
-    frame("error", "", &Json::written(error), None)
+    frame("error", "", &Json::written(error), None::<EventId>)
 }
 
 /// What protocols of messages call an event.
 pub(crate) fn message_frame(message: &Json) -> Bytes {
-    frame("message", "", message, None)
+    frame("message", "", message, None::<EventId>)
+}
+
+/// An event of a protocol that numbers them.
+pub(crate) fn numbered_frame(name: &str, event: &Json, number: u64) -> Bytes {
+    frame(name, "", event, Some(number))
 }
 
 fn lagged() -> Bytes {
@@ -140,7 +147,7 @@ fn event_frame(id: Option<EventId>, event: &StreamEvent) -> Bytes {
     frame(event.name(), namespace, &event.data, id)
 }
 
-fn frame(name: &str, namespace: &str, data: &Json, id: Option<EventId>) -> Bytes {
+fn frame(name: &str, namespace: &str, data: &Json, id: Option<impl fmt::Display>) -> Bytes {
     let mut frame = BytesMut::with_capacity(name.len() + namespace.len() + data.len() + 64);
     frame.put_slice(b"event: ");
     frame.put_slice(name.as_bytes());

@@ -6,6 +6,8 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use selvedge_model::item::FoundItem;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::error::ApiResult;
@@ -54,7 +56,13 @@ pub(crate) async fn search(
 ) -> ApiResult<Response> {
     let SearchItems(search) = SearchItems::read(&fields)?;
     let found = edge.runtime.search_items(&caller.scope, search).await?;
-    Ok(JsonBody(json!({"items": found.rows})).into_response())
+    Ok(JsonBody(Items { items: found.rows }).into_response())
+}
+
+/// Written as it is, and not by way of a `Value`, which would round the numbers in the items.
+#[derive(Serialize)]
+struct Items {
+    items: Vec<FoundItem>,
 }
 
 pub(crate) async fn namespaces(

@@ -9,10 +9,9 @@ use crate::error::ApiResult;
 use crate::request::WatchThread;
 use crate::routes::Edge;
 use crate::sse;
-use crate::threads::missing;
 use crate::who::Who;
 
-/// There need not be such a thread where nobody says who they are: its first run may come later.
+/// There need not be such a thread: its first run may come later.
 pub(crate) async fn watch(
     State(edge): State<Arc<Edge>>,
     Who(caller): Who,
@@ -22,6 +21,5 @@ pub(crate) async fn watch(
         .runtime
         .watch_thread(&caller.scope, watch.thread, watch.after)
         .await?;
-    let events = events.ok_or_else(|| missing(watch.thread))?;
     Ok(sse::response(events, sse::Filter::Thread(watch.modes)))
 }

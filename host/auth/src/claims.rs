@@ -35,20 +35,20 @@ impl Expected {
     /// that is missing.
     pub(crate) fn caller(&self, claims: &Map<String, Value>, now: Timestamp) -> Option<Caller> {
         let is_meant = claims.get("iss")?.as_str()? == self.issuer
-            && names(claims.get("aud")?, &self.audience)
-            && is_valid_at(claims, now)?;
+            && names(claims.get("aud")?, &self.audience);
         if !is_meant {
             return None;
         }
+        let until = valid_until(claims, now)?;
         let identity = claims.get(&self.identity_claim)?.as_str()?;
         let permissions = match claims.get(&self.permissions_claim) {
             None => Vec::new(),
             Some(claim) => permissions(claim)?,
         };
-        Some(Caller::authenticated(
-            Identity::new(identity)?,
-            Arc::from(permissions),
-        ))
+        Some(Caller {
+            until: Some(until),
+            ..Caller::authenticated(Identity::new(identity)?, Arc::from(permissions))
+        })
     }
 }
 
@@ -60,16 +60,17 @@ fn names(claim: &Value, wanted: &str) -> bool {
     }
 }
 
-/// `exp` must be there; `nbf` need not.
-fn is_valid_at(claims: &Map<String, Value>, now: Timestamp) -> Option<bool> {
+/// When a token that is valid now is so no longer. `exp` must be there; `nbf` need not.
+fn valid_until(claims: &Map<String, Value>, now: Timestamp) -> Option<Timestamp> {
     let leeway = LEEWAY.as_secs_f64();
-    let now = now.as_micros() as f64 / 1e6;
-    let expires = claims.get("exp")?.as_f64()?;
+    let expires = claims.get("exp")?.as_f64()? + leeway;
     let begins = match claims.get("nbf") {
         None => f64::MIN,
-        Some(claim) => claim.as_f64()?,
+        Some(claim) => claim.as_f64()? - leeway,
     };
-    Some(begins - leeway <= now && now < expires + leeway)
+    let seconds = now.as_micros() as f64 / 1e6;
+    // What is beyond every time is the last one.
+    (begins <= seconds && seconds < expires).then(|| Timestamp::from_micros((expires * 1e6) as i64))
 }
 
 /// A list of texts, or one text with spaces between them as OAuth's `scope` has it.
@@ -144,6 +145,13 @@ mod tests {
             );
             assert_eq!(*found.permissions, ["read".to_owned(), "write".to_owned()]);
         }
+        let expired = |exp: Value| caller(&json!({"exp": exp})).unwrap().until;
+        let last = Timestamp::from_micros((NOW + 660) * 1_000_000);
+        assert_eq!(expired(json!(NOW + 600)), Some(last));
+        assert_eq!(
+            expired(json!(1e300)),
+            Some(Timestamp::from_micros(i64::MAX))
+        );
         let operator = caller(&json!({"scope": ["admin"]})).unwrap();
         assert_eq!(
             Some(operator.scope),

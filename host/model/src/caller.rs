@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::Timestamp;
+
 /// The longest identity, in bytes: it stands in every row that belongs to it.
 pub const MAX_IDENTITY_BYTES: usize = 255;
 
@@ -86,6 +88,8 @@ pub struct Caller {
     pub scope: Scope,
     /// What else is said of them: graphs are told.
     pub permissions: Arc<[String]>,
+    /// When what they have shown is good no longer, where it says so.
+    pub until: Option<Timestamp>,
 }
 
 impl Caller {
@@ -95,6 +99,7 @@ impl Caller {
         Self {
             scope: Scope::Host,
             permissions: Arc::default(),
+            until: None,
         }
     }
 
@@ -105,7 +110,11 @@ impl Caller {
             true => Scope::Operator(identity),
             false => Scope::Of(identity),
         };
-        Self { scope, permissions }
+        Self {
+            scope,
+            permissions,
+            until: None,
+        }
     }
 
     /// Whether they may do what is for operators alone.

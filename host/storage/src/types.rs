@@ -51,6 +51,9 @@ pub struct NewRun {
     pub run: Run,
     /// What must hold of its thread.
     pub thread: ThreadNeed,
+    /// The ids of the questions of its thread that it answers. It is refused unless each of them waits for an answer that
+    /// no other run brings.
+    pub answers: Vec<String>,
     /// Claim it at once when nothing stands before it and it may begin by this time.
     pub claim_by: Option<Timestamp>,
     /// Refuse when so many runs are pending already.
@@ -137,10 +140,12 @@ pub enum Batch {
 }
 
 /// Why a run is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The thread does not exist, or is not within the scope.
     NoThread,
+    /// This question does not wait for an answer, or not any more.
+    NoQuestion(String),
     /// The thread is busy and the run did not want to wait.
     Busy,
     /// Too many runs are pending.

@@ -129,7 +129,12 @@ impl From<StorageError> for RpcError {
 
 impl From<AdmitError> for RpcError {
     fn from(error: AdmitError) -> Self {
-        Self::from(ApiError::from(error)).about("Failed to create run")
+        match error {
+            AdmitError::NoQuestion(_) => {
+                Self::unsupported("What the task asked has been answered already")
+            }
+            error => Self::from(ApiError::from(error)).about("Failed to create run"),
+        }
     }
 }
 

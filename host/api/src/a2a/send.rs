@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use selvedge_model::event::{EventKind, MessagePart, StreamEvent};
-use selvedge_model::run::{Command, Run, StreamMode};
+use selvedge_model::run::{Run, StreamMode};
 use selvedge_model::{Json, ThreadId, Timestamp};
 use selvedge_runtime::hub::{Ending, Finished, Next, Subscription};
 use selvedge_runtime::runs::Followed;
@@ -24,6 +24,7 @@ use super::parts::object;
 use super::rpc::{RpcError, RpcResult, envelope};
 use super::said;
 use super::task::{self, FIRST_RUN, Task, TaskId};
+use crate::answers::answering;
 use crate::options::HEARTBEAT;
 use crate::{sse, waiting};
 
@@ -116,15 +117,10 @@ async fn begin(desk: &Desk, incoming: &Incoming) -> RpcResult<Begun> {
         }
         None => request.metadata = mark(&[(START, &start_text)]),
     }
-    match going_on.as_ref().map(|task| task.state) {
-        Some(State::InputRequired) => {
-            request.command = Some(Command {
-                update: None,
-                resume: Some(incoming.answer()),
-                goto: None,
-            });
-        }
-        _ => request.input = Some(incoming.input(desk, start)?),
+    let asking = going_on.filter(|task| task.state == State::InputRequired);
+    match asking {
+        Some(task) => request = answering(request, task.questions(), incoming.answer()),
+        None => request.input = Some(incoming.input(desk, start)?),
     }
     let accepted = desk.edge.runtime.create_run(&desk.caller, request).await?;
     Ok(Begun {

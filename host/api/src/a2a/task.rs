@@ -227,25 +227,30 @@ impl Task {
         self.start.as_deref()
     }
 
+    /// What it asks.
+    pub(super) fn questions(&self) -> &[Interrupt] {
+        &self.interrupts
+    }
+
     pub(super) fn shown(&self, desk: &Desk, length: Option<usize>) -> Json {
         let history = (length != Some(0)).then(|| self.history(desk, length, desk.task_only));
-        self.with(desk, history, true)
+        self.with(desk, history.as_ref(), true)
     }
 
     /// Among others, with the newest so many messages of its own: those before it belong to tasks that are listed too.
     pub(super) fn listed(&self, desk: &Desk, length: usize, artifacts: bool) -> Json {
         let history = (length > 0).then(|| self.history(desk, Some(length), true));
-        self.with(desk, history, artifacts)
+        self.with(desk, history.as_ref(), artifacts)
     }
 
-    fn with(&self, desk: &Desk, history: Option<Json>, artifacts: bool) -> Json {
+    fn with(&self, desk: &Desk, history: Option<&Json>, artifacts: bool) -> Json {
         let artifacts = artifacts.then(|| self.artifact(desk)).flatten();
         let artifacts = artifacts.map(|artifact| Json::array([&artifact]));
         shown(
             desk,
             self.id,
             &self.status(desk),
-            history.as_ref(),
+            history,
             artifacts.as_ref(),
         )
     }

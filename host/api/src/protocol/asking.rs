@@ -26,8 +26,7 @@ pub(super) async fn tree(call: &Call<'_>, params: &Fields) -> Result<Value, Refu
     if wanted.is_some_and(|wanted| wanted != run.run_id.to_string()) {
         return Err(no_run());
     }
-    let seen = Reader::open(&call.edge.runtime, &call.caller.scope, call.thread).await?;
-    let mut reader = seen.ok_or_else(no_run)?;
+    let mut reader = Reader::open(&call.edge.runtime, &call.caller.scope, call.thread).await?;
     while reader.next_kept(&|_, _| false).await.is_some() {}
     let translator = reader.translator();
     let seen = translator

@@ -19,7 +19,6 @@ use crate::options::HEARTBEAT;
 use crate::request::{JsonValue, PathIds};
 use crate::routes::Edge;
 use crate::sse;
-use crate::threads::missing;
 use crate::who::Who;
 
 pub(crate) async fn events(
@@ -33,7 +32,7 @@ pub(crate) async fn events(
     filter.forget_since_beyond(edge.runtime.last_event_id_given());
     let reader = Reader::open(&edge.runtime, &caller.scope, thread).await?;
     let reading = Reading {
-        reader: reader.ok_or_else(|| missing(thread))?,
+        reader,
         filter,
         settled_at: Instant::now() + SETTLING,
     };
@@ -64,7 +63,7 @@ impl Reading {
             let filter = &self.filter;
             let wants = |seq: u64, address: &Address| filter.wants_now(seq, address);
             let Ok(events) = tokio::time::timeout_at(beat, self.reader.next(&wants)).await else {
-                return Some(Bytes::from_static(b": heartbeat\r\n\r\n"));
+                return Some(Bytes::from_static(sse::HEARTBEAT_FRAME));
             };
             let events = events?;
             if !events.is_empty() {
@@ -81,10 +80,8 @@ impl Reading {
 fn frames(events: &[Event]) -> Bytes {
     let mut frames = BytesMut::new();
     for event in events {
-        let method = event.address.method.as_str();
-        frames.put_slice(format!("event: {method}\r\ndata: ").as_bytes());
-        frames.put_slice(event.to_json().as_str().as_bytes());
-        frames.put_slice(format!("\r\nid: {}\r\n\r\n", event.seq).as_bytes());
+        let name = event.address.method.as_str();
+        frames.put(sse::numbered_frame(name, &event.to_json(), event.seq));
     }
     frames.freeze()
 }

@@ -8,6 +8,7 @@
 //! | `reader` | a thread's events, as the protocol has them |
 //! | `events` | `POST …/stream/events`: server-sent events |
 //! | `socket` | the same path as a WebSocket: commands, subscriptions and events on one connection |
+//! | `upgrade`, `incoming` | how a request becomes one, and the bounds of what comes in on it |
 //! | `command` | `POST …/commands`: the envelope, and which command is carried out how |
 //! | `runs` | the commands that make runs |
 //! | `asking` | those that only ask |
@@ -15,9 +16,11 @@
 mod asking;
 mod command;
 mod events;
+mod incoming;
 mod reader;
 mod runs;
 mod socket;
+mod upgrade;
 
 pub(crate) use command::command;
 pub(crate) use events::events;

@@ -32,15 +32,15 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// `None` where the caller may not watch a thread that is not there.
+    /// The thread may be one that its caller has yet to make.
     pub(crate) async fn open(
         runtime: &Runtime,
         scope: &Scope,
         thread: ThreadId,
-    ) -> ApiResult<Option<Self>> {
+    ) -> ApiResult<Self> {
         let beginning = EventId::BEFORE_ALL;
         let events = runtime.watch_thread(scope, thread, Some(beginning)).await?;
-        Ok(events.map(|events| Self {
+        Ok(Self {
             runtime: runtime.clone(),
             scope: scope.clone(),
             thread,
@@ -48,7 +48,7 @@ impl Reader {
             translator: Translator::default(),
             last: beginning,
             came_back_at: None,
-        }))
+        })
     }
 
     pub(crate) fn translator(&self) -> &Translator {
@@ -103,7 +103,7 @@ impl Reader {
             .runtime
             .watch_thread(&self.scope, self.thread, Some(self.last));
         match watching.await {
-            Ok(events) => self.events = events?,
+            Ok(events) => self.events = events,
             Err(error) => {
                 tracing::warn!(%error, "a thread's events cannot be read");
                 return None;

@@ -1,20 +1,15 @@
 //! The commands that make runs: `run.start`, and `input.respond`, which goes on where a run has asked.
 
-use std::collections::HashSet;
-
-use selvedge_model::run::RunStatus;
-use selvedge_model::thread::{Thread, ThreadStatus};
-use selvedge_model::{CheckpointId, Json};
+use selvedge_model::thread::{Interrupt, ThreadStatus};
+use selvedge_model::{CheckpointId, Json, RunId};
 use selvedge_runtime::{AdmitError, CreateRun};
-use selvedge_storage::{RunQuery, Values};
+use selvedge_storage::Values;
 use serde_json::{Value, json};
 
 use super::command::{Call, Code, Refusal};
+use crate::answers::answering;
 use crate::error::ApiError;
 use crate::request::{Fields, protocol_run};
-
-/// Runs of a thread that are looked through for answers that are on their way.
-const MOST_ANSWERING: u32 = 100;
 
 /// Starts a run, on a thread that need not exist. On one that waits for answers the input is the answer, unless the run
 /// is to go on from an earlier checkpoint.
@@ -27,13 +22,22 @@ pub(super) async fn start(call: &Call<'_>, params: &Fields) -> Result<Value, Ref
     if run.checkpoint_id.is_none()
         && let Some(input) = run.input.take()
     {
-        match waiting(call).await? {
-            Some(_) => run.command.get_or_insert_default().resume = Some(input),
-            None => run.input = Some(input),
+        let open = open_questions(call).await?;
+        if !open.is_empty() {
+            let answering = answering(run.clone(), &open, input.clone());
+            match call.edge.runtime.create_run(call.caller, answering).await {
+                // Somebody else has answered meanwhile: it is an input like any other.
+                Err(AdmitError::NoQuestion(_)) => {}
+                outcome => return Ok(started(outcome.map_err(refusal)?.run.run_id)),
+            }
         }
+        run.input = Some(input);
     }
-    let run_id = admit(call, run).await?;
-    Ok(json!({"run_id": run_id}))
+    Ok(started(admit(call, run).await?))
+}
+
+fn started(run_id: RunId) -> Value {
+    json!({"run_id": run_id})
 }
 
 /// Answers questions of the thread's last run.
@@ -43,26 +47,16 @@ pub(super) async fn respond(call: &Call<'_>, params: &Fields) -> Result<Value, R
     let reads = &call.edge.reads;
     let thread = reads.thread(scope, call.thread, Values::Skip).await;
     let thread = thread.map_err(ApiError::from)?;
-    let assistant = thread.as_ref().and_then(|thread| {
+    let assistant = thread.and_then(|thread| {
         let metadata = thread.metadata.members()?;
         metadata.get("assistant_id").cloned()
     });
-    let (Some(thread), Some(assistant)) = (thread, assistant) else {
-        return Err(Refusal::new(
+    let assistant = assistant.ok_or_else(|| {
+        Refusal::new(
             Code::NoSuchRun,
             "No interrupted run is bound to this thread.",
-        ));
-    };
-    let mut open = asked(&thread);
-    for id in being_answered(call).await? {
-        open.remove(&id);
-    }
-    if let Some((unknown, _)) = answers.iter().find(|(id, _)| !open.contains(id)) {
-        return Err(Refusal::new(
-            Code::NoSuchInterrupt,
-            format!("Unknown or already-consumed interrupt: {unknown}"),
-        ));
-    }
+        )
+    })?;
     let mut command = vec![(
         "resume",
         Json::object(answers.iter().map(|(id, answer)| (id, answer))),
@@ -74,6 +68,7 @@ pub(super) async fn respond(call: &Call<'_>, params: &Fields) -> Result<Value, R
     let run = params.with([("assistant_id", assistant), ("command", command)]);
     let mut run = read(call, &run)?;
     run.input = None;
+    run.answers = answers.into_iter().map(|(id, _)| id).collect();
     admit(call, run).await?;
     Ok(json!({}))
 }
@@ -83,11 +78,16 @@ fn read(call: &Call<'_>, params: &Fields) -> Result<CreateRun, Refusal> {
     run.map_err(Refusal::of_parameters)
 }
 
-async fn admit(call: &Call<'_>, run: CreateRun) -> Result<selvedge_model::RunId, Refusal> {
-    match call.edge.runtime.create_run(call.caller, run).await {
-        Ok(accepted) => Ok(accepted.run.run_id),
-        Err(AdmitError::NoCheckpoint { checkpoint, .. }) => Err(no_checkpoint(checkpoint)),
-        Err(error) => Err(ApiError::from(error).into()),
+async fn admit(call: &Call<'_>, run: CreateRun) -> Result<RunId, Refusal> {
+    let accepted = call.edge.runtime.create_run(call.caller, run).await;
+    Ok(accepted.map_err(refusal)?.run.run_id)
+}
+
+fn refusal(error: AdmitError) -> Refusal {
+    match error {
+        AdmitError::NoCheckpoint { checkpoint, .. } => no_checkpoint(checkpoint),
+        AdmitError::NoQuestion(_) => Refusal::new(Code::NoSuchInterrupt, error.to_string()),
+        error => ApiError::from(error).into(),
     }
 }
 
@@ -98,42 +98,15 @@ fn no_checkpoint(checkpoint: CheckpointId) -> Refusal {
     )
 }
 
-/// The thread, if it rests and waits for answers.
-async fn waiting(call: &Call<'_>) -> Result<Option<Thread>, Refusal> {
+/// The questions of the thread, if it rests.
+async fn open_questions(call: &Call<'_>) -> Result<Vec<Interrupt>, Refusal> {
     let reads = &call.edge.reads;
     let thread = reads.thread(&call.caller.scope, call.thread, Values::Skip);
     let thread = thread.await.map_err(ApiError::from)?;
-    Ok(thread
-        .filter(|thread| thread.status == ThreadStatus::Interrupted && !asked(thread).is_empty()))
-}
-
-/// The questions that wait for an answer.
-fn asked(thread: &Thread) -> HashSet<String> {
-    let outcome = thread.outcome.iter();
-    let questions = outcome.flat_map(|outcome| outcome.interrupts.values().flatten());
-    questions.map(|question| question.id.clone()).collect()
-}
-
-/// The questions whose answers are with runs that have not ended.
-async fn being_answered(call: &Call<'_>) -> Result<Vec<String>, Refusal> {
-    let mut ids = Vec::new();
-    for status in [RunStatus::Running, RunStatus::Pending] {
-        let query = RunQuery {
-            thread_id: call.thread,
-            status: Some(status),
-            limit: MOST_ANSWERING,
-            offset: 0,
-        };
-        let runs = call.edge.runtime.list_runs(&call.caller.scope, query).await;
-        for run in runs.map_err(ApiError::from)?.unwrap_or_default() {
-            let resume = run.kwargs.command.and_then(|command| command.resume);
-            let answers = resume
-                .and_then(|resume| resume.members())
-                .unwrap_or_default();
-            ids.extend(answers.into_keys());
-        }
-    }
-    Ok(ids)
+    let resting = thread.filter(|thread| thread.status == ThreadStatus::Interrupted);
+    let outcome = resting.and_then(|thread| thread.outcome);
+    let questions = outcome.unwrap_or_default().interrupts;
+    Ok(questions.into_values().flatten().collect())
 }
 
 /// One answer, or several under `responses`.

@@ -6,19 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::response::{IntoResponse, Response};
-use selvedge_model::{Caller, Json, ThreadId};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use selvedge_model::{Caller, Json, ThreadId, Timestamp};
 use selvedge_protocol::event::Address;
 use selvedge_protocol::{Event, Filter};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use uuid::Uuid;
 
 use super::command::{self, Call, Code, Command, Refusal, answer};
 use super::reader::{Reader, SETTLING};
-use crate::error::{ApiError, ApiResult};
+use super::upgrade::{Socket, Upgrade};
+use crate::error::ApiResult;
 use crate::options::HEARTBEAT;
 use crate::request::{PathIds, RequestId};
 use crate::routes::Edge;
@@ -41,32 +45,30 @@ pub(crate) async fn connect(
     Who(caller): Who,
     path: PathIds,
     RequestId(request_id): RequestId,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> ApiResult<Response> {
     let thread = path.thread()?;
-    let upgrade = upgrade.map_err(|error| ApiError::new(error.status(), error.body_text()))?;
     let place = edge.gate.stream(&caller)?;
-    let limit = edge.options.max_body_bytes;
-    let upgraded = upgrade
-        .max_message_size(limit)
-        .max_frame_size(limit)
-        .on_upgrade(move |socket| async move {
-            let connection = Connection {
-                edge,
-                caller,
-                thread,
-                request_id,
-                socket,
-                subscriptions: Vec::new(),
-                reader: None,
-                held: Vec::new(),
-                settled_at: Instant::now() + SETTLING,
-                heard_at: Instant::now(),
-            };
-            connection.serve().await;
-            drop(place);
-        });
-    Ok(upgraded.into_response())
+    let weight = edge.gate.weight(Some(&caller));
+    let options = edge.options.clone();
+    let serve = move |socket| async move {
+        let connection = Connection {
+            edge,
+            caller,
+            thread,
+            request_id,
+            socket,
+            subscriptions: Vec::new(),
+            reader: None,
+            held: Vec::new(),
+            settled_at: Instant::now() + SETTLING,
+            sent_at: Instant::now(),
+            heard_at: Instant::now(),
+        };
+        connection.serve().await;
+        drop(place);
+    };
+    Ok(upgrade.serve(&options, weight, serve))
 }
 
 struct Connection {
@@ -74,13 +76,14 @@ struct Connection {
     caller: Caller,
     thread: ThreadId,
     request_id: String,
-    socket: WebSocket,
+    socket: Socket,
     subscriptions: Vec<Subscription>,
     /// Once there is a subscription.
     reader: Option<Reader>,
     /// The end of a run, while the client may still be asking for what came before it. Nothing is read meanwhile.
     held: Vec<Event>,
     settled_at: Instant,
+    sent_at: Instant,
     heard_at: Instant,
 }
 
@@ -103,29 +106,52 @@ enum Over {
     Gone,
     /// There is nothing more to read.
     Dry,
+    /// What the caller has shown is good no longer.
+    Expired,
+    /// The client sends more than it may, or too slowly.
+    TooMuch(CloseCode, String),
 }
 
-impl From<axum::Error> for Over {
-    fn from(_: axum::Error) -> Self {
-        Self::Gone
+impl From<Error> for Over {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Capacity(why) => Self::TooMuch(CloseCode::Size, why.to_string()),
+            // Of the bounds, or of a connection that is broken; then nobody is told.
+            Error::Io(why) => Self::TooMuch(CloseCode::Again, why.to_string()),
+            _ => Self::Gone,
+        }
     }
 }
 
 impl Connection {
     async fn serve(mut self) {
-        if let Err(Over::Dry) = self.converse().await {
+        let (code, reason) = match self.converse().await {
+            Ok(()) | Err(Over::Gone) => return,
             // The clients come back by themselves.
-            let frame = CloseFrame {
-                code: close_code::ERROR,
-                reason: "the stream of events has ended".into(),
-            };
-            let _ = self.socket.send(Message::Close(Some(frame))).await;
-        }
+            Err(Over::Dry) => {
+                let reason = "the stream of events has ended";
+                (CloseCode::Error, reason.to_owned())
+            }
+            Err(Over::Expired) => {
+                let reason = "the credentials have expired";
+                (CloseCode::Policy, reason.to_owned())
+            }
+            Err(Over::TooMuch(code, reason)) => (code, reason),
+        };
+        let reason = reason.into();
+        let _ = self.socket.close(Some(CloseFrame { code, reason })).await;
     }
 
     async fn converse(&mut self) -> Result<(), Over> {
+        let until = self.caller.until;
+        let expired = async {
+            match until {
+                Some(until) => tokio::time::sleep(Timestamp::now().until(until)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut expired = std::pin::pin!(expired);
         loop {
-            let beat = Instant::now() + HEARTBEAT;
             let subscriptions = &self.subscriptions;
             let wants = |seq: u64, address: &Address| is_wanted(subscriptions, seq, address);
             let (holds, settled_at) = (!self.held.is_empty(), self.settled_at);
@@ -136,7 +162,7 @@ impl Connection {
                 }
             };
             tokio::select! {
-                received = self.socket.recv() => {
+                received = self.socket.next() => {
                     let message = received.ok_or(Over::Gone)??;
                     self.heard_at = Instant::now();
                     self.hear(message).await?;
@@ -153,23 +179,33 @@ impl Connection {
                     let held = std::mem::take(&mut self.held);
                     self.tell_all(&held).await?;
                 }
-                () = tokio::time::sleep_until(beat) => {
-                    if self.heard_at.elapsed() > SILENCE {
-                        return Err(Over::Gone);
-                    }
-                    self.socket.send(Message::Ping(bytes::Bytes::new())).await?;
+                () = tokio::time::sleep_until(self.sent_at + HEARTBEAT) => {
+                    self.send(Message::Ping(Bytes::new())).await?;
                 }
+                () = tokio::time::sleep_until(self.heard_at + SILENCE) => return Err(Over::Gone),
+                () = expired.as_mut() => return Err(Over::Expired),
             }
         }
     }
 
     async fn hear(&mut self, message: Message) -> Result<(), Over> {
-        let text = match &message {
-            Message::Text(text) => text.as_bytes(),
-            Message::Binary(bytes) => bytes.as_ref(),
-            Message::Close(_) => return Err(Over::Gone),
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
-        };
+        match &message {
+            Message::Text(text) => self.obey(text.as_bytes()).await?,
+            Message::Binary(bytes) => self.obey(bytes).await?,
+            Message::Ping(payload) | Message::Pong(payload) => {
+                self.socket.get_mut().forget_control(payload.len());
+                return Ok(());
+            }
+            Message::Close(_) | Message::Frame(_) => return Err(Over::Gone),
+        }
+        drop(message);
+        self.socket.get_mut().forget_message();
+        Ok(())
+    }
+
+    async fn obey(&mut self, text: &[u8]) -> Result<(), Over> {
+        let edge = self.edge.clone();
+        let place = edge.gate.command(&self.caller);
         let Ok(body) = Json::parse_bytes(text) else {
             let refusal = Refusal::invalid("Protocol commands must be valid JSON.");
             return self.say(&command::error(None, &refusal)).await;
@@ -181,10 +217,9 @@ impl Connection {
         if ASK_FOR_MORE.contains(&command.method.as_str()) {
             self.settled_at = Instant::now() + SETTLING;
         }
-        let edge = self.edge.clone();
-        let outcome = match edge.gate.command(&self.caller) {
-            Err(refusal) => Err(refusal.into()),
+        let outcome = match place {
             Ok(_place) => self.carry_out(&command).await?,
+            Err(error) => Err(error.into()),
         };
         let through = self.told();
         self.say(&answer(command.id, outcome, through)).await
@@ -268,8 +303,7 @@ impl Connection {
         }
         let reader = Reader::open(&self.edge.runtime, &self.caller.scope, self.thread).await;
         let mut reader = match reader {
-            Ok(Some(reader)) => reader,
-            Ok(None) => return Ok(Err(command::no_run())),
+            Ok(reader) => reader,
             Err(error) => return Ok(Err(error.into())),
         };
         let told = self
@@ -334,17 +368,20 @@ impl Connection {
 
     async fn tell_all(&mut self, events: &[Event]) -> Result<(), Over> {
         for event in events {
-            self.send(event.to_json().as_str()).await?;
+            self.send(Message::text(event.to_json().as_str())).await?;
         }
         Ok(())
     }
 
     async fn say(&mut self, answer: &Value) -> Result<(), Over> {
-        self.send(&answer.to_string()).await
+        self.send(Message::text(answer.to_string())).await
     }
 
-    async fn send(&mut self, text: &str) -> Result<(), Over> {
-        Ok(self.socket.send(Message::Text(text.into())).await?)
+    /// Sends something, after which the client knows for a while that the connection lives.
+    async fn send(&mut self, message: Message) -> Result<(), Over> {
+        self.socket.send(message).await?;
+        self.sent_at = Instant::now();
+        Ok(())
     }
 }
 

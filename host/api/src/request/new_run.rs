@@ -143,6 +143,7 @@ fn read(fields: &Fields, thread: Option<ThreadId>, request_id: String) -> ApiRes
         place,
         input: fields.json("input").cloned(),
         command: command::of_body(fields)?,
+        answers: Vec::new(),
         checkpoint_id,
         metadata: fields.object("metadata")?,
         config: run_config(fields)?,

@@ -73,6 +73,7 @@ impl Runtime {
         Ok(NewRun {
             thread: thread_need(request, &assistant, shared.options.thread_ttl.default),
             run: assemble(caller, request, &assistant, &thread_metadata, now),
+            answers: request.answers.clone(),
             claim_by: None,
             max_pending_runs: shared.options.max_pending_runs,
             share: shared.options.share,
@@ -135,6 +136,7 @@ impl Runtime {
     pub(crate) fn refusal(&self, refusal: Refusal) -> AdmitError {
         match refusal {
             Refusal::NoThread => AdmitError::NotFound,
+            Refusal::NoQuestion(question) => AdmitError::NoQuestion(question),
             Refusal::Busy => AdmitError::Busy,
             Refusal::TooManyPending => AdmitError::TooManyPending {
                 limit: self.0.options.max_pending_runs,

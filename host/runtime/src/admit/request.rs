@@ -18,6 +18,10 @@ pub struct CreateRun {
     pub input: Option<Json>,
     /// Instructions in place of an input.
     pub command: Option<Command>,
+    /// The ids of the questions of its thread that the command answers, where each is to be answered once: the run is
+    /// accepted only if all of them wait for an answer that no other run brings. Without any, whatever is asked by then
+    /// is answered.
+    pub answers: Vec<String>,
     /// An earlier checkpoint to take up again.
     pub checkpoint_id: Option<CheckpointId>,
     /// An object.
@@ -69,6 +73,7 @@ impl CreateRun {
             place,
             input: None,
             command: None,
+            answers: Vec::new(),
             checkpoint_id: None,
             metadata: empty(),
             config: empty(),
@@ -160,6 +165,9 @@ pub enum AdmitError {
         /// What the caller named.
         checkpoint: CheckpointId,
     },
+    /// This question does not wait for an answer, or not any more.
+    #[error("Unknown or already-consumed interrupt: {0}")]
+    NoQuestion(String),
     /// `config.configurable` and `context` at once.
     #[error(
         "Cannot specify both configurable and context. Prefer setting context alone. Context was introduced in \

@@ -171,6 +171,7 @@ pub(super) fn run_of(cron: &Cron) -> serde_json::Result<CreateRun> {
         place,
         input: asked.input,
         command: None,
+        answers: Vec::new(),
         checkpoint_id: None,
         metadata: shallow(&cron.metadata, &asked.metadata.unwrap_or_else(empty)),
         config,

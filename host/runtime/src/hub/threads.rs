@@ -210,30 +210,29 @@ impl Runtime {
         self.0.hub.threads.last_given()
     }
 
-    /// The stream of a thread: the events of all its runs from now on, or from what is
-    /// kept after an event. It ends when the thread is deleted, or this process ends. Where nobody is told from anybody
-    /// one may watch a thread that is not there yet; elsewhere there is `None`, since it may become anybody's.
+    /// The stream of a thread: the events of all its runs from now on, or from what is kept after an event. It ends when the
+    /// thread is deleted, or this process ends.
+    ///
+    /// A thread that is not there, or not for this caller, is the same to them: they wait for one of their own.
     pub async fn watch_thread(
         &self,
         scope: &Scope,
         thread: ThreadId,
         after: Option<EventId>,
-    ) -> Result<Option<Subscription>, StorageError> {
+    ) -> Result<Subscription, StorageError> {
         let shared = &self.0;
         let found = shared.storage.thread(scope, thread, Values::Skip).await?;
-        if found.is_none() && *scope != Scope::Host {
-            return Ok(None);
-        }
-        let owned = OwnedThread {
-            thread,
-            owner: found.and_then(|found| found.owner),
+        let owner = match found {
+            Some(found) => found.owner,
+            None => scope.owner().cloned(),
         };
+        let owned = OwnedThread { thread, owner };
         // What this reader is told later has greater ids than what it finds.
         let last = shared.storage.last_event_id(thread).await?;
         shared.hub.threads.is_past(last.unwrap_or_default());
         let (subscription, from) = shared.hub.threads.watch(owned.clone(), &shared.options);
         let Some(after) = after else {
-            return Ok(Some(subscription));
+            return Ok(subscription);
         };
         let query = EventQuery {
             thread_id: thread,
@@ -244,6 +243,6 @@ impl Runtime {
         let replay = Replay::new(shared.storage.clone(), scope.clone(), query, after)
             .until(from)
             .with(shared.hub.unstored_of(&owned));
-        Ok(Some(subscription.after(replay)))
+        Ok(subscription.after(replay))
     }
 }

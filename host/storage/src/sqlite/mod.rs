@@ -8,6 +8,7 @@
 //! | `readers`, `turns` | read-only connections on a few threads, for short reads and for walks, which take turns |
 //! | `reads`, `writes` | each promise of [`Reads`](crate::Reads) sent to a reader, of [`Storage`](crate::Storage) to the writer |
 //! | `runs`, `claims`, `steps` | admission and reading; claims, fences, recovery; what a running run writes |
+//! | `questions` | which questions of a thread wait for an answer |
 //! | `cancel`, `rollback` | ending runs before their end, undoing them |
 //! | `checkpoints`, `places`, `segments`, `load`, `history` | snapshots: writing, where values are, the values, reading |
 //! | `threads`, `search`, `update`, `prune` | threads: themselves, finding them, changing them, what goes of them |
@@ -45,6 +46,7 @@ mod open;
 mod places;
 mod population;
 mod prune;
+mod questions;
 mod queue;
 mod readers;
 mod reads;

@@ -10,6 +10,7 @@ use super::cancel::{self, Ending};
 use super::claims;
 use super::codec::{Coded, coded, document, id, json, time, to_document};
 use super::population::Population;
+use super::questions;
 use super::scope::{only, within};
 use super::threads::{self, KnownThread};
 use super::weight::Weight;
@@ -87,6 +88,9 @@ pub(super) fn admit(
     if !may_begin {
         return Ok(Admission::Refused(Refusal::NoThread));
     }
+    if let Some(question) = first_closed(desk.conn, known.as_ref(), &new)? {
+        return Ok(Admission::Refused(Refusal::NoQuestion(question)));
+    }
     let mut others = match &known {
         Some(thread) => others_on(desk.conn, thread.key)?,
         None => Others::default(),
@@ -130,6 +134,22 @@ pub(super) fn admit(
     }
     let thread = occupy_thread(desk, scope, known.as_ref(), &new)?;
     insert(desk, owner, new, thread, &others, superseded)
+}
+
+/// The first question that the run is to answer and cannot.
+fn first_closed(
+    conn: &Connection,
+    thread: Option<&KnownThread>,
+    new: &NewRun,
+) -> Result<Option<String>, StorageError> {
+    match thread {
+        _ if new.answers.is_empty() => Ok(None),
+        Some(thread) => {
+            let begins = new.run.created_at.as_micros();
+            questions::first_closed(conn, thread.key, &new.answers, begins)
+        }
+        None => Ok(new.answers.first().cloned()),
+    }
 }
 
 /// See [`Storage::admit_runs`](crate::Storage::admit_runs). Each is judged with those before it admitted, so what they

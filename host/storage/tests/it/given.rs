@@ -8,9 +8,9 @@ use selvedge_model::delivery::NewDelivery;
 use selvedge_model::run::{
     ClaimedRun, Durability, Lease, MultitaskStrategy, Run, RunKwargs, RunStatus, StreamMode,
 };
-use selvedge_model::thread::{ThreadOutcome, ThreadStatus};
+use selvedge_model::thread::{Interrupt, ThreadOutcome, ThreadStatus};
 use selvedge_model::{
-    AssistantId, CheckpointId, DeliveryId, Json, RunId, Scope, ThreadId, Timestamp,
+    AssistantId, CheckpointId, DeliveryId, Json, RunId, Scope, TaskId, ThreadId, Timestamp,
 };
 use selvedge_storage::{
     Admission, Finish, LastWords, NewRun, NewThread, RunEnd, StepCommit, Storage, ThreadNeed,
@@ -69,6 +69,7 @@ pub fn new_run(thread: ThreadId, begins: Timestamp) -> NewRun {
             config: json("{}"),
             ttl: None,
         },
+        answers: Vec::new(),
         claim_by: Some(begins),
         max_pending_runs: 1_000,
         share: None,
@@ -206,6 +207,20 @@ pub fn end(seconds: i64) -> RunEnd {
         outcome: ThreadOutcome::default(),
         delivery: None,
         cancelled: None,
+    }
+}
+
+/// What a run leaves that asks, one task each.
+pub fn asking(ids: &[&str]) -> ThreadOutcome {
+    let question = |id: &str| Interrupt {
+        value: json(r#""sure?""#),
+        id: id.to_owned(),
+    };
+    let questions = (1..).zip(ids);
+    let by_task = questions.map(|(n, id)| (TaskId(Uuid::from_u128(n)), vec![question(id)]));
+    ThreadOutcome {
+        error: None,
+        interrupts: by_task.collect(),
     }
 }
 

@@ -72,6 +72,7 @@ promises! {
         claims_are_oldest_first_and_at_most_as_many_as_asked_for,
         a_busy_thread_refuses_a_run_that_will_not_wait,
         a_run_needs_its_thread_unless_it_may_create_it,
+        a_question_is_answered_once,
         too_many_pending_runs_are_refused_and_leave_nothing,
         what_a_run_was_asked_for_is_read_back_as_it_was,
         runs_are_listed_newest_first,

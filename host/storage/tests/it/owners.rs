@@ -57,6 +57,7 @@ pub async fn a_thread_and_its_runs_are_there_for_their_owner_and_for_operators(h
     let new = |need: ThreadNeed| NewRun {
         run: run(id, at(1)),
         thread: need,
+        answers: Vec::new(),
         claim_by: Some(at(1)),
         max_pending_runs: 10,
         share: None,

@@ -8,8 +8,8 @@ use selvedge_storage::{
 };
 
 use crate::given::{
-    at, claimed, delivery, end, finish, json, new_run, queued, running, status, temporary, thread,
-    unclaimed, with_strategy,
+    asking, at, claimed, delivery, end, finish, json, new_run, queued, running, status, temporary,
+    thread, unclaimed, with_strategy,
 };
 use crate::home::Home;
 
@@ -366,4 +366,66 @@ pub async fn a_list_of_runs_that_would_not_fit_says_how_many_do(home: &dyn Home)
             .len(),
         2
     );
+}
+
+pub async fn a_question_is_answered_once(home: &dyn Home) {
+    let storage = home.open();
+    let thread = ThreadId::new();
+    let asks = |seconds| RunEnd {
+        thread_status: ThreadStatus::Interrupted,
+        outcome: asking(&["one", "two"]),
+        ..end(seconds)
+    };
+    let answers = |ids: &[&str], resume: &str, begins: i64| {
+        let mut new = unclaimed(new_run(thread, at(begins)));
+        new.answers = ids.iter().map(ToString::to_string).collect();
+        new.run.kwargs.command = Some(Command {
+            resume: Some(json(resume)),
+            ..Command::default()
+        });
+        new
+    };
+    let refused = async |new: NewRun| match storage.admit_run(&Scope::Host, new).await.unwrap() {
+        Admission::Refused(Refusal::NoQuestion(id)) => id,
+        other => panic!("expected a refusal, got {other:?}"),
+    };
+    // Nobody has asked yet, not even a thread.
+    assert_eq!(refused(answers(&["one"], "1", 0)).await, "one");
+    let first = claimed(&storage, new_run(thread, at(0))).await;
+    assert_eq!(refused(answers(&["one"], "1", 1)).await, "one");
+    finish(&storage, first.lease, asks(2)).await;
+    let three = answers(&["one", "three"], r#"{"one":1,"three":3}"#, 3);
+    assert_eq!(refused(three).await, "three");
+    // One that begins much later leads nowhere yet.
+    let mut later = unclaimed(new_run(thread, at(90)));
+    later.run.updated_at = at(3);
+    queued(&storage, later).await;
+    queued(&storage, answers(&["one"], r#"{"one":1}"#, 3)).await;
+    for begins in [2, 3] {
+        let again = answers(&["two", "one"], r#"{"one":1,"two":2}"#, begins);
+        assert_eq!(refused(again).await, "one");
+    }
+    queued(&storage, answers(&["two"], r#"{"two":2}"#, 4)).await;
+    assert_eq!(refused(answers(&["two"], r#"{"two":2}"#, 5)).await, "two");
+
+    // Still while it is executed; once that has ended, what it asks counts.
+    for (id, ends) in [("one", 6), ("two", 7)] {
+        let lease = storage.claim_runs(at(5), 1, None).await.unwrap().runs[0].lease;
+        assert_eq!(refused(answers(&[id], "{}", 5)).await, id);
+        finish(&storage, lease, asks(ends)).await;
+    }
+    // An answer to whatever is asked answers all, and an input leads away from them.
+    for resume in [Some(r#""yes""#), None] {
+        let mut before = answers(&[], resume.unwrap_or("0"), 8);
+        before.run.kwargs.command = before.run.kwargs.command.filter(|_| resume.is_some());
+        queued(&storage, before).await;
+        assert_eq!(refused(answers(&["two"], r#"{"two":2}"#, 8)).await, "two");
+        let lease = storage.claim_runs(at(9), 1, None).await.unwrap().runs[0].lease;
+        finish(&storage, lease, asks(9)).await;
+    }
+    queued(
+        &storage,
+        answers(&["one", "two"], r#"{"one":1,"two":2}"#, 10),
+    )
+    .await;
 }

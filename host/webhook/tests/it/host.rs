@@ -204,6 +204,7 @@ fn new_run(url: &str, now: Timestamp) -> NewRun {
             config: empty(),
             ttl: None,
         },
+        answers: Vec::new(),
         claim_by: Some(now),
         max_pending_runs: 10_000,
         share: None,
